@@ -1,0 +1,160 @@
+"""The auto-encoder: an encoder, a dictionary of atoms, and the terms of a loss, trained by Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from partae.approximation import NoApproximation
+from partae.checks import InputError, within
+from partae.decay import NoDecay
+from partae.decoder import Dictionary
+from partae.encoder import Dense
+from partae.metrics import Measures
+from partae.reconstruction import MSE
+from partae.representation import Representation
+from partae.schedule import Constant
+from partae.sparsity import NoSparsity
+from partae.specification import describe
+
+Batch = tuple[Tensor, Tensor]
+
+
+class AutoEncoder(Representation, LightningModule):
+    """Composes the parts below and sums their loss terms.
+
+    Args:
+        encoder: images (B, C, H, W) -> code (B, K); says the interval of its code as ``code_range``.
+        decoder: code -> images, by ``atoms`` (K, C, H, W); says the interval of its images as ``image_range``.
+        reconstruction: loss of (reconstruction, images).
+        sparsity: penalty on the code.
+        decay: penalty on the atoms.
+        approximation: loss of the max-approximation.
+        optimizer: parameters -> optimizer.
+        schedule: progress of the training in [0, 1] -> factor of the learning rate.
+
+    Raises:
+        InputError: if the penalty or the loss does not fit the encoder's or decoder's activation.
+    """
+
+    def __init__(
+        self,
+        encoder: Dense,
+        decoder: Dictionary,
+        reconstruction: nn.Module | None = None,
+        sparsity: nn.Module | None = None,
+        decay: nn.Module | None = None,
+        approximation: nn.Module | None = None,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = Adam,
+        schedule: Callable[[float], float] = Constant(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.reconstruction = reconstruction or MSE()
+        self.sparsity = sparsity or NoSparsity()
+        self.decay = decay or NoDecay()
+        self.approximation = approximation or NoApproximation()
+        self.optimizer = optimizer
+        self.schedule = schedule
+        _check_fit(self)
+
+    @property
+    def atoms(self) -> Tensor:
+        return self.decoder.atoms
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.encoder(images)
+
+    def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
+        return self.decoder.decode(code, atoms)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Code (B, K) of images (B, C, H, W)."""
+        return self.encode(images)
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum."""
+        code = self.encode(images)
+        return {
+            "reconstruction": self.reconstruction(self.decode(code), images),
+            "sparsity": self.sparsity(code),
+            "decay": self.decay(self.atoms),
+            "approximation": self.approximation(self, code, images),
+        }
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        optimizer = self.optimizer(self.parameters())
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, step / steps)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def setup(self, stage: str) -> None:
+        self.measures = Measures(len(self.atoms))
+
+    def on_train_epoch_start(self) -> None:
+        self.train_losses: dict[str, list[Tensor]] = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.losses(batch[0])
+        # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
+        for name, value in losses.items():
+            self.train_losses.setdefault(name, []).append(value.detach())
+        return torch.stack(list(losses.values())).sum()
+
+    def on_train_epoch_end(self) -> None:
+        means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
+        self._log_losses("train", means)
+
+    def on_validation_epoch_start(self) -> None:
+        self.measures.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.measures.update(self, batch[0])
+        self._log_losses("val", self.losses(batch[0]), batch_size=len(batch[0]))
+
+    def on_validation_epoch_end(self) -> None:
+        measures = self.measures.compute()
+        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
+        self.log_dict({f"val/{name}": value.float() for name, value in measures.items()})
+
+    def on_test_epoch_start(self) -> None:
+        self.measures.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.measures.update(self, batch[0])
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict({f"test/{name}": value.float() for name, value in self.measures.compute().items()})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["model"] = describe(self)
+
+    def _log_losses(self, split: str, losses: dict[str, Tensor], batch_size: int | None = None) -> None:
+        total = torch.stack(list(losses.values())).sum()
+        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": batch_size}
+        self.log(f"{split}/loss", total, prog_bar=split == "train", **every)
+        self.log_dict({f"{split}/{name}": value for name, value in losses.items()}, **every)
+
+
+def _check_fit(model: AutoEncoder) -> None:
+    """Refuse a penalty or loss whose domain the chosen activations may leave."""
+    pairs = (
+        ("sparsity", model.sparsity, "code_range", "encoder", model.encoder, "a code"),
+        ("reconstruction", model.reconstruction, "image_range", "decoder", model.decoder, "a reconstruction"),
+    )
+    for group, part, interval, source, maker, what in pairs:
+        needed, made = getattr(part, interval), getattr(maker, interval)
+        if not within(made, needed):
+            raise InputError(
+                f"{group}={type(part).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "
+                f"{source}.activation={maker.activation} gives values in [{made[0]:g}, {made[1]:g}]: "
+                f"choose {source}.activation=sigmoid or another {group}"
+            )

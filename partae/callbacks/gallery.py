@@ -1,0 +1,65 @@
+"""TensorBoard pictures of what a model has learned so far."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from partae import figures
+from partae.checks import whole
+from partae.data import DataModule
+from partae.morphology import Operator, dilation
+from partae.representation import Representation
+
+
+class Gallery(Callback):
+    """Every few epochs, and at the end: the atoms, ten validation images as the model sees them, and its code.
+
+    The images are one a class; beside each come its reconstruction, its dilation and its max-approximation. Two
+    histograms show all entries of the validation code and each unit's mean.
+
+    Args:
+        every_n_epochs: how often, at least 1.
+        operator: the operator to approximate.
+    """
+
+    def __init__(self, every_n_epochs: int = 10, operator: Operator = dilation(1)) -> None:  # noqa: B008
+        self.every_n_epochs = whole("callbacks.gallery.every_n_epochs", every_n_epochs)
+        self.operator = operator
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
+        if trainer.sanity_checking or not due or not trainer.is_global_zero:
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                self._draw(logger, cast("Representation", pl_module), trainer.datamodule, trainer.global_step)
+
+    @torch.no_grad()
+    def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, step: int) -> None:
+        images, labels = data.one_per_class("val")
+        reconstruction = model.reconstruct(images)
+        rows = {
+            "original": images,
+            "reconstruction": reconstruction,
+            str(self.operator): self.operator(images),
+            "max-approximation": model.max_approximation(images, self.operator),
+        }
+        names = [data.classes[label] for label in labels.tolist()]
+        writer = logger.experiment
+        writer.add_figure("atoms", figures.atoms(_array(model.atoms)), step)
+        writer.add_figure("images", figures.image_rows({name: _array(row) for name, row in rows.items()}, names), step)
+        code = torch.cat([model.encode(batch) for batch, _ in data.batches("val")])
+        writer.add_histogram("code/entries", code, step)
+        writer.add_histogram("code/mean_activation_of_each_unit", code.mean(dim=0), step)
+
+
+def _array(tensor: Tensor) -> NDArray[np.floating]:
+    return tensor.detach().cpu().numpy()

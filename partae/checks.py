@@ -1,0 +1,64 @@
+"""Checks of what a user gives. A message names the config key, the value, and what to do about it."""
+
+from __future__ import annotations
+
+import math
+
+
+class InputError(ValueError):
+    """Something that a user gave and can mend: shown as one message, without a traceback."""
+
+
+def whole(key: str, value: int, minimum: int = 1) -> int:
+    """Return ``value`` if it is an int of at least ``minimum``.
+
+    Raises:
+        InputError: if it is not; the message names ``key``.
+
+    >>> whole("latent_dim", 100)
+    100
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InputError(f"{key} must be a whole number, at least {minimum}; got {value!r}")
+    return value
+
+
+def real(key: str, value: float, low: float = -math.inf, high: float = math.inf, *, open_ends: bool = False) -> float:
+    """Return ``value`` as a float if it is a number in ``[low, high]``, or in ``(low, high)`` with ``open_ends``.
+
+    Raises:
+        InputError: if it is not, or is NaN; the message names ``key``.
+
+    >>> real("sparsity.beta", 1, low=0)
+    1.0
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    inside = number and (low < value < high if open_ends else low <= value <= high)
+    if not inside:
+        closed_low, closed_high = not open_ends and low > -math.inf, not open_ends and high < math.inf
+        interval = f"{'[' if closed_low else '('}{low:g}, {high:g}{']' if closed_high else ')'}"
+        raise InputError(f"{key} must be a number in {interval}; got {value!r}")
+    return float(value)
+
+
+def one_of(key: str, value: str, known: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of ``known``.
+
+    Raises:
+        InputError: if it is not; the message names ``key`` and lists ``known``.
+
+    >>> one_of("encoder.activation", "relu", ("relu", "tanh"))
+    'relu'
+    """
+    if value not in known:
+        raise InputError(f"{key} must be one of {', '.join(known)}; got {value!r}")
+    return value
+
+
+def within(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
+    """Whether the interval ``inner`` lies in ``outer``, both as (low, high).
+
+    >>> within((0.0, 1.0), (0.0, float("inf")))
+    True
+    """
+    return outer[0] <= inner[0] and inner[1] <= outer[1]

@@ -1,0 +1,55 @@
+"""Decoders: code (B, K) -> images (B, C, H, W), by a dictionary of atoms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from partae.activation import activation as activation_named
+from partae.checks import whole
+
+
+class Dictionary(nn.Module):
+    r"""Images as an activation of the atoms, weighted by the code, plus a bias.
+
+    .. math:: x = \sigma\Big(\sum_{j=1}^{K} h_j \, a_j + b\Big)
+
+    Atoms are drawn Glorot-uniform, the bias starts at 0.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        latent_dim: K, the number of atoms, at least 1.
+        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus or tanh.
+
+    Attributes:
+        atoms: (K, C, H, W).
+        bias: (C, H, W).
+        image_range: the interval that each decoded pixel lies in.
+
+    Raises:
+        InputError: if a size is not a whole number of at least 1, or the activation is unknown.
+    """
+
+    def __init__(self, image_shape: Sequence[int], latent_dim: int, activation: str = "leaky_relu") -> None:
+        super().__init__()
+        self.image_shape = tuple(whole("image_shape", size) for size in image_shape)
+        self.latent_dim = whole("latent_dim", latent_dim)
+        self.activation = activation
+        self.activate, self.image_range = activation_named("decoder.activation", activation)
+        atoms = nn.init.xavier_uniform_(torch.empty(self.latent_dim, math.prod(self.image_shape)))
+        self.atoms = nn.Parameter(atoms.view(self.latent_dim, *self.image_shape))
+        self.bias = nn.Parameter(torch.zeros(self.image_shape))
+
+    def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) where they are given."""
+        atoms = self.atoms if atoms is None else atoms
+        weighted = torch.addmm(self.bias.flatten(), code, atoms.flatten(1))
+        images: Tensor = self.activate(weighted)
+        return images.unflatten(1, self.image_shape)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Images (B, C, H, W) of a code (B, K)."""
+        return self.decode(code)

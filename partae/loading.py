@@ -1,0 +1,63 @@
+"""From a checkpoint or a run folder to a model, without running anything that the file brings along."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from partae.checks import InputError
+from partae.representation import Representation
+from partae.specification import build
+
+
+def load(path: str | Path) -> Representation:
+    """The model in a checkpoint or a run folder (its last checkpoint), in evaluation mode, on the CPU.
+
+    The file is read with ``weights_only=True``, and parts are built only from classes of partae or torch.nn.
+
+    Raises:
+        InputError: if there is no checkpoint at ``path``, or it is damaged, foreign or hostile.
+    """
+    file = checkpoint_file(path)
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{file} is not a whole checkpoint: it is truncated or damaged") from error
+    if not (isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping)):
+        raise InputError(f"{file} is not a checkpoint of partae")
+    try:
+        with torch.device("meta"):  # nothing is allocated before the weights are known to fit
+            model = build(checkpoint["model"])
+        model.load_state_dict(checkpoint["state_dict"], assign=True)
+    except (KeyError, TypeError, RuntimeError, InputError) as error:
+        raise InputError(f"{file} does not fit what it says of itself: {error}") from error
+    if not isinstance(model, Representation):
+        raise InputError(f"{file} holds a {type(model).__name__}, not a representation")
+    return model.eval()
+
+
+def checkpoint_file(path: str | Path) -> Path:
+    """The checkpoint that ``path``, a checkpoint or a run folder, stands for.
+
+    Raises:
+        InputError: if there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    file = path / "checkpoints" / "last.ckpt"
+    if file.is_file():
+        return file
+    if path.is_dir():
+        raise InputError(f"ckpt={path} is a folder without a run: it has no checkpoints/last.ckpt")
+    raise InputError(f"ckpt={path} does not exist")
+
+
+def run_folder(file: Path) -> Path:
+    """The run folder that a checkpoint belongs to, or the folder that it lies in."""
+    return file.parent.parent if file.parent.name == "checkpoints" else file.parent

@@ -1,0 +1,90 @@
+"""What a code says of the model: how sparse it is, how active, and which units never speak."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric, Metric
+
+DEAD_SHARE = 0.01
+
+
+def hoyer_sparsity(code: Tensor) -> Tensor:
+    r"""Hoyer's sparsity of each code: (B, K) -> (B,), in [0, 1]; higher is sparser.
+
+    .. math:: \frac{\sqrt{K} - \|h\|_1 / \|h\|_2}{\sqrt{K} - 1}
+
+    1 for a single non-zero entry, 0 when all entries are equal in size. Where the formula gives 0 / 0 it is 0: for a
+    zero code, whose entries are all equal, and for K = 1.
+
+    Source: Hoyer, *Non-negative matrix factorization with sparseness constraints*, JMLR 5 (2004).
+
+    >>> hoyer_sparsity(torch.tensor([[0.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0]]))
+    tensor([1., 0.])
+    """
+    root = math.sqrt(code.shape[1])
+    if root == 1:
+        return code.new_zeros(len(code))
+    # a scale-free measure: dividing by the largest entry first keeps the squares of tiny codes above 0
+    largest = code.abs().amax(dim=1, keepdim=True)
+    scaled = code / torch.where(largest > 0, largest, 1)
+    l1, l2 = scaled.norm(p=1, dim=1), scaled.norm(p=2, dim=1)
+    sparsity = (root - l1 / torch.where(l2 > 0, l2, 1)) / (root - 1)
+    return torch.where(l2 > 0, sparsity, 0).clamp(0, 1)
+
+
+class HoyerSparsity(MeanMetric):
+    """Mean of `hoyer_sparsity` over all codes."""
+
+    def update(self, code: Tensor) -> None:  # type: ignore[override]
+        """Add a code (B, K)."""
+        super().update(hoyer_sparsity(code))
+
+
+class MeanActivation(MeanMetric):
+    """Mean of all entries of all codes."""
+
+    def update(self, code: Tensor) -> None:  # type: ignore[override]
+        """Add a code (B, K)."""
+        super().update(code.mean(dim=1))
+
+
+def dead_atoms(largest: Tensor, share: float = DEAD_SHARE) -> Tensor:
+    """Number of units that never exceed ``share`` of the largest activation: (K,) -> scalar in [0, K]; lower is better.
+
+    Args:
+        largest: each unit's largest activation over a set of images, (K,).
+        share: of the largest activation of all units, in [0, 1).
+
+    >>> dead_atoms(torch.tensor([0.9, 0.005, 0.1]))
+    tensor(1)
+    """
+    return (largest <= share * largest.max()).sum()
+
+
+class DeadAtoms(Metric):
+    """`dead_atoms` over all codes.
+
+    Args:
+        latent_dim: K, the number of units.
+        share: of the largest activation of all units, in [0, 1).
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    largest: Tensor
+
+    def __init__(self, latent_dim: int, share: float = DEAD_SHARE) -> None:
+        super().__init__()
+        self.share = share
+        self.add_state("largest", torch.full((latent_dim,), -math.inf), dist_reduce_fx="max")
+
+    def update(self, code: Tensor) -> None:
+        """Add a code (B, K)."""
+        self.largest = torch.maximum(self.largest, code.amax(dim=0))
+
+    def compute(self) -> Tensor:
+        """The number of dead atoms, a scalar."""
+        return dead_atoms(self.largest, self.share)

@@ -1,0 +1,95 @@
+"""A model as plain data, and back: how a checkpoint says what it holds without a pickle or a path to any code.
+
+A part keeps each constructor argument as an attribute of the same name, so its specification is its class and those
+attributes. Building one goes only through classes of `nn.Module` that partae or torch.nn define.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from partae.checks import InputError
+
+TARGET = "_target_"
+ALLOWED = ("partae", "torch.nn")
+
+
+def describe(module: nn.Module) -> dict[str, Any]:
+    """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
+
+    Arguments that are neither plain values nor modules (an optimizer's factory) are left out.
+
+    >>> describe(nn.Threshold(0.5, 0.0))
+    {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
+    """
+    kind = type(module)
+    spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
+    for name in _arguments(kind):
+        value = getattr(module, name)
+        if not callable(value) or isinstance(value, nn.Module):
+            spec[name] = _plain(value)
+    return spec
+
+
+def build(spec: Mapping[str, Any]) -> nn.Module:
+    """The module that ``spec``, made by `describe`, describes; its weights are drawn afresh.
+
+    Raises:
+        InputError: if a class is not a module that partae or torch.nn define, or refuses its arguments.
+    """
+    kind = _resolve(spec.get(TARGET))
+    arguments = {name: _built(value) for name, value in spec.items() if name != TARGET}
+    unknown = arguments.keys() - _arguments(kind)
+    if unknown:
+        raise InputError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}: not a specification of partae")
+    return kind(**arguments)
+
+
+def _arguments(kind: type[nn.Module]) -> list[str]:
+    """The names of the constructor's arguments; a class without a constructor has none."""
+    parameters = inspect.signature(kind).parameters.values()
+    return [item.name for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return describe(value)
+    if isinstance(value, Tensor):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return build(value)
+    if isinstance(value, list):
+        return [_built(item) for item in value]
+    return value
+
+
+def _resolve(target: object) -> type[nn.Module]:
+    """The class at the dotted path ``target``, checked by what it is and not only by its path."""
+    refusal = InputError(f"{target!r} is not a module of partae or torch.nn: the checkpoint is refused")
+    if not isinstance(target, str):
+        raise refusal
+    path, _, name = target.rpartition(".")
+    if not _is_allowed(path):
+        raise refusal
+    try:
+        kind = getattr(importlib.import_module(path), name)
+    except (ImportError, AttributeError):
+        raise refusal from None
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_allowed(kind.__module__)):
+        raise refusal
+    return kind
+
+
+def _is_allowed(path: str) -> bool:
+    return any(path == package or path.startswith(f"{package}.") for package in ALLOWED)

@@ -1,0 +1,24 @@
+"""One clear message where a traceback would only frighten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import CompactHydraException, InstantiationException
+
+from partae.checks import InputError
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1."""
+    try:
+        yield
+    except InputError as error:
+        raise CompactHydraException(f"error: {error}") from error
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, InputError):
+            raise CompactHydraException(f"error: {cause}") from error
+        raise

@@ -1,0 +1,60 @@
+"""Train a part-based representation: ``python train.py``, or a sweep of them: ``python train.py -m key=a,b,c``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from partae.checks import whole
+from partae.files import write_json
+from partae.report import table
+from partae.sweep import explained
+
+HYPERPARAMETERS = ("seed", "latent_dim", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation")
+HYPERPARAMETERS += ("constraint", "optimizer", "schedule")
+
+
+def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
+    """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
+    seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    model = instantiate(cfg.model)
+    data = instantiate(cfg.data)
+    logger = instantiate(cfg.logger)
+    callbacks = [*instantiate(cfg.constraint).values(), *instantiate(cfg.callbacks).values()]
+    trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
+
+    trainer.fit(model, data)
+    measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    trainer.test(model, data, verbose=False)
+    measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+
+    if isinstance(logger, TensorBoardLogger):
+        chosen = OmegaConf.to_container(OmegaConf.masked_copy(cfg, HYPERPARAMETERS), resolve=True)
+        logger.log_hyperparams(chosen, measures)
+        logger.finalize("success")
+    if trainer.is_global_zero:
+        write_json(folder / "metrics.json", measures)
+    return measures
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> float:
+    """Run one job, say what came of it and what to type next, and return the swept metric."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with explained():
+        measures = train(cfg, folder)
+    tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
+    print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
+    print(f"\nWritten to {folder}. Look at it next with\n")
+    print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
+    return measures[cfg.metric]
+
+
+if __name__ == "__main__":
+    main()
