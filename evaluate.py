@@ -5,6 +5,7 @@ from __future__ import annotations
 import hydra
 import torch
 from hydra.utils import instantiate
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from partae import figures
@@ -19,7 +20,7 @@ from partae.sweep import explained
 
 
 @torch.no_grad()
-def draw(model: Representation, data: DataModule) -> dict[str, figures.Figure]:
+def draw(model: Representation, data: DataModule) -> dict[str, Figure]:
     """The four figures of a model on the first test image of each class, by file name."""
     images, labels = data.one_per_class("test")
     names = [data.classes[label] for label in labels.tolist()]
@@ -31,7 +32,7 @@ def draw(model: Representation, data: DataModule) -> dict[str, figures.Figure]:
         "reconstructions": figures.image_rows(
             {"original": images.numpy(), "reconstruction": model.decode(code).numpy()}, names, "Reconstructions"
         ),
-        "code_histograms": figures.code_histograms({"entries": code.numpy()}, names, "The code of each image"),
+        "code_histograms": figures.code_histograms({"auto-encoder": code.numpy()}, names, "The code of each image"),
         "atoms": figures.atoms(atoms, f"{len(atoms)} atoms, each on its own scale"),
         "max_approximations": figures.image_rows(
             {str(operator): operator(images).numpy(), "max-approximation": approximation.numpy()},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
@@ -16,8 +18,8 @@ from partae.files import write_json
 from partae.report import table
 from partae.sweep import explained
 
-HYPERPARAMETERS = ("seed", "latent_dim", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation")
-HYPERPARAMETERS += ("constraint", "optimizer", "schedule")
+HYPERPARAMETERS = ["seed", "latent_dim", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
+HYPERPARAMETERS += ["constraint", "optimizer", "schedule"]
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
@@ -35,7 +37,9 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
 
     if isinstance(logger, TensorBoardLogger):
-        chosen = OmegaConf.to_container(OmegaConf.masked_copy(cfg, HYPERPARAMETERS), resolve=True)
+        chosen = {
+            key: OmegaConf.to_object(cfg[key]) if OmegaConf.is_config(cfg[key]) else cfg[key] for key in HYPERPARAMETERS
+        }
         logger.log_hyperparams(chosen, measures)
         logger.finalize("success")
     if trainer.is_global_zero:
@@ -46,13 +50,15 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    hydra_cfg = HydraConfig.get()
+    folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
     with explained():
         measures = train(cfg, folder)
-    tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
-    print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
-    print(f"\nWritten to {folder}. Look at it next with\n")
-    print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
+    if hydra_cfg.mode == RunMode.RUN:  # a sweep ends with a table of its own
+        tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
+        print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
+        print(f"\nWritten to {folder}. Look at it next with\n")
+        print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
     return measures[cfg.metric]
 
 

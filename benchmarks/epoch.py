@@ -27,7 +27,13 @@ from partae.data import Batches, DataModule, Order
 from partae.projection import nonnegative
 
 EPOCHS = 4  # of each way, after one that does not count
-QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "limit_val_batches": 0}
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "limit_val_batches": 0,
+}
 
 
 class Stopwatch(Callback):
@@ -105,7 +111,9 @@ def main() -> None:
     base = statistics.median(seconds["partae"])
     print(f"{count} images, batches of {data.batch_size}, {torch.get_num_threads()} threads, median seconds an epoch:")
     for name, values in seconds.items():
-        print(f"  {name:<36}{statistics.median(values):8.2f}   partae takes {base / statistics.median(values):.2f} of it")
+        print(
+            f"  {name:<36}{statistics.median(values):8.2f}   partae takes {base / statistics.median(values):.2f} of it"
+        )
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class AutoEncoder(Representation, LightningModule):
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
-        self.log_dict({f"val/{name}": value.float() for name, value in measures.items()})
+        self.log_dict({f"val/{name}": value for name, value in measures.items()})
 
     def on_test_epoch_start(self) -> None:
         self.measures.reset()
@@ -132,7 +132,7 @@ class AutoEncoder(Representation, LightningModule):
         self.measures.update(self, batch[0])
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{name}": value.float() for name, value in self.measures.compute().items()})
+        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)

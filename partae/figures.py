@@ -8,9 +8,9 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 
+import matplotlib
 import matplotlib.style
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -43,42 +43,35 @@ def image_rows(rows: Mapping[str, Array], columns: Sequence[str], title: str = "
         columns: N names.
         title: above all.
     """
-    figure = Figure(figsize=(0.75 * len(columns) + 1.3, 0.75 * len(rows) + 0.6))
-    grid = figure.subplots(len(rows), len(columns), squeeze=False)
-    for row, (label, images) in zip(grid, rows.items(), strict=True):
-        for axes, image in zip(row, images, strict=True):
-            _show(axes, image, 0, 1)
-        row[0].set_ylabel(label, rotation=0, ha="right", va="center")
-    for axes, name in zip(grid[0], columns, strict=True):
-        axes.set_title(name, fontsize=7)
-    figure.suptitle(title, fontsize=9)
+    tiles = [[_coloured(image, 0, 1) for image in images] for images in rows.values()]
+    figure, (x, y) = _mosaic(tiles, inches=0.75, title=title)
+    axes = figure.axes[0]
+    axes.set_xticks(x, columns, fontsize=7)
+    axes.set_yticks(y, list(rows))
     return figure
 
 
 @_styled
-def atoms(atoms: Array, title: str = "", numbered: bool = True) -> Figure:
-    """A grid of atoms, each on its own scale from 0 to its largest value.
+def atoms(atoms: Array, title: str = "") -> Figure:
+    """A grid of numbered atoms, each on its own scale from 0 to its largest value.
 
     Where an atom has a negative value all are shown on scales that are symmetric about 0 (blue below, red above).
 
     Args:
         atoms: (K, C, H, W).
         title: above all.
-        numbered: whether each atom's number is written above it.
     """
     columns = min(len(atoms), max(10, math.ceil(math.sqrt(len(atoms)))))
-    count = math.ceil(len(atoms) / columns)
-    figure = Figure(figsize=(0.62 * columns, (0.74 if numbered else 0.62) * count + 0.4))
-    grid = figure.subplots(count, columns, squeeze=False).ravel()
     signed = bool((atoms < 0).any())
-    for number, (axes, atom) in enumerate(zip(grid, atoms, strict=False)):
+    tiles = []
+    for atom in atoms:
         largest = float(np.abs(atom).max()) or 1.0
-        _show(axes, atom, -largest if signed else 0, largest, cmap="RdBu_r" if signed else "gray")
-        if numbered:
-            axes.set_title(str(number), fontsize=5, pad=1.5)
-    for axes in grid[len(atoms) :]:
-        axes.set_axis_off()
-    figure.suptitle(title, fontsize=9)
+        tiles.append(_coloured(atom, -largest if signed else 0, largest, "RdBu_r" if signed else "gray"))
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    figure, (x, y) = _mosaic(rows, inches=0.65, title=title)
+    axes = figure.axes[0]
+    axes.set_xticks(x, [f"+{column}" for column in range(columns)], fontsize=7)
+    axes.set_yticks(y, [str(row * columns) for row in range(len(rows))], fontsize=7)
     return figure
 
 
@@ -106,11 +99,11 @@ def code_histograms(codes: Mapping[str, Array], columns: Sequence[str], title: s
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(0, code.shape[1] * 2)
             axes.tick_params(labelsize=6)
-        row[0].set_ylabel(label)
+        row[0].set_ylabel(f"{label}\nnumber of entries")
     for axes, name in zip(grid[0], columns, strict=True):
         axes.set_title(name, fontsize=7)
     figure.suptitle(title, fontsize=9)
-    figure.supxlabel("entry of the code (number of entries above it)", fontsize=8)
+    figure.supxlabel("value of the entry", fontsize=8)
     return figure
 
 
@@ -122,16 +115,29 @@ def save(figure: Figure, path: Path) -> None:
                 figure.savefig(beside)
 
 
-def _show(axes: Axes, image: Array, low: float, high: float, cmap: str = "gray") -> None:
-    """One image (C, H, W): grey or by ``cmap`` for a single channel, in colour for three."""
-    if len(image) == 1:
-        axes.imshow(image[0], vmin=low, vmax=high, cmap=cmap)
-    else:
-        axes.imshow(np.clip((np.moveaxis(image, 0, -1) - low) / (high - low), 0, 1))
-    axes.set_xticks([])
-    axes.set_yticks([])
+def _coloured(image: Array, low: float, high: float, cmap: str = "gray") -> Array:
+    """An image (C, H, W) as (H, W, 3) in [0, 1]: by ``cmap`` for a single channel, in colour for three."""
+    scaled = np.clip((image - low) / (high - low), 0, 1)
+    return matplotlib.colormaps[cmap](scaled[0])[..., :3] if len(image) == 1 else np.moveaxis(scaled, 0, -1)
+
+
+def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple[Figure, tuple[Array, Array]]:
+    """Tiles (H, W, 3) side by side, ``inches`` wide each; with the positions of the columns' and rows' centres."""
+    height, width, _ = rows[0][0].shape
+    gap = max(1, width // 14)
+    columns = len(rows[0])
+    canvas = np.ones((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3))
+    for row, tiles in enumerate(rows):
+        for column, tile in enumerate(tiles):
+            top, left = row * (height + gap), column * (width + gap)
+            canvas[top : top + height, left : left + width] = tile
+    figure = Figure(figsize=(inches * columns + 1.3, inches * len(rows) * height / width + 0.6))
+    axes = figure.subplots()
+    axes.imshow(canvas)
+    axes.set_title(title)
     axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-        spine.set_linewidth(0.3)
-        spine.set_color("0.7")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    x = np.arange(columns) * (width + gap) + width / 2
+    y = np.arange(len(rows)) * (height + gap) + height / 2
+    return figure, (x, y)

@@ -40,7 +40,8 @@ class Gallery(Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                self._draw(logger, cast("Representation", pl_module), trainer.datamodule, trainer.global_step)
+                data = cast("DataModule", trainer.datamodule)  # type: ignore[attr-defined]
+                self._draw(logger, cast("Representation", pl_module), data, trainer.global_step)
 
     @torch.no_grad()
     def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, step: int) -> None:

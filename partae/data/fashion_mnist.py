@@ -11,7 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -31,6 +31,8 @@ CHECKSUMS = {
 }
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+Place = AbstractContextManager[Path]  # gives a folder that holds the files
+
 TIMEOUT = 5  # seconds without an answer after which a place on the network is given up
 
 
@@ -94,7 +96,7 @@ class FashionMNIST:
         files = _Files(self.root, train=split == "train")
         return files.data[:, None], files.targets
 
-    def _places(self) -> Iterator[tuple[str, Callable[[], _Place]]]:
+    def _places(self) -> Iterator[tuple[str, Callable[[], Place]]]:
         yield f"the data folder {self.folder}", lambda: _here(self.folder)
         yield f"the system's copy {SYSTEM_FOLDER}", lambda: _here(SYSTEM_FOLDER)
         if self.download:
@@ -120,9 +122,6 @@ class FashionMNIST:
                     f"data.source.root={self.root} cannot be written ({error.strerror}): "
                     "name another folder or free some space"
                 ) from error
-
-
-_Place = "contextlib.AbstractContextManager[Path]"
 
 
 class _Files(datasets.FashionMNIST):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from partae.metrics.code import DeadAtoms, HoyerSparsity, MeanActivation
 from partae.metrics.reconstruction import ReconstructionError
@@ -49,17 +50,20 @@ class Measures(nn.Module):
 
     def compute(self) -> dict[str, Tensor]:
         """Each measure by its name, over all images since the last `reset`."""
-        return {name: metric.compute() for name, metric in self.named_children()}
+        return {name: metric.compute().float() for name, metric in self._metrics()}
 
     def reset(self) -> None:
         """Forget all images."""
-        for metric in self.children():
+        for _, metric in self._metrics():
             metric.reset()
+
+    def _metrics(self) -> Iterator[tuple[str, Metric]]:
+        return ((name, metric) for name, metric in self.named_children() if isinstance(metric, Metric))
 
 
 def measure(model: Representation, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """The measures of ``model`` over ``batches`` of (images, labels), as numbers."""
     measures = Measures(len(model.atoms)).to(model.atoms.device)
     for images, _ in batches:
-        measures.update(model, images)
+        measures.update(model, images.to(model.atoms.device))
     return {name: value.item() for name, value in measures.compute().items()}

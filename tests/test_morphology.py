@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from partae.checks import InputError
+from partae.morphology import OPERATORS, Operator, dilation, disk
+from partae.representation import Representation
+
+BY_SCIPY = {
+    "dilation": ndimage.grey_dilation,
+    "erosion": ndimage.grey_erosion,
+}
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 3, 5])
+def test_disk_holds_the_pixels_within_the_radius(radius: int) -> None:
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    np.testing.assert_array_equal(disk(radius).numpy(), np.hypot(x, y) <= radius)
+
+
+def test_the_disk_of_radius_1_is_the_cross() -> None:
+    np.testing.assert_array_equal(disk(1).numpy(), ndimage.generate_binary_structure(2, 1))
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+@pytest.mark.parametrize("name", BY_SCIPY)
+def test_operators_equal_scipy(name: str, radius: int) -> None:
+    images = torch.randn(3, 2, 13, 9)
+    footprint = disk(radius).numpy().astype(bool)
+    outside = -np.inf if name == "dilation" else np.inf
+    expected = [
+        [BY_SCIPY[name](channel, footprint=footprint, mode="constant", cval=outside) for channel in image]
+        for image in images.numpy()
+    ]
+    np.testing.assert_array_equal(Operator(name, radius)(images).numpy(), np.array(expected))
+
+
+def test_opening_and_closing_are_compositions() -> None:
+    images = torch.rand(2, 1, 10, 10)
+    eroded, dilated = Operator("erosion", 2), Operator("dilation", 2)
+    torch.testing.assert_close(Operator("opening", 2)(images), dilated(eroded(images)), rtol=0, atol=0)
+    torch.testing.assert_close(Operator("closing", 2)(images), eroded(dilated(images)), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_radius_0_changes_nothing(name: str) -> None:
+    images = torch.rand(2, 3, 5, 5)
+    torch.testing.assert_close(Operator(name, 0)(images), images, rtol=0, atol=0)
+
+
+def test_a_disk_larger_than_the_image_takes_its_maximum() -> None:
+    images = torch.rand(2, 1, 3, 3)
+    largest = images.amax(dim=(2, 3), keepdim=True).expand_as(images)
+    torch.testing.assert_close(dilation(5)(images), largest, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("name", "radius"), [("blur", 1), ("dilation", -1), ("dilation", 1.5)])
+def test_unknown_operators_are_refused(name: str, radius: int) -> None:
+    with pytest.raises(InputError, match="operators"):
+        Operator(name, radius)
+
+
+class TwoSquares(Representation):
+    """A decoder built by hand: two atoms of one pixel each, the code is those pixels."""
+
+    @property
+    def atoms(self) -> Tensor:
+        atoms = torch.zeros(2, 1, 5, 5)
+        atoms[0, 0, 1, 1] = atoms[1, 0, 3, 3] = 1
+        return atoms
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images[:, 0, [1, 3], [1, 3]]
+
+    def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
+        return torch.einsum("bk,kchw->bchw", code, self.atoms if atoms is None else atoms)
+
+
+def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_they_meet() -> None:
+    model = TwoSquares()
+    images = model.decode(torch.tensor([[0.5, 2.0]]))
+    torch.testing.assert_close(model.reconstruct(images), images)
+
+    exact = model.max_approximation(images, dilation(1))
+    torch.testing.assert_close(exact, dilation(1)(images))
+
+    met = model.max_approximation(images, dilation(2))[0, 0, 2, 2]
+    assert met == 2.5  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 2
+    assert dilation(2)(images)[0, 0, 2, 2] == 2
