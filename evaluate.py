@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import hydra
 import torch
 from hydra.utils import instantiate
@@ -42,20 +44,26 @@ def draw(model: Representation, data: DataModule) -> dict[str, Figure]:
     }
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
-def main(cfg: DictConfig) -> None:
-    """Evaluate one model."""
-    with explained():
-        file = checkpoint_file(cfg.ckpt)
-        folder = run_folder(file) / "evaluation"
-        model = load(file)
-        data: DataModule = instantiate(cfg.data)
-        data.prepare_data()
-        data.setup("test")
+def evaluate(cfg: DictConfig) -> tuple[dict[str, float], Path]:
+    """Measure and draw what ``cfg.ckpt`` holds; the measures, and the folder that all was written to."""
+    file = checkpoint_file(cfg.ckpt)
+    folder = run_folder(file) / "evaluation"
+    model = load(file)
+    data: DataModule = instantiate(cfg.data)
+    data.prepare_data()
+    data.setup("test")
     measures = {f"test/{name}": value for name, value in measure(model, data.batches("test")).items()}
     for name, figure in draw(model, data).items():
         figures.save(figure, folder / name)
     write_json(folder / "metrics.json", measures)
+    return measures, folder
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+def main(cfg: DictConfig) -> None:
+    """Evaluate one model and say what came of it."""
+    with explained():
+        measures, folder = evaluate(cfg)
     print(table([{"test images": key.removeprefix("test/"), "value": value} for key, value in measures.items()]))
     print(f"\nMeasures and figures written to {folder}")
 

@@ -13,20 +13,15 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 CONF = Path(__file__).parent.parent / "conf"
-OUTSIDE_THE_RUN = [
-    "hydra.run.dir=.",
-    "callbacks.checkpoint.dirpath=null",
-    "logger.save_dir=.",
-    "trainer.default_root_dir=.",
-]
 YAMLS = sorted(
     (file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment"
 )  # fmt: skip
 
 
 def composed(*overrides: str) -> DictConfig:
+    places = ["callbacks.checkpoint.dirpath=null", "logger.save_dir=.", "trainer.default_root_dir=."]
     with initialize(version_base="1.3", config_path="../conf"):
-        return compose("train", overrides=[*OUTSIDE_THE_RUN, *overrides], return_hydra_config=True)
+        return compose("train", overrides=[*places, *overrides])
 
 
 def names(group: str) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hydra.errors import CompactHydraException, InstantiationException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import MissingMandatoryValue
 
 from partae.checks import InputError
 
@@ -15,10 +17,13 @@ def explained() -> Iterator[None]:
     """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1."""
     try:
         yield
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise CompactHydraException(f"error: {key} is missing: give it as {key}=<value>") from error
     except InputError as error:
         raise CompactHydraException(f"error: {error}") from error
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, InputError):
+        if isinstance(cause, InputError | MisconfigurationException):
             raise CompactHydraException(f"error: {cause}") from error
         raise

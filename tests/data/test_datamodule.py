@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from partae.checks import InputError
+from partae.data import DataModule, FashionMNIST
+
+
+def module(garments: Path, **arguments: Any) -> DataModule:
+    return DataModule(FashionMNIST(garments), (1, 28, 28), **{"val_size": 100, **arguments})
+
+
+def ready(garments: Path, **arguments: Any) -> DataModule:
+    data = module(garments, **arguments)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def rows(images: torch.Tensor) -> set[bytes]:
+    return {image.numpy().tobytes() for image in images}
+
+
+def test_validation_images_are_cut_from_the_training_set(garments: Path) -> None:
+    data = ready(garments)
+    train, val = data.sets["train"][0], data.sets["val"][0]
+    assert (len(train), len(val)) == (300, 100)
+    every = FashionMNIST(garments).load("train")[0].float() / 255
+    assert rows(train) | rows(val) == rows(every)
+    assert train.min() == 0
+    assert 0.9 < train.max() <= 1
+
+
+def test_the_split_depends_on_the_seed_alone(garments: Path) -> None:
+    first, again, other = (ready(garments, seed=seed).sets["val"][0] for seed in (0, 0, 1))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    assert not torch.equal(first, other)
+
+
+def test_test_images_are_loaded_for_testing_only(garments: Path) -> None:
+    data = ready(garments)
+    assert "test" not in data.sets
+    data.setup("test")
+    expected, labels = FashionMNIST(garments).load("test")
+    torch.testing.assert_close(data.sets["test"][0], expected.float() / 255)
+    torch.testing.assert_close(torch.cat([batch for _, batch in data.test_dataloader()]), labels)
+
+
+def test_one_image_of_each_class(garments: Path) -> None:
+    images, labels = ready(garments).one_per_class("val")
+    assert images.shape == (10, 1, 28, 28)
+    assert labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, r"data\.batch_size .* got 0"),
+        ({"seed": -1}, r"data\.seed .* got -1"),
+        ({"val_size": 400}, r"data\.val_size must leave some of the 400 images; got 400"),
+    ],
+)
+def test_bad_arguments_are_refused_by_key(arguments: dict[str, int], message: str, garments: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        ready(garments, **arguments)
+
+
+def test_a_wrong_image_shape_is_refused(garments: Path) -> None:
+    data = DataModule(FashionMNIST(garments), (3, 28, 28), val_size=100)
+    with pytest.raises(InputError, match=r"data\.image_shape=\[3, 28, 28\] is not .* \[1, 28, 28\]"):
+        data.setup("fit")

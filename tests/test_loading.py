@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import partae
+from partae import AutoEncoder
+from partae.checks import InputError
+from partae.decoder import Dictionary
+from partae.encoder import Dense
+from partae.loading import run_folder
+from partae.sparsity import KL
+
+
+@pytest.fixture
+def model() -> AutoEncoder:
+    return AutoEncoder(Dense((1, 4, 4), 3), Dictionary((1, 4, 4), 3), sparsity=KL(0.01, 0.1))
+
+
+def checkpoint(model: AutoEncoder) -> dict[str, Any]:
+    content: dict[str, Any] = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(content)
+    return content
+
+
+@pytest.fixture
+def run(model: AutoEncoder, tmp_path: Path) -> Path:
+    """A run folder with the checkpoint of `model`."""
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(checkpoint(model), tmp_path / "checkpoints" / "last.ckpt")
+    return tmp_path
+
+
+def test_a_run_folder_and_its_checkpoint_give_the_model_back(model: AutoEncoder, run: Path) -> None:
+    images = torch.rand(5, 1, 4, 4)
+    for path in (run, str(run), run / "checkpoints" / "last.ckpt"):
+        loaded = partae.load(path)
+        assert not loaded.training
+        torch.testing.assert_close(loaded.reconstruct(images), model.reconstruct(images), rtol=0, atol=0)
+        torch.testing.assert_close(loaded.atoms, model.atoms, rtol=0, atol=0)
+
+
+def test_no_tensor_is_left_without_values(run: Path) -> None:
+    loaded = partae.load(run)
+    assert not any(tensor.is_meta for tensor in loaded.state_dict().values())
+
+
+def test_run_folder_of_a_checkpoint(run: Path) -> None:
+    assert run_folder(run / "checkpoints" / "last.ckpt") == run
+    assert run_folder(run / "lonely.ckpt") == run
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ckpt=.*nowhere does not exist"):
+        partae.load(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is a folder without a run"):
+        partae.load(tmp_path)
+
+
+def test_a_truncated_checkpoint_is_named(run: Path) -> None:
+    file = run / "checkpoints" / "last.ckpt"
+    for size in (0, 10, file.stat().st_size // 2, file.stat().st_size - 100):
+        os.truncate(file, size)
+        with pytest.raises(InputError, match=r"last\.ckpt"):
+            partae.load(run)
+
+
+class Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))])
+def test_a_hostile_pickle_is_refused_unrun(save: Any, tmp_path: Path, model: AutoEncoder) -> None:
+    marker, file = tmp_path / "marker", tmp_path / "hostile.ckpt"
+    save({**checkpoint(model), "extra": Payload(marker)}, file)
+    with pytest.raises(InputError, match=r"hostile\.ckpt"):
+        partae.load(file)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("content", [{}, [], 3, {"model": 3}, {"model": {}}, {"state_dict": {}}])
+def test_foreign_files_are_refused(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "foreign.ckpt")
+    with pytest.raises(InputError, match=r"foreign\.ckpt"):
+        partae.load(tmp_path / "foreign.ckpt")
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_allocated(model: AutoEncoder, tmp_path: Path) -> None:
+    content = checkpoint(model)
+    content["model"]["encoder"]["latent_dim"] = content["model"]["decoder"]["latent_dim"] = 10**12
+    torch.save(content, tmp_path / "huge.ckpt")
+    with pytest.raises(InputError, match=r"huge\.ckpt does not fit"):
+        partae.load(tmp_path / "huge.ckpt")
+
+
+def test_a_module_that_is_no_representation_is_refused(tmp_path: Path) -> None:
+    torch.save(
+        {"model": {"_target_": "torch.nn.modules.activation.Sigmoid"}, "state_dict": {}}, tmp_path / "other.ckpt"
+    )
+    with pytest.raises(InputError, match="holds a Sigmoid, not a representation"):
+        partae.load(tmp_path / "other.ckpt")

@@ -1,0 +1,183 @@
+"""End to end: train.py and evaluate.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import partae
+from evaluate import evaluate
+from partae import AutoEncoder
+from tests.conftest import Compose
+from train import train
+
+ROOT = Path(__file__).parent.parent
+MEASURES = {
+    "reconstruction_error",
+    "hoyer_sparsity",
+    "max_approximation_error",
+    "max_approximation_error_of_reconstruction",
+    "dead_atoms",
+    "mean_activation",
+}
+Run = Callable[..., dict[str, float]]
+
+
+@pytest.fixture
+def run(composed: Compose, garments: Path, tmp_path: Path) -> Run:
+    """Trains two epochs on a small Fashion-MNIST into ``tmp_path / "run"``, which it empties first."""
+
+    def train_in(*overrides: str) -> dict[str, float]:
+        folder = tmp_path / "run"
+        shutil.rmtree(folder, ignore_errors=True)
+        small = [f"data.source.root={garments}", "data.val_size=100", "data.batch_size=50", "latent_dim=8"]
+        brief = ["trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.gallery.every_n_epochs=1"]
+        return train(composed(*small, *brief, *overrides), folder)
+
+    return train_in
+
+
+def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Path) -> None:
+    measures = run()
+    folder = tmp_path / "run"
+    assert json.loads((folder / "metrics.json").read_text()) == measures
+    assert {f"{split}/{name}" for split in ("val", "test") for name in MEASURES} <= measures.keys()
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    model = partae.load(folder)
+    assert isinstance(model, AutoEncoder)
+    assert (model.atoms >= 0).all()
+    assert model.atoms.shape == (8, 1, 28, 28)
+
+
+def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tmp_path: Path) -> None:
+    run()
+    events: dict[str, set[str]] = {"scalars": set(), "images": set(), "histograms": set()}
+    steps, hyperparameters = set(), set()
+    for file in (tmp_path / "run" / "tensorboard").glob("events.*"):
+        accumulator = EventAccumulator(str(file)).Reload()
+        tags = accumulator.Tags()
+        for kind, seen in events.items():
+            seen |= set(tags[kind])
+        if "train/loss" in tags["scalars"]:
+            steps |= {event.step for event in accumulator.Scalars("train/loss")}
+        hyperparameters |= {tag for tag in accumulator.summary_metadata if tag.startswith("_hparams_")}
+    terms = {"loss", "reconstruction", "sparsity", "decay", "approximation"}
+    assert {f"{split}/{term}" for split in ("train", "val") for term in terms} <= events["scalars"]
+    assert {f"{split}/{name}" for split in ("val", "test") for name in MEASURES} <= events["scalars"]
+    assert events["images"] == {"atoms", "images"}
+    assert events["histograms"] == {"code/entries", "code/mean_activation_of_each_unit"}
+    assert len(steps) == 2
+    assert "_hparams_/session_start_info" in hyperparameters
+
+
+def test_the_same_seed_gives_the_same_measures_and_another_gives_others(run: Run) -> None:
+    first, again, other = run("seed=0"), run("seed=0"), run("seed=1")
+    assert first == again
+    assert first != other
+
+
+def test_training_lowers_the_reconstruction_error(run: Run) -> None:
+    brief, longer = run("trainer.max_epochs=1"), run("trainer.max_epochs=15")
+    assert longer["test/reconstruction_error"] < 0.75 * brief["test/reconstruction_error"]
+
+
+def test_evaluate_gives_the_figures_of_the_end_of_training(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    measures = run()
+    folder = tmp_path / "run"
+    for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
+        evaluated, written = evaluate(composed(f"ckpt={ckpt}", f"data.source.root={garments}", config="evaluate"))
+        assert written == folder / "evaluation"
+        assert evaluated == {key: value for key, value in measures.items() if key.startswith("test/")}
+        assert json.loads((written / "metrics.json").read_text()) == evaluated
+    names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
+    assert {file.name for file in written.iterdir()} == {"metrics.json"} | {
+        name + suffix for name in names for suffix in (".png", ".pdf")
+    }
+
+
+def command(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.py", "sparsity.betta=0.1"], ["sparsity.betta", "0.1"]),
+        (["train.py", "sparsity=kll"], ["sparsity", "kll"]),
+        (["train.py", "latent_dim=0"], ["latent_dim", "0"]),
+        (["train.py", "sparsity.p=1.5"], ["sparsity.p", "1.5"]),
+        (["train.py", "seed=1.5"], ["seed", "1.5"]),
+        (["train.py", "encoder.activation=identity"], ["sparsity=kl", "encoder.activation=identity"]),
+        (["evaluate.py", "ckpt=nowhere.ckpt"], ["ckpt=nowhere.ckpt", "does not exist"]),
+        (["evaluate.py", "ckpt=."], ["ckpt=.", "folder without a run"]),
+        (["evaluate.py"], ["ckpt is missing"]),
+    ],
+)
+def test_wrong_input_gets_one_message_and_leaves_nothing(
+    arguments: list[str], words: list[str], tmp_path: Path
+) -> None:
+    done = command(*arguments, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert done.returncode != 0
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stdout.lower()
+    written = [file for file in tmp_path.rglob("*") if file.is_file() and ".hydra" not in file.parts]
+    assert not written
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_with_a_row_for_each_job(tmp_path: Path) -> None:
+    done = command(
+        "train.py", "-m", "sparsity.beta=0.0001,0.01", "trainer.max_epochs=1", f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    )
+    assert done.returncode == 0, done.stderr
+    header, *rows = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()
+    assert "sparsity.beta" in header
+    assert "test/reconstruction_error" in header
+    assert [row.split(",")[0] for row in rows] == ["0.0001", "0.01"]
+    assert "reconstruction_error" in done.stdout
+    assert {folder.name for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()} == {
+        f"sparsity.beta={beta},trainer.max_epochs=1" for beta in ("0.0001", "0.01")
+    }
+
+
+@pytest.mark.slow
+def test_the_default_run_reaches_its_figures_on_the_real_images(tmp_path: Path) -> None:
+    done = command("train.py", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    measures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert measures["test/reconstruction_error"] <= 0.0150
+    assert measures["test/dead_atoms"] == 0
+    assert (partae.load(tmp_path / "run").atoms >= 0).all()
+
+    evaluated = command("evaluate.py", f"ckpt={tmp_path / 'run'}")
+    assert evaluated.returncode == 0, evaluated.stderr
+    figures = json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text())
+    assert figures == pytest.approx({key: measures[key] for key in figures}, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_without_penalty_and_constraint_it_reconstructs_best(tmp_path: Path) -> None:
+    done = command("train.py", "sparsity=none", "constraint=none", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    measures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert measures["test/reconstruction_error"] <= 0.0070
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_run_on_the_gpu_gives_the_measures_of_the_cpu(run: Run) -> None:
+    on_gpu, on_cpu = run("trainer.accelerator=gpu"), run("trainer.accelerator=cpu")
+    assert on_gpu == pytest.approx(on_cpu, rel=0.02)
