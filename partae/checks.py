@@ -23,21 +23,28 @@ def whole(key: str, value: int, minimum: int = 1) -> int:
     return value
 
 
-def real(key: str, value: float, low: float = -math.inf, high: float = math.inf, *, open_ends: bool = False) -> float:
-    """Return ``value`` as a float if it is a number in ``[low, high]``, or in ``(low, high)`` with ``open_ends``.
+def real(
+    key: str,
+    value: float,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> float:
+    """Return ``value`` as a float if it is a finite number from ``low`` to ``high``, an open end left out.
 
     Raises:
-        InputError: if it is not, or is NaN; the message names ``key``.
+        InputError: if it is not; the message names ``key``.
 
     >>> real("sparsity.beta", 1, low=0)
     1.0
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    inside = number and (low < value < high if open_ends else low <= value <= high)
-    if not inside:
-        closed_low, closed_high = not open_ends and low > -math.inf, not open_ends and high < math.inf
-        interval = f"{'[' if closed_low else '('}{low:g}, {high:g}{']' if closed_high else ')'}"
-        raise InputError(f"{key} must be a number in {interval}; got {value!r}")
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (number and low <= value <= high) or (low_open and value == low) or (high_open and value == high):
+        left = "(" if low_open or math.isinf(low) else "["
+        right = ")" if high_open or math.isinf(high) else "]"
+        raise InputError(f"{key} must be a number in {left}{low:g}, {high:g}{right}; got {value!r}")
     return float(value)
 
 

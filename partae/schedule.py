@@ -36,8 +36,7 @@ class Cosine:
     warmup: float = 0.05
 
     def __post_init__(self) -> None:
-        if real("schedule.warmup", self.warmup, low=0, high=1) == 1:
-            real("schedule.warmup", self.warmup, low=0, high=1, open_ends=True)
+        real("schedule.warmup", self.warmup, low=0, high=1, high_open=True)
 
     def __call__(self, progress: float) -> float:
         """The factor at ``progress`` in [0, 1]."""

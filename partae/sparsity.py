@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,30 @@ from partae.activation import ANYTHING
 from partae.checks import real
 
 EPSILON = 1e-7
+
+
+def hoyer_sparsity(code: Tensor) -> Tensor:
+    r"""Hoyer's sparsity of each code: (B, K) -> (B,), in [0, 1]; higher is sparser.
+
+    .. math:: \frac{\sqrt{K} - \|h\|_1 / \|h\|_2}{\sqrt{K} - 1}
+
+    1 for a single non-zero entry, 0 when all entries are equal in size. Where the formula gives 0 / 0 it is 0: for a
+    zero code, whose entries are all equal, and for K = 1.
+
+    Source: Hoyer, *Non-negative matrix factorization with sparseness constraints*, JMLR 5 (2004).
+
+    >>> hoyer_sparsity(torch.tensor([[0.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0]]))
+    tensor([1., 0.])
+    """
+    root = math.sqrt(code.shape[1])
+    if root == 1:
+        return code.new_zeros(len(code))
+    # a scale-free measure: dividing by the largest entry first keeps the squares of tiny codes above 0
+    largest = code.detach().abs().amax(dim=1, keepdim=True)
+    scaled = code / torch.where(largest > 0, largest, 1)
+    l1, l2 = scaled.norm(p=1, dim=1), scaled.norm(p=2, dim=1)
+    sparsity = (root - l1 / torch.where(l2 > 0, l2, 1)) / (root - 1)
+    return torch.where(l2 > 0, sparsity, 0).clamp(0, 1)
 
 
 class NoSparsity(nn.Module):
@@ -21,14 +47,45 @@ class NoSparsity(nn.Module):
         return code.new_zeros(())
 
 
-class KL(nn.Module):
-    r"""Kullback-Leibler penalty that pulls each unit's mean activation towards ``p``.
+class MeanActivationPenalty(nn.Module):
+    r"""Pulls each unit's mean activation :math:`t_j` towards ``p`` by a ``divergence`` of the two.
 
-    .. math::
-        \beta \sum_{j=1}^{K} p \log\frac{p}{t_j} + (1 - p) \log\frac{1 - p}{1 - t_j},
-        \qquad t_j = \frac{1}{B} \sum_{i=1}^{B} h^{(i)}_j
+    .. math:: \beta \sum_{j=1}^{K} d(t_j, p), \qquad t_j = \frac{1}{B} \sum_{i=1}^{B} h^{(i)}_j
 
-    Zero when every unit's mean is ``p``, and growing as a mean nears 0 or 1 (means are held 1e-7 away from both).
+    Zero when every unit's mean is ``p``.
+
+    Args:
+        beta: weight in the loss, at least 0.
+        p: expected activation of a unit, any number.
+
+    Raises:
+        InputError: if ``beta`` or ``p`` is out of range.
+    """
+
+    code_range = ANYTHING
+    beta: Tensor
+    p: Tensor
+
+    def __init__(self, beta: float = 0.001, p: float = 0.05) -> None:
+        super().__init__()
+        self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
+        self.register_buffer("p", torch.tensor(real("sparsity.p", p)))
+
+    def divergence(self, activation: Tensor) -> Tensor:
+        """How far each mean activation is from ``p``, at least 0: any shape -> the same shape."""
+        raise NotImplementedError
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Penalty of a code (B, K), a scalar."""
+        return self.beta * self.divergence(code.mean(dim=0)).sum()
+
+
+class KL(MeanActivationPenalty):
+    r"""Kullback-Leibler divergence of the mean activation from ``p``, both taken for probabilities.
+
+    .. math:: d(t, p) = p \log\frac{p}{t} + (1 - p) \log\frac{1 - p}{1 - t}
+
+    It grows as a mean nears 0 or 1; means are held 1e-7 away from both.
 
     Args:
         beta: weight in the loss, at least 0.
@@ -44,17 +101,120 @@ class KL(nn.Module):
     """
 
     code_range = (0.0, 1.0)
-    beta: Tensor
-    p: Tensor
 
     def __init__(self, beta: float = 0.001, p: float = 0.05) -> None:
+        super().__init__(beta, real("sparsity.p", p, low=0, high=1, low_open=True, high_open=True))
+
+    def divergence(self, activation: Tensor) -> Tensor:
+        t = activation.clamp(EPSILON, 1 - EPSILON)
+        return torch.xlogy(self.p, self.p / t) + torch.xlogy(1 - self.p, (1 - self.p) / (1 - t))
+
+
+class L2(MeanActivationPenalty):
+    r"""Squared deviation of the mean activation from ``p``.
+
+    .. math:: d(t, p) = (t - p)^2
+
+    Source: Lee, Ekanadham and Ng, *Sparse deep belief net model for visual area V2*, NIPS 20 (2008).
+
+    >>> L2(beta=1.0, p=0.0)(torch.full((8, 3), 0.5))
+    tensor(0.7500)
+    """
+
+    def divergence(self, activation: Tensor) -> Tensor:
+        return (activation - self.p).square()
+
+
+class EpsilonL1(MeanActivationPenalty):
+    r"""Absolute deviation of the mean activation from ``p``, smoothed at 0.
+
+    .. math:: d(t, p) = \sqrt{(t - p)^2 + \epsilon^2} - \epsilon
+
+    Args:
+        beta: weight in the loss, at least 0.
+        p: expected activation of a unit, any number.
+        epsilon: width of the smoothing, above 0.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    Source: Lee, Lee, Abbeel and Ng, *Efficient L1 regularized logistic regression*, AAAI (2006), for the smoothing.
+
+    >>> EpsilonL1(beta=1.0, p=0.0, epsilon=3.0)(torch.full((8, 1), 4.0))
+    tensor(2.)
+    """
+
+    epsilon: Tensor
+
+    def __init__(self, beta: float = 0.001, p: float = 0.05, epsilon: float = 0.01) -> None:
+        super().__init__(beta, p)
+        self.register_buffer("epsilon", torch.tensor(real("sparsity.epsilon", epsilon, low=0, low_open=True)))
+
+    def divergence(self, activation: Tensor) -> Tensor:
+        return torch.hypot(activation - self.p, self.epsilon) - self.epsilon
+
+
+class Log(MeanActivationPenalty):
+    r"""Logarithmic deviation of the mean activation from ``p``: it pulls less on a mean that is far away.
+
+    .. math:: d(t, p) = \log\big(1 + (t - p)^2\big)
+
+    Source: Olshausen and Field, *Emergence of simple-cell receptive field properties by learning a sparse code for
+    natural images*, Nature 381 (1996), for the cost.
+    """
+
+    def divergence(self, activation: Tensor) -> Tensor:
+        return (activation - self.p).square().log1p()
+
+
+class L1(nn.Module):
+    """Mean L1 norm of the codes.
+
+    Args:
+        beta: weight in the loss, at least 0.
+
+    Raises:
+        InputError: if ``beta`` is out of range.
+
+    >>> L1(beta=0.5)(torch.tensor([[1.0, -1.0], [0.0, 2.0]]))
+    tensor(1.)
+    """
+
+    code_range = ANYTHING
+    beta: Tensor
+
+    def __init__(self, beta: float = 0.0001) -> None:
         super().__init__()
         self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
-        self.register_buffer("p", torch.tensor(real("sparsity.p", p, low=0, high=1, open_ends=True)))
 
     def forward(self, code: Tensor) -> Tensor:
         """Penalty of a code (B, K), a scalar."""
-        activation = code.mean(dim=0).clamp(EPSILON, 1 - EPSILON)
-        # p log p + (1 - p) log(1 - p) does not depend on the code, but makes the minimum 0
-        divergence = torch.xlogy(self.p, self.p / activation) + torch.xlogy(1 - self.p, (1 - self.p) / (1 - activation))
-        return self.beta * divergence.sum()
+        return self.beta * code.abs().sum(dim=1).mean()
+
+
+class Hoyer(nn.Module):
+    """Mean squared difference between each code's `hoyer_sparsity` and a target.
+
+    Args:
+        beta: weight in the loss, at least 0.
+        target: the sparsity to reach, in [0, 1]; 1 is sparsest.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    >>> Hoyer(beta=1.0, target=0.5)(torch.eye(4))
+    tensor(0.2500)
+    """
+
+    code_range = ANYTHING
+    beta: Tensor
+    target: Tensor
+
+    def __init__(self, beta: float = 0.01, target: float = 0.65) -> None:
+        super().__init__()
+        self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
+        self.register_buffer("target", torch.tensor(real("sparsity.target", target, low=0, high=1)))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Penalty of a code (B, K), a scalar."""
+        return self.beta * (hoyer_sparsity(code) - self.target).square().mean()

@@ -52,41 +52,49 @@ def test_a_key_that_is_no_argument_is_refused_by_name() -> None:
         composed("sparsity.betta=0.1")
 
 
-def penalties() -> list[nn.Module]:
-    return [instantiate(composed(f"sparsity={name}").sparsity).double() for name in names("sparsity")]
+def built(group: str) -> list[nn.Module]:
+    return [instantiate(composed(f"{group}={name}")[group]).double() for name in names(group)]
 
 
 def code(batch: int = 12) -> Tensor:
     return torch.rand(batch, 5, dtype=torch.float64).mul(0.8).add(0.1)
 
 
-@pytest.mark.parametrize("penalty", penalties(), ids=names("sparsity"))
-class TestSparsity:
-    def test_is_a_finite_scalar_at_least_zero(self, penalty: nn.Module) -> None:
-        value = penalty(code())
-        assert value.shape == ()
-        assert torch.isfinite(value)
-        assert value >= 0
+def atoms() -> Tensor:
+    return torch.randn(4, 1, 3, 3, dtype=torch.float64)
 
-    def test_does_not_depend_on_the_batch_size(self, penalty: nn.Module) -> None:
-        batch = code()
-        torch.testing.assert_close(penalty(torch.cat([batch, batch])), penalty(batch))
 
-    def test_gradient_is_right(self, penalty: nn.Module) -> None:
-        if penalty(code().requires_grad_()).requires_grad:
-            assert torch.autograd.gradcheck(penalty, code().requires_grad_())
-        else:
-            assert type(penalty).__name__ == "NoSparsity"
+def is_none(penalty: nn.Module) -> bool:
+    return type(penalty).__name__ in ("NoSparsity", "NoDecay")
 
-    def test_twenty_gradient_steps_lower_it(self, penalty: nn.Module) -> None:
-        logits = torch.logit(code()).requires_grad_()
-        before = penalty(torch.sigmoid(logits))
-        if not before.requires_grad:
-            assert type(penalty).__name__ == "NoSparsity"
-            return
-        optimizer = torch.optim.Adam([logits], lr=0.05)
-        for _ in range(20):
-            optimizer.zero_grad()
-            penalty(torch.sigmoid(logits)).backward()
-            optimizer.step()
-        assert penalty(torch.sigmoid(logits)) < before
+
+def check_promises(penalty: nn.Module, argument: Tensor) -> None:
+    """A penalty is a finite scalar, at least 0, with the right gradient, which lowers it."""
+    value = penalty(argument)
+    assert value.shape == ()
+    assert torch.isfinite(value)
+    assert value >= 0
+    if is_none(penalty):
+        assert value == 0
+        return
+    assert torch.autograd.gradcheck(penalty, argument.clone().requires_grad_())
+    free = argument.clone().requires_grad_()
+    optimizer = torch.optim.Adam([free], lr=0.01)
+    for _ in range(20):
+        optimizer.zero_grad()
+        penalty(free).backward()
+        optimizer.step()
+    assert penalty(free) < value
+
+
+@pytest.mark.parametrize("penalty", built("sparsity"), ids=names("sparsity"))
+def test_every_sparsity_keeps_what_penalties_promise(penalty: nn.Module) -> None:
+    check_promises(penalty, code())
+    batch = code()
+    torch.testing.assert_close(penalty(torch.cat([batch, batch])), penalty(batch))
+
+
+@pytest.mark.parametrize("penalty", built("decay"), ids=names("decay"))
+def test_every_decay_keeps_what_penalties_promise(penalty: nn.Module) -> None:
+    check_promises(penalty, atoms())
+    assert penalty(torch.zeros_like(atoms())) == 0

@@ -3,44 +3,93 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.special import rel_entr
+from scipy import special
+from torch import nn
 
 from partae.checks import InputError
-from partae.sparsity import KL
+from partae.sparsity import KL, L1, L2, EpsilonL1, Hoyer, Log, MeanActivationPenalty, hoyer_sparsity
+
+CODE = torch.rand(20, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+T = CODE.numpy().mean(axis=0)
+P, BETA = 0.05, 0.3
+BY_NUMPY = {
+    KL(BETA, P): special.rel_entr(P, T) + special.rel_entr(1 - P, 1 - T),
+    L2(BETA, P): (T - P) ** 2,
+    # the smoothed absolute value is scipy's pseudo-Huber loss, divided by its width
+    EpsilonL1(BETA, P, epsilon=0.02): special.pseudo_huber(0.02, T - P) / 0.02,
+    Log(BETA, P): np.log1p((T - P) ** 2),
+}
+MEANS = [type(penalty) for penalty in BY_NUMPY]
 
 
-def test_kl_equals_scipy() -> None:
-    code, beta, p = torch.rand(20, 7, dtype=torch.float64), 0.3, 0.05
-    mean = code.numpy().mean(axis=0)
-    expected = beta * (rel_entr(p, mean) + rel_entr(1 - p, 1 - mean)).sum()
-    np.testing.assert_allclose(KL(beta, p).double()(code).item(), expected, rtol=1e-6)
+@pytest.mark.parametrize(("penalty", "expected"), BY_NUMPY.items(), ids=[kind.__name__ for kind in MEANS])
+def test_penalties_of_the_mean_equal_a_second_computation(penalty: nn.Module, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(penalty.double()(CODE).item(), BETA * expected.sum(), rtol=1e-6)
 
 
-def test_kl_is_zero_exactly_where_the_mean_is_p() -> None:
+@pytest.mark.parametrize("kind", MEANS)
+def test_they_are_zero_exactly_where_the_mean_is_p(kind: type[MeanActivationPenalty]) -> None:
     code = torch.tensor([[0.0, 0.25], [0.5, 0.25]], dtype=torch.float64)
-    assert KL(1.0, 0.25).double()(code).item() == pytest.approx(0, abs=1e-12)
-    assert KL(1.0, 0.26).double()(code).item() > 1e-4
+    assert kind(1.0, 0.25).double()(code).item() == pytest.approx(0, abs=1e-12)
+    for p in (0.2, 0.3):
+        assert kind(1.0, p).double()(code).item() > 1e-4
 
 
+@pytest.mark.parametrize("kind", [L2, EpsilonL1, Log])
+def test_p_may_be_0_and_the_code_negative(kind: type[MeanActivationPenalty]) -> None:
+    penalty = kind(1.0, 0.0)
+    torch.testing.assert_close(penalty(-CODE.float()), penalty(CODE.float()))
+    assert penalty(torch.zeros(3, 4)) == 0
+
+
+def test_l1_equals_numpy() -> None:
+    code = CODE - 0.5
+    expected = BETA * np.linalg.norm(code.numpy(), ord=1, axis=1).mean()
+    np.testing.assert_allclose(L1(BETA).double()(code).item(), expected, rtol=1e-6)
+
+
+def test_hoyer_equals_numpy_and_is_zero_at_its_target() -> None:
+    ratio = np.linalg.norm(CODE.numpy(), 1, axis=1) / np.linalg.norm(CODE.numpy(), 2, axis=1)
+    sparsity = (np.sqrt(7) - ratio) / (np.sqrt(7) - 1)
+    np.testing.assert_allclose(Hoyer(BETA, 0.6).double()(CODE).item(), BETA * ((sparsity - 0.6) ** 2).mean(), rtol=1e-6)
+    assert Hoyer(1.0, target=1.0)(torch.eye(5)) == 0
+    assert Hoyer(1.0, target=0.0)(torch.ones(2, 5)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("target", [0.1, 0.9])
+def test_descending_on_hoyer_moves_the_sparsity_to_its_target(target: float) -> None:
+    logits = torch.randn(4, 30, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    penalty = Hoyer(1.0, target)
+    for _ in range(500):
+        optimizer.zero_grad()
+        penalty(logits.exp()).backward()
+        optimizer.step()
+    torch.testing.assert_close(hoyer_sparsity(logits.exp().detach()), torch.full((4,), target), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("penalty", [*BY_NUMPY, L1(0.1), Hoyer(0.1)], ids=lambda penalty: type(penalty).__name__)
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_kl_is_finite_at_the_edges(value: float) -> None:
-    code = torch.full((4, 3), value, requires_grad=True)
-    penalty = KL(1.0, 0.05)(code)
-    penalty.backward()
-    assert torch.isfinite(penalty)
-    assert penalty > 0
+def test_penalties_and_gradients_are_finite_at_the_edges(penalty: nn.Module, value: float) -> None:
+    code = torch.full((4, 3), value, dtype=torch.float64, requires_grad=True)
+    result = penalty.double()(code)
+    result.backward()
+    assert torch.isfinite(result)
     assert code.grad is not None
     assert torch.isfinite(code.grad).all()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("kind", "arguments", "message"),
     [
-        ({"p": 1.5}, r"sparsity\.p must be a number in \(0, 1\); got 1\.5"),
-        ({"p": 0.0}, r"sparsity\.p must be a number in \(0, 1\); got 0\.0"),
-        ({"beta": -1.0}, r"sparsity\.beta must be a number in \[0, inf\); got -1\.0"),
+        (KL, {"p": 1.5}, r"sparsity\.p must be a number in \(0, 1\); got 1\.5"),
+        (KL, {"p": 0.0}, r"sparsity\.p must be a number in \(0, 1\); got 0\.0"),
+        (L2, {"beta": -1.0}, r"sparsity\.beta must be a number in \[0, inf\); got -1\.0"),
+        (EpsilonL1, {"epsilon": 0.0}, r"sparsity\.epsilon must be a number in \(0, inf\); got 0\.0"),
+        (L1, {"beta": float("nan")}, r"sparsity\.beta .* got nan"),
+        (Hoyer, {"target": 1.1}, r"sparsity\.target must be a number in \[0, 1\]; got 1\.1"),
     ],
 )
-def test_kl_refuses_by_key(arguments: dict[str, float], message: str) -> None:
+def test_bad_arguments_are_refused_by_key(kind: type[nn.Module], arguments: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        KL(**arguments)
+        kind(**arguments)

@@ -8,31 +8,9 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
+from partae.sparsity import hoyer_sparsity
+
 DEAD_SHARE = 0.01
-
-
-def hoyer_sparsity(code: Tensor) -> Tensor:
-    r"""Hoyer's sparsity of each code: (B, K) -> (B,), in [0, 1]; higher is sparser.
-
-    .. math:: \frac{\sqrt{K} - \|h\|_1 / \|h\|_2}{\sqrt{K} - 1}
-
-    1 for a single non-zero entry, 0 when all entries are equal in size. Where the formula gives 0 / 0 it is 0: for a
-    zero code, whose entries are all equal, and for K = 1.
-
-    Source: Hoyer, *Non-negative matrix factorization with sparseness constraints*, JMLR 5 (2004).
-
-    >>> hoyer_sparsity(torch.tensor([[0.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0]]))
-    tensor([1., 0.])
-    """
-    root = math.sqrt(code.shape[1])
-    if root == 1:
-        return code.new_zeros(len(code))
-    # a scale-free measure: dividing by the largest entry first keeps the squares of tiny codes above 0
-    largest = code.abs().amax(dim=1, keepdim=True)
-    scaled = code / torch.where(largest > 0, largest, 1)
-    l1, l2 = scaled.norm(p=1, dim=1), scaled.norm(p=2, dim=1)
-    sparsity = (root - l1 / torch.where(l2 > 0, l2, 1)) / (root - 1)
-    return torch.where(l2 > 0, sparsity, 0).clamp(0, 1)
 
 
 class HoyerSparsity(MeanMetric):
