@@ -68,7 +68,7 @@ def plain(cfg: DictConfig, data: DataModule) -> list[float]:
     optimizer = model.optimizer(model.parameters())
     batches = Batches(*data.sets["train"], data.batch_size, Order(len(data.sets["train"][0]), seed=0))
     steps = (EPOCHS + 1) * len(batches)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: model.schedule(step / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: model.schedule((step + 0.5) / steps))
     seconds = []
     for epoch in range(EPOCHS + 1):
         start = time.perf_counter()

@@ -91,9 +91,9 @@ class AutoEncoder(Representation, LightningModule):
         }
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
         optimizer = self.optimizer(self.parameters())
-        scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, step / steps)))
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:

@@ -14,8 +14,15 @@ from partae import projection
 class Constraint(Callback):
     """Projects the atoms after each optimizer step, and once before the first.
 
-    A constraint defines `project`. Validation and every checkpoint see projected atoms.
+    A constraint defines `project`. Validation and every checkpoint see projected atoms. Several constraints are applied
+    one after another, in the order of the command line.
+
+    Args:
+        bias: whether the decoder's bias is projected too, as if it were one more atom.
     """
+
+    def __init__(self, bias: bool = False) -> None:
+        self.bias = bias
 
     def project(self, atoms: Tensor) -> Tensor:
         """The nearest atoms (K, C, H, W) that keep the constraint."""
@@ -28,9 +35,12 @@ class Constraint(Callback):
         self._apply(pl_module)
 
     @torch.no_grad()
-    def _apply(self, model: LightningModule) -> None:
+    def _apply(self, model: Any) -> None:
         atoms = cast("Tensor", model.atoms)
         atoms.copy_(self.project(atoms))
+        if self.bias:
+            bias = cast("Tensor", model.decoder.bias)
+            bias.copy_(self.project(bias[None])[0])
 
 
 class NonNegative(Constraint):
@@ -38,3 +48,17 @@ class NonNegative(Constraint):
 
     def project(self, atoms: Tensor) -> Tensor:
         return projection.nonnegative(atoms)
+
+
+class UnitInterval(Constraint):
+    """Keeps every value of the atoms in [0, 1]."""
+
+    def project(self, atoms: Tensor) -> Tensor:
+        return projection.unit_interval(atoms)
+
+
+class UnitNorm(Constraint):
+    """Keeps the L2 norm of every atom at 1."""
+
+    def project(self, atoms: Tensor) -> Tensor:
+        return projection.unit_norm(atoms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -13,3 +14,25 @@ def nonnegative(atoms: Tensor) -> Tensor:
     tensor([0.0000, 0.5000])
     """
     return atoms.clamp(min=0)
+
+
+def unit_interval(atoms: Tensor) -> Tensor:
+    """The nearest atoms with values in [0, 1].
+
+    >>> import torch
+    >>> unit_interval(torch.tensor([-1.0, 0.5, 1.5]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    return atoms.clamp(0, 1)
+
+
+def unit_norm(atoms: Tensor) -> Tensor:
+    """The nearest atoms (K, C, H, W) of L2 norm 1; a zero atom, which has no nearest one, stays zero.
+
+    >>> import torch
+    >>> unit_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    norm = atoms.flatten(1).norm(dim=1).view(-1, *[1] * (atoms.dim() - 1))
+    return atoms / torch.where(norm > 0, norm, 1)

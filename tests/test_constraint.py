@@ -1,62 +1,95 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+import pytest
 from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from partae import AutoEncoder
 from tests.conftest import Compose
 
 
 class Watch(Callback):
-    """Notes the smallest value of the atoms after each step, and at each validation."""
+    """Keeps the atoms and the bias after each step and at each validation."""
 
     def __init__(self) -> None:
-        self.smallest: list[float] = []
+        self.atoms: list[Tensor] = []
+        self.bias: list[Tensor] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, AutoEncoder)
-        self.smallest.append(pl_module.atoms.min().item())
+        self.on_validation_epoch_end(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, AutoEncoder)
-        self.smallest.append(pl_module.atoms.min().item())
+        self.atoms.append(pl_module.atoms.detach().clone())
+        self.bias.append(pl_module.decoder.bias.detach().clone())
 
 
-def smallest_while_training(composed: Compose, garments: Path, *overrides: str) -> tuple[list[float], AutoEncoder]:
-    cfg = composed(f"data.source.root={garments}", "data.val_size=100", "latent_dim=5", *overrides)
-    model, watch = instantiate(cfg.model), Watch()
-    trainer = Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        callbacks=[*instantiate(cfg.constraint).values(), watch],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(model, instantiate(cfg.data))
-    return watch.smallest, model
+@pytest.fixture
+def watched(composed: Compose, garments: Path) -> Callable[..., Watch]:
+    def train(*overrides: str) -> Watch:
+        cfg = composed(f"data.source.root={garments}", "data.val_size=100", "latent_dim=5", *overrides)
+        model, watch = instantiate(cfg.model), Watch()
+        trainer = Trainer(
+            max_epochs=2,
+            accelerator="cpu",
+            callbacks=[*instantiate(cfg.constraint).values(), watch],
+            logger=False,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(model, instantiate(cfg.data))
+        assert len(watch.atoms) > 4
+        return watch
+
+    return train
 
 
-def test_atoms_are_nonnegative_after_every_step_and_the_bias_is_free(composed: Compose, garments: Path) -> None:
-    smallest, model = smallest_while_training(composed, garments, "constraint=nonnegative")
-    assert len(smallest) > 4
-    assert min(smallest) >= 0
-    assert (model.decoder.bias < 0).any()
+FEASIBLE: dict[str, Callable[[Tensor], Tensor]] = {
+    "nonnegative": lambda atoms: atoms >= 0,
+    "unit_interval": lambda atoms: (atoms >= 0) & (atoms <= 1),
+    "unit_norm": lambda atoms: (atoms.flatten(1).norm(dim=1) - 1).abs() < 1e-5,
+}
 
 
-def test_without_a_constraint_they_are_not(composed: Compose, garments: Path) -> None:
-    smallest, _ = smallest_while_training(composed, garments, "constraint=none")
-    assert max(smallest) < 0
+@pytest.mark.parametrize("name", FEASIBLE)
+def test_atoms_are_feasible_after_every_step_and_the_bias_is_free(name: str, watched: Callable[..., Watch]) -> None:
+    watch = watched(f"constraint={name}")
+    assert all(FEASIBLE[name](atoms).all() for atoms in watch.atoms)
+    assert not all(FEASIBLE[name](bias[None]).all() for bias in watch.bias)
+
+
+@pytest.mark.parametrize("name", FEASIBLE)
+def test_the_bias_is_constrained_by_option(name: str, watched: Callable[..., Watch]) -> None:
+    watch = watched(f"constraint={name}", f"constraint.{name}.bias=true")
+    assert all(FEASIBLE[name](bias[None]).all() for bias in watch.bias)
+    assert watch.bias[-1].any()
+
+
+@pytest.mark.parametrize("name", FEASIBLE)
+def test_without_a_constraint_they_are_not(name: str, watched: Callable[..., Watch]) -> None:
+    assert not any(FEASIBLE[name](atoms).all() for atoms in watched("constraint=none").atoms)
+
+
+def test_constraints_are_applied_in_the_order_of_the_command_line(watched: Callable[..., Watch]) -> None:
+    watch = watched("constraint=[nonnegative,unit_norm]")
+    assert all(FEASIBLE["nonnegative"](atoms).all() for atoms in watch.atoms)
+    assert all(FEASIBLE["unit_norm"](atoms).all() for atoms in watch.atoms)
+
+
+def test_the_order_is_kept(composed: Compose) -> None:
+    for names in (["nonnegative", "unit_norm"], ["unit_norm", "nonnegative"]):
+        assert list(composed(f"constraint=[{','.join(names)}]").constraint) == names
 
 
 def test_atoms_are_projected_before_the_first_step(composed: Compose) -> None:
     cfg = composed("constraint=nonnegative", "latent_dim=3")
-    torch.manual_seed(0)
     model = instantiate(cfg.model)
     assert (model.atoms < 0).any()
     instantiate(cfg.constraint)["nonnegative"].on_fit_start(None, model)
