@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from partae.checks import one_of
 
@@ -14,24 +14,65 @@ Interval = tuple[float, float]
 
 ANYTHING: Interval = (-math.inf, math.inf)
 
-ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], Interval]] = {
-    "sigmoid": (nn.Sigmoid, (0.0, 1.0)),
-    "identity": (nn.Identity, ANYTHING),
-    "relu": (nn.ReLU, (0.0, math.inf)),
-    "leaky_relu": (partial(nn.LeakyReLU, 0.1), ANYTHING),
-    "softplus": (nn.Softplus, (0.0, math.inf)),
-    "tanh": (nn.Tanh, (-1.0, 1.0)),
+
+class Logistic(nn.Module):
+    r"""The logistic function with a slope and a bias for each unit, which intrinsic plasticity adapts.
+
+    .. math:: y_j = \frac{1}{1 + e^{-a_j x_j - b_j}}
+
+    Args:
+        width: K, the number of units.
+
+    Attributes:
+        slope: (K,), 1 at first.
+        bias: (K,), 0 at first.
+        inputs: the last inputs (B, K) in training, for the rule that adapts slope and bias.
+
+    >>> Logistic(2)(torch.zeros(1, 2))
+    tensor([[0.5000, 0.5000]])
+    """
+
+    slope: Tensor
+    bias: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("slope", torch.ones(width))
+        self.register_buffer("bias", torch.zeros(width))
+        self.inputs: Tensor | None = None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs (B, K) in [0, 1] of inputs (B, K)."""
+        if self.training:
+            self.inputs = inputs.detach()
+        return torch.sigmoid(self.slope * inputs + self.bias)
+
+
+# name -> how to build it for a number of units, and the interval of its values
+ACTIVATIONS: dict[str, tuple[Callable[[int], nn.Module], Interval]] = {
+    "sigmoid": (lambda _: nn.Sigmoid(), (0.0, 1.0)),
+    "identity": (lambda _: nn.Identity(), ANYTHING),
+    "relu": (lambda _: nn.ReLU(), (0.0, math.inf)),
+    "leaky_relu": (lambda _: nn.LeakyReLU(0.1), ANYTHING),
+    "softplus": (lambda _: nn.Softplus(), (0.0, math.inf)),
+    "tanh": (lambda _: nn.Tanh(), (-1.0, 1.0)),
+    "logistic": (Logistic, (0.0, 1.0)),
 }
 
 
-def activation(key: str, name: str) -> tuple[nn.Module, Interval]:
-    """The activation called ``name`` and the interval of its values; ``key`` is the config key that chose it.
+def activation(key: str, name: str, width: int) -> tuple[nn.Module, Interval]:
+    """The activation called ``name`` of ``width`` units, and the interval of its values.
+
+    Args:
+        key: the config key that chose it, for the message.
+        name: one of `ACTIVATIONS`.
+        width: the number of units.
 
     Raises:
         InputError: if there is no such activation.
 
-    >>> activation("encoder.activation", "sigmoid")
+    >>> activation("encoder.activation", "sigmoid", 100)
     (Sigmoid(), (0.0, 1.0))
     """
     build, interval = ACTIVATIONS[one_of(key, name, tuple(ACTIVATIONS))]
-    return build(), interval
+    return build(width), interval

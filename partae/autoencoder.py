@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from partae.activation import Logistic
 from partae.approximation import NoApproximation
 from partae.checks import InputError, within
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.metrics import Measures
+from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.representation import Representation
 from partae.schedule import Constant
@@ -71,7 +73,7 @@ class AutoEncoder(Representation, LightningModule):
         return self.decoder.atoms
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.encoder(images)
+        return self.encoder(images, self.atoms)
 
     def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms)
@@ -112,6 +114,10 @@ class AutoEncoder(Representation, LightningModule):
     def on_train_epoch_end(self) -> None:
         means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
         self._log_losses("train", means)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
+            self.sparsity.update(self.encoder.activate)
 
     def on_validation_epoch_start(self) -> None:
         self.measures.reset()
@@ -158,3 +164,8 @@ def _check_fit(model: AutoEncoder) -> None:
                 f"{source}.activation={maker.activation} gives values in [{made[0]:g}, {made[1]:g}]: "
                 f"choose {source}.activation=sigmoid or another {group}"
             )
+    if isinstance(model.sparsity, IntrinsicPlasticity) and not isinstance(model.encoder.activate, Logistic):
+        raise InputError(
+            "sparsity=intrinsic_plasticity needs encoder.activation=logistic, whose slope and bias it adapts; got "
+            f"encoder.activation={model.encoder.activation}"
+        )

@@ -23,6 +23,7 @@ class Dictionary(nn.Module):
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of atoms, at least 1.
         activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus or tanh.
+        biased: whether the bias is learned; it stays 0 otherwise.
 
     Attributes:
         atoms: (K, C, H, W).
@@ -33,15 +34,19 @@ class Dictionary(nn.Module):
         InputError: if a size is not a whole number of at least 1, or the activation is unknown.
     """
 
-    def __init__(self, image_shape: Sequence[int], latent_dim: int, activation: str = "leaky_relu") -> None:
+    def __init__(
+        self, image_shape: Sequence[int], latent_dim: int, activation: str = "leaky_relu", biased: bool = True
+    ) -> None:
         super().__init__()
         self.image_shape = tuple(whole("image_shape", size) for size in image_shape)
         self.latent_dim = whole("latent_dim", latent_dim)
         self.activation = activation
-        self.activate, self.image_range = activation_named("decoder.activation", activation)
-        atoms = nn.init.xavier_uniform_(torch.empty(self.latent_dim, math.prod(self.image_shape)))
+        self.biased = biased
+        pixels = math.prod(self.image_shape)
+        self.activate, self.image_range = activation_named("decoder.activation", activation, pixels)
+        atoms = nn.init.xavier_uniform_(torch.empty(self.latent_dim, pixels))
         self.atoms = nn.Parameter(atoms.view(self.latent_dim, *self.image_shape))
-        self.bias = nn.Parameter(torch.zeros(self.image_shape))
+        self.bias = nn.Parameter(torch.zeros(self.image_shape), requires_grad=biased)
 
     def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) where they are given."""

@@ -16,3 +16,18 @@ class MSE(nn.Module):
     def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
         """Loss of reconstructions (B, C, H, W) of images (B, C, H, W), a scalar."""
         return F.mse_loss(reconstruction, images)
+
+
+class BCE(nn.Module):
+    r"""Binary cross-entropy of pixels taken for probabilities, mean over images and pixels; lower is better.
+
+    .. math:: -x \log \hat x - (1 - x) \log (1 - \hat x)
+
+    Its least value is the entropy of the images, not 0. Logarithms are held above -100.
+    """
+
+    image_range = (0.0, 1.0)
+
+    def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
+        """Loss of reconstructions (B, C, H, W) of images (B, C, H, W), a scalar."""
+        return F.binary_cross_entropy(reconstruction, images)

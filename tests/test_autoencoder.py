@@ -7,7 +7,8 @@ from partae import AutoEncoder, dilation
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.reconstruction import MSE
+from partae.plasticity import IntrinsicPlasticity
+from partae.reconstruction import BCE, MSE
 from partae.sparsity import KL
 
 SHAPE = (1, 6, 6)
@@ -39,6 +40,25 @@ def test_the_verbs_agree_with_one_another() -> None:
     torch.testing.assert_close(autoencoder.reconstruct(images), autoencoder.decode(code))
     expected = autoencoder.decode(code, atoms=dilation(1)(autoencoder.atoms))
     torch.testing.assert_close(autoencoder.max_approximation(images, dilation(1)), expected)
+
+
+def test_tied_weights_train_the_atoms_through_the_encoder_too() -> None:
+    autoencoder = AutoEncoder(Dense(SHAPE, 4, tied=True), Dictionary(SHAPE, 4))
+    images = torch.rand(5, *SHAPE)
+    code = torch.sigmoid(images.flatten(1) @ autoencoder.atoms.flatten(1).T)
+    torch.testing.assert_close(autoencoder.encode(images), code)
+    autoencoder.encode(images).sum().backward()
+    assert autoencoder.atoms.grad is not None
+
+
+def test_bce_needs_images_between_0_and_1() -> None:
+    with pytest.raises(InputError, match=r"reconstruction=bce needs .*decoder\.activation=leaky_relu"):
+        AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), reconstruction=BCE())
+
+
+def test_intrinsic_plasticity_needs_the_logistic_activation() -> None:
+    with pytest.raises(InputError, match=r"sparsity=intrinsic_plasticity needs encoder\.activation=logistic"):
+        AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), sparsity=IntrinsicPlasticity())
 
 
 def test_kl_needs_a_code_between_0_and_1() -> None:

@@ -43,8 +43,8 @@ def test_every_yaml_composes_and_instantiates(group: str, name: str) -> None:
 
 @pytest.mark.parametrize(("group", "name"), YAMLS)
 def test_every_yaml_opens_with_the_command_that_runs_it(group: str, name: str) -> None:
-    first = (CONF / group / f"{name}.yaml").read_text().splitlines()[0]
-    assert first.startswith("# python ")
+    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
+    assert lines[lines[0].startswith("# @package")].startswith("# python ")
 
 
 def test_a_key_that_is_no_argument_is_refused_by_name() -> None:
@@ -65,7 +65,7 @@ def atoms() -> Tensor:
 
 
 def is_none(penalty: nn.Module) -> bool:
-    return type(penalty).__name__ in ("NoSparsity", "NoDecay")
+    return type(penalty).__name__ in ("NoSparsity", "NoDecay", "IntrinsicPlasticity")
 
 
 def check_promises(penalty: nn.Module, argument: Tensor) -> None:

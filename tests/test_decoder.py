@@ -28,6 +28,14 @@ def test_a_one_hot_code_gives_its_atom_back() -> None:
     torch.testing.assert_close(decoder(torch.eye(4)), decoder.atoms)
 
 
+def test_without_a_bias_it_stays_0() -> None:
+    decoder = Dictionary((1, 2, 2), latent_dim=2, biased=False)
+    decoder(torch.ones(1, 2)).sum().backward()
+    assert decoder.atoms.grad is not None
+    assert decoder.bias.grad is None
+    assert not decoder.bias.any()
+
+
 def test_an_unknown_activation_is_refused_by_key() -> None:
     with pytest.raises(InputError, match=r"decoder\.activation .* got 'sine'"):
         Dictionary((1, 2, 2), latent_dim=1, activation="sine")

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.metrics import log_loss, mean_squared_error
+
+from partae.reconstruction import BCE, MSE
+
+
+def test_mse_equals_scikit_learn() -> None:
+    images, reconstruction = torch.rand(4, 1, 5, 5), torch.rand(4, 1, 5, 5)
+    expected = mean_squared_error(images.flatten(), reconstruction.flatten())
+    assert MSE()(reconstruction, images).item() == pytest.approx(expected)
+
+
+def test_bce_equals_scikit_learn_on_black_and_white_images() -> None:
+    images, reconstruction = torch.rand(4, 1, 5, 5).round(), torch.rand(4, 1, 5, 5)
+    expected = log_loss(images.flatten().numpy(), reconstruction.double().flatten().numpy())
+    assert BCE()(reconstruction, images).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [MSE(), BCE()])
+def test_losses_have_the_right_gradient_and_are_least_at_the_images(loss: torch.nn.Module) -> None:
+    images = torch.rand(2, 1, 3, 3, dtype=torch.float64).mul(0.8).add(0.1)
+    reconstruction = images.clone().requires_grad_()
+    value = loss(reconstruction, images)
+    (gradient,) = torch.autograd.grad(value, reconstruction)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-12, rtol=0)
+    other = torch.rand_like(images).requires_grad_()
+    assert loss(other, images) > value
+    assert torch.autograd.gradcheck(lambda x: loss(x, images), other)
