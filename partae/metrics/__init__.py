@@ -1,6 +1,7 @@
 """The measures of a representation."""
 
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap, stability
+from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import (
     L0,
     DeadAtoms,
@@ -29,6 +30,7 @@ __all__ = [
     "MeanActivation",
     "Measures",
     "ReconstructionError",
+    "SVMAccuracy",
     "UnitActivation",
     "UsageFrequency",
     "atom_sparsity",
@@ -43,5 +45,7 @@ __all__ = [
     "overlap",
     "reconstruction_error",
     "stability",
+    "svm_accuracy_quick",
+    "svm_accuracy_report",
     "usage_frequency",
 ]
