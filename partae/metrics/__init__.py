@@ -1,18 +1,51 @@
 """The measures of a representation."""
 
-from partae.metrics.code import DeadAtoms, HoyerSparsity, MeanActivation, dead_atoms
+from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap, stability
+from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
+from partae.metrics.code import (
+    L0,
+    DeadAtoms,
+    HoyerSparsity,
+    MeanActivation,
+    UnitActivation,
+    UsageFrequency,
+    dead_atoms,
+    l0,
+    usage_frequency,
+)
 from partae.metrics.measures import Measures, measure
-from partae.metrics.reconstruction import ReconstructionError, reconstruction_error
+from partae.metrics.reconstruction import (
+    ExplainedVariance,
+    ReconstructionError,
+    explained_variance,
+    reconstruction_error,
+)
 from partae.sparsity import hoyer_sparsity
 
 __all__ = [
+    "L0",
     "DeadAtoms",
+    "ExplainedVariance",
     "HoyerSparsity",
     "MeanActivation",
     "Measures",
     "ReconstructionError",
+    "SVMAccuracy",
+    "UnitActivation",
+    "UsageFrequency",
+    "atom_sparsity",
+    "coherence",
     "dead_atoms",
+    "explained_variance",
     "hoyer_sparsity",
+    "l0",
     "measure",
+    "negative_mass",
+    "negative_share",
+    "overlap",
     "reconstruction_error",
+    "stability",
+    "svm_accuracy_quick",
+    "svm_accuracy_report",
+    "usage_frequency",
 ]

@@ -2,13 +2,26 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from partae.metrics import DeadAtoms, HoyerSparsity, MeanActivation, dead_atoms, hoyer_sparsity
+from partae.checks import InputError
+from partae.metrics import (
+    L0,
+    DeadAtoms,
+    HoyerSparsity,
+    MeanActivation,
+    UnitActivation,
+    UsageFrequency,
+    dead_atoms,
+    hoyer_sparsity,
+    l0,
+    usage_frequency,
+)
 
 
 @pytest.mark.parametrize("size", [2, 10, 100])
@@ -61,3 +74,57 @@ def test_dead_atoms_forgets_on_reset() -> None:
     metric.update(torch.tensor([[1.0, 0.0]]))
     assert metric.compute() == 1
     assert math.isclose(metric.largest[1].item(), 0)
+
+
+def test_l0_counts_entries_above_the_threshold_by_size() -> None:
+    code = torch.tensor([[0.5, -0.5, 0.1, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    assert l0(code).tolist() == [3, 0]
+    assert l0(code, threshold=0.1).tolist() == [2, 0]
+
+
+@given(st.integers(0, 40))
+def test_l0_equals_numpys_count_nonzero(zeros: int) -> None:
+    code = torch.rand(4, 40) + 0.01
+    code[:, :zeros] = 0
+    assert l0(code).tolist() == np.count_nonzero(code.numpy(), axis=1).tolist()
+
+
+def test_usage_frequency_in_closed_form() -> None:
+    code = torch.tensor([[2.0, 0.9, 0.0], [0.0, 1.1, 0.0], [1.2, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    assert usage_frequency(code, share=0.5).tolist() == [0.5, 0.25, 0]
+    assert usage_frequency(code, share=0).tolist() == [0.5, 0.75, 0]
+    assert usage_frequency(torch.zeros(3, 2)).tolist() == [0, 0]
+
+
+@given(st.floats(0, 0.99))
+def test_dead_atoms_are_the_units_of_frequency_0(share: float) -> None:
+    code = torch.rand(9, 12) * torch.rand(12)
+    assert (usage_frequency(code, share) == 0).sum() == dead_atoms(code.amax(dim=0), share)
+
+
+def test_usage_l0_and_unit_activation_do_not_depend_on_how_images_fall_into_batches() -> None:
+    code = torch.rand(40, 6)
+    code[-1, 0] = 50.0  # the largest activation comes last
+    frequency, activation, count = UsageFrequency(), UnitActivation(6), L0(0.3)
+    for batch in code.split(7):
+        frequency.update(batch)
+        activation.update(batch)
+        count.update(batch)
+    torch.testing.assert_close(frequency.compute(), usage_frequency(code))
+    torch.testing.assert_close(activation.compute(), code.mean(dim=0))
+    torch.testing.assert_close(count.compute(), l0(code, 0.3).mean())
+
+
+def test_accumulators_forget_on_reset() -> None:
+    for metric in (UsageFrequency(), UnitActivation(2)):
+        metric.update(torch.ones(3, 2))
+        metric.reset()
+        metric.update(torch.tensor([[1.0, 0.0]]))
+        assert metric.compute().tolist() == [1, 0]
+
+
+def test_thresholds_out_of_range_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"threshold must be a number in .* got -1"):
+        L0(-1)
+    with pytest.raises(InputError, match=r"share must be a number in .* got 2"):
+        UsageFrequency(2)
