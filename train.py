@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import hydra
@@ -17,6 +18,9 @@ from partae.checks import whole
 from partae.files import write_json
 from partae.report import table
 from partae.sweep import explained
+
+# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 HYPERPARAMETERS = ["seed", "latent_dim", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 HYPERPARAMETERS += ["constraint", "optimizer", "schedule"]

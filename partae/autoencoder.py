@@ -72,11 +72,15 @@ class AutoEncoder(Representation, LightningModule):
     def atoms(self) -> Tensor:
         return self.decoder.atoms
 
+    @property
+    def bias(self) -> Tensor:
+        return self.decoder.bias
+
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
-    def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
-        return self.decoder.decode(code, atoms)
+    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        return self.decoder.decode(code, atoms, bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Code (B, K) of images (B, C, H, W)."""

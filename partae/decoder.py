@@ -48,10 +48,11 @@ class Dictionary(nn.Module):
         self.atoms = nn.Parameter(atoms.view(self.latent_dim, *self.image_shape))
         self.bias = nn.Parameter(torch.zeros(self.image_shape), requires_grad=biased)
 
-    def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) where they are given."""
+    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given."""
         atoms = self.atoms if atoms is None else atoms
-        weighted = torch.addmm(self.bias.flatten(), code, atoms.flatten(1))
+        bias = self.bias if bias is None else bias
+        weighted = torch.addmm(bias.flatten(), code, atoms.flatten(1))
         images: Tensor = self.activate(weighted)
         return images.unflatten(1, self.image_shape)
 

@@ -62,16 +62,77 @@ def atoms(atoms: Array, title: str = "") -> Figure:
         title: above all.
     """
     columns = min(len(atoms), max(10, math.ceil(math.sqrt(len(atoms)))))
-    signed = bool((atoms < 0).any())
-    tiles = []
-    for atom in atoms:
-        largest = float(np.abs(atom).max()) or 1.0
-        tiles.append(_coloured(atom, -largest if signed else 0, largest, "RdBu_r" if signed else "gray"))
+    tiles = _scaled_each(atoms)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     figure, (x, y) = _mosaic(rows, inches=0.65, title=title)
     axes = figure.axes[0]
     axes.set_xticks(x, [f"+{column}" for column in range(columns)], fontsize=7)
     axes.set_yticks(y, [str(row * columns) for row in range(len(rows))], fontsize=7)
+    return figure
+
+
+@_styled
+def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
+    """Some atoms of several models, coloured as by `atoms`: a labelled row for each model.
+
+    Args:
+        rows: label -> atoms (N, C, H, W).
+        title: above all.
+    """
+    figure, (_, y) = _mosaic([_scaled_each(atoms) for atoms in rows.values()], inches=0.75, title=title)
+    axes = figure.axes[0]
+    axes.set_xticks([])
+    axes.set_yticks(y, list(rows))
+    return figure
+
+
+@_styled
+def penalties(curves: Mapping[str, tuple[Array, Array]], p: float, title: str = "") -> Figure:
+    """Penalties of a single unit against its mean activation.
+
+    Args:
+        curves: name of the penalty -> mean activations (N,) and penalties (N,).
+        p: the expected activation, marked on the axis.
+        title: above all.
+    """
+    figure = Figure(figsize=(3.6, 2.7))
+    axes = figure.subplots()
+    for (name, (activation, penalty)), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=False):
+        axes.plot(activation, penalty, line, label=name)
+    axes.axvline(p, color="0.6", linewidth=0.7)
+    axes.annotate(f" p = {p:g}", (p, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8, color="0.4")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("mean activation of a unit")
+    axes.set_ylabel("penalty")
+    axes.legend()
+    axes.set_title(title)
+    return figure
+
+
+@_styled
+def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_label: str, series_label: str) -> Figure:
+    """Measures of a sweep's models against one swept value: a panel for each measure, a curve for each other value.
+
+    Args:
+        panels: measure -> name of the curve -> swept values (N,) and measures (N,).
+        x_label: the swept key; its axis is logarithmic where all values are positive.
+        series_label: the key that tells the curves apart.
+    """
+    figure = Figure(figsize=(6.8, 0.4 + 2.3 * math.ceil(len(panels) / 2)))
+    grid = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False).ravel()
+    for axes, letter, (measure, curves) in zip(grid, "abcdefgh", panels.items(), strict=False):
+        for name, (x, y) in curves.items():
+            axes.plot(x, y, "o-", label=name)
+        if all((x > 0).all() for x, _ in curves.values()):
+            axes.set_xscale("log")
+        values = np.concatenate([y for _, y in curves.values()])
+        if values.min() > 0 and values.max() > 20 * values.min():
+            axes.set_yscale("log")
+        axes.set_title(f"({letter}) {measure.replace('_', ' ')}")
+        axes.set_xlabel(x_label)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    grid[0].legend(title=series_label)
     return figure
 
 
@@ -119,6 +180,16 @@ def _coloured(image: Array, low: float, high: float, cmap: str = "gray") -> Arra
     """An image (C, H, W) as (H, W, 3) in [0, 1]: by ``cmap`` for a single channel, in colour for three."""
     scaled = np.clip((image - low) / (high - low), 0, 1)
     return matplotlib.colormaps[cmap](scaled[0])[..., :3] if len(image) == 1 else np.moveaxis(scaled, 0, -1)
+
+
+def _scaled_each(atoms: Array) -> list[Array]:
+    """Atoms (K, C, H, W) as K tiles (H, W, 3), each on its own scale, signed where any atom has a negative value."""
+    signed = bool((atoms < 0).any())
+    largest = [float(np.abs(atom).max()) or 1.0 for atom in atoms]
+    return [
+        _coloured(atom, -most if signed else 0, most, "RdBu_r" if signed else "gray")
+        for atom, most in zip(atoms, largest, strict=True)
+    ]
 
 
 def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple[Figure, tuple[Array, Array]]:

@@ -61,6 +61,11 @@ def checkpoint_file(path: str | Path) -> Path:
     raise InputError(f"ckpt={path} does not exist")
 
 
+def run_folders(path: str | Path) -> list[Path]:
+    """The runs in a sweep's folder, by name; none if ``path`` is no such folder."""
+    return sorted(file.parent.parent for file in Path(path).glob("*/checkpoints/last.ckpt"))
+
+
 def run_folder(file: Path) -> Path:
     """The run folder that a checkpoint belongs to, or the folder that it lies in."""
     return file.parent.parent if file.parent.name == "checkpoints" else file.parent

@@ -71,3 +71,18 @@ class Operator:
 
 
 dilation = partial(Operator, "dilation")
+
+
+def operator(text: str) -> Operator:
+    """The operator that a command line calls ``name:radius``.
+
+    Raises:
+        InputError: if the text has another form, there is no such operator, or the radius is out of range.
+
+    >>> operator("opening:2")
+    Operator(name='opening', radius=2)
+    """
+    name, _, radius = text.partition(":")
+    if not radius.isdecimal():
+        raise InputError(f"operators are written as name:radius, for example dilation:1; got {text!r}")
+    return Operator(name, int(radius))

@@ -7,7 +7,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.morphology import OPERATORS, Operator, dilation, disk
+from partae.morphology import OPERATORS, Operator, dilation, disk, operator
 from partae.representation import Representation
 
 BY_SCIPY = {
@@ -64,6 +64,12 @@ def test_unknown_operators_are_refused(name: str, radius: int) -> None:
         Operator(name, radius)
 
 
+@pytest.mark.parametrize("text", ["dilation", "dilation:", "dilation:one", "dilation:-1", "blur:1", ""])
+def test_operators_of_the_command_line_are_refused_with_their_text(text: str) -> None:
+    with pytest.raises(InputError, match="operators"):
+        operator(text)
+
+
 class TwoSquares(Representation):
     """A decoder built by hand: two atoms of one pixel each, the code is those pixels."""
 
@@ -76,7 +82,7 @@ class TwoSquares(Representation):
     def encode(self, images: Tensor) -> Tensor:
         return images[:, 0, [1, 3], [1, 3]]
 
-    def decode(self, code: Tensor, atoms: Tensor | None = None) -> Tensor:
+    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return torch.einsum("bk,kchw->bchw", code, self.atoms if atoms is None else atoms)
 
 

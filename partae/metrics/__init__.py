@@ -13,7 +13,7 @@ from partae.metrics.code import (
     l0,
     usage_frequency,
 )
-from partae.metrics.measures import Measures, measure
+from partae.metrics.measures import Measures, codes, measure, measure_dictionary
 from partae.metrics.reconstruction import (
     ExplainedVariance,
     ReconstructionError,
@@ -34,12 +34,14 @@ __all__ = [
     "UnitActivation",
     "UsageFrequency",
     "atom_sparsity",
+    "codes",
     "coherence",
     "dead_atoms",
     "explained_variance",
     "hoyer_sparsity",
     "l0",
     "measure",
+    "measure_dictionary",
     "negative_mass",
     "negative_share",
     "overlap",

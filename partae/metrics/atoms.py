@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.metrics.code import hoyer_sparsity
+from partae.sparsity import hoyer_sparsity
 
 
 def atom_sparsity(atoms: Tensor) -> Tensor:

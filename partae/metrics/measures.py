@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from partae.metrics.code import DeadAtoms, HoyerSparsity, MeanActivation
-from partae.metrics.reconstruction import ReconstructionError
+from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap
+from partae.metrics.code import L0, DeadAtoms, HoyerSparsity, MeanActivation, UnitActivation, UsageFrequency
+from partae.metrics.reconstruction import ExplainedVariance, ReconstructionError
 from partae.morphology import Operator, dilation
 from partae.representation import Representation
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+DILATION = dilation(1)
 
 
 class Measures(nn.Module):
@@ -22,16 +28,19 @@ class Measures(nn.Module):
 
     Args:
         latent_dim: K, the number of atoms of the representation.
-        operator: the operator to approximate.
+        operators: to approximate. The errors of any but the dilation of radius 1 carry the operator in their names, as
+            in ``max_approximation_error/opening:2``.
+        bias: whether the operators are applied to the bias too.
     """
 
-    def __init__(self, latent_dim: int, operator: Operator = dilation(1)) -> None:  # noqa: B008
+    def __init__(self, latent_dim: int, operators: Sequence[Operator] = (DILATION,), *, bias: bool = False) -> None:
         super().__init__()
-        self.operator = operator
+        self.operators = operators
+        self.bias = bias
         self.reconstruction_error = ReconstructionError()
         self.hoyer_sparsity = HoyerSparsity()
-        self.max_approximation_error = ReconstructionError()
-        self.max_approximation_error_of_reconstruction = ReconstructionError()
+        self.to_images = nn.ModuleList(ReconstructionError() for _ in operators)
+        self.to_reconstructions = nn.ModuleList(ReconstructionError() for _ in operators)
         self.dead_atoms = DeadAtoms(latent_dim)
         self.mean_activation = MeanActivation()
 
@@ -40,30 +49,91 @@ class Measures(nn.Module):
         """Add images (B, C, H, W) as ``model`` sees them."""
         code = model.encode(images)
         reconstruction = model.decode(code)
-        approximation = model.decode(code, atoms=self.operator(model.atoms))
         self.reconstruction_error.update(reconstruction, images)
         self.hoyer_sparsity.update(code)
-        self.max_approximation_error.update(approximation, self.operator(images))
-        self.max_approximation_error_of_reconstruction.update(approximation, self.operator(reconstruction))
+        for operator, to_images, to_reconstructions in self._approximations():
+            approximation = model.max_approximation_of_code(code, operator, bias=self.bias)
+            to_images.update(approximation, operator(images))
+            to_reconstructions.update(approximation, operator(reconstruction))
         self.dead_atoms.update(code)
         self.mean_activation.update(code)
 
     def compute(self) -> dict[str, Tensor]:
         """Each measure by its name, over all images since the last `reset`."""
-        return {name: metric.compute().float() for name, metric in self._metrics()}
+        measures = {
+            "reconstruction_error": self.reconstruction_error.compute(),
+            "hoyer_sparsity": self.hoyer_sparsity.compute(),
+        }
+        for operator, to_images, to_reconstructions in self._approximations():
+            suffix = "" if operator == DILATION else f"/{operator}"
+            measures[f"max_approximation_error{suffix}"] = to_images.compute()
+            measures[f"max_approximation_error_of_reconstruction{suffix}"] = to_reconstructions.compute()
+        measures["dead_atoms"] = self.dead_atoms.compute().float()
+        measures["mean_activation"] = self.mean_activation.compute()
+        return measures
 
     def reset(self) -> None:
         """Forget all images."""
-        for _, metric in self._metrics():
-            metric.reset()
+        for metric in self.modules():
+            if isinstance(metric, Metric):
+                metric.reset()
 
-    def _metrics(self) -> Iterator[tuple[str, Metric]]:
-        return ((name, metric) for name, metric in self.named_children() if isinstance(metric, Metric))
+    def _approximations(self) -> Iterator[tuple[Operator, ReconstructionError, ReconstructionError]]:
+        for operator, *errors in zip(self.operators, self.to_images, self.to_reconstructions, strict=True):
+            to_images, to_reconstructions = cast("list[ReconstructionError]", errors)
+            yield operator, to_images, to_reconstructions
 
 
-def measure(model: Representation, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """The measures of ``model`` over ``batches`` of (images, labels), as numbers."""
-    measures = Measures(len(model.atoms)).to(model.atoms.device)
+def measure(
+    model: Representation, batches: Batches, operators: Sequence[Operator] = (DILATION,), *, bias: bool = False
+) -> dict[str, float]:
+    """The `Measures` of ``model`` over ``batches`` of (images, labels), as numbers."""
+    measures = Measures(len(model.atoms), operators, bias=bias).to(model.atoms.device)
     for images, _ in batches:
         measures.update(model, images.to(model.atoms.device))
     return {name: value.item() for name, value in measures.compute().items()}
+
+
+@torch.no_grad()
+def measure_dictionary(model: Representation, batches: Batches, l0_threshold: float = 0.05) -> dict[str, float]:
+    """What a user of the dictionary asks next: how much it explains, how it is used, and how its atoms overlap.
+
+    Args:
+        model: any representation.
+        batches: of (images, labels).
+        l0_threshold: size above which an entry of the code counts as non-zero, at least 0.
+
+    Returns:
+        ``explained_variance`` (at most 1; higher is better), ``l0`` (entries of a code), ``usage_frequency`` (share of
+        the images that use an atom, mean over atoms), and of the atoms ``atom_sparsity`` (mean over atoms),
+        ``overlap``, ``coherence``, ``negative_share`` and ``negative_mass``, each in [0, 1].
+    """
+    atoms = model.atoms
+    variance, l0, usage = ExplainedVariance(), L0(l0_threshold), UsageFrequency()
+    activation = UnitActivation(len(atoms))
+    for metric in (variance, l0, usage, activation):
+        metric.to(atoms.device)
+    for batch, _ in batches:
+        images = batch.to(atoms.device)
+        code = model.encode(images)
+        variance.update(model.decode(code), images)
+        for metric in (l0, usage, activation):
+            metric.update(code)
+    measures = {
+        "explained_variance": variance.compute(),
+        "l0": l0.compute(),
+        "usage_frequency": usage.compute().mean(),
+        "atom_sparsity": atom_sparsity(atoms).mean(),
+        "overlap": overlap(atoms, activation.compute()),
+        "coherence": coherence(atoms),
+        "negative_share": negative_share(atoms),
+        "negative_mass": negative_mass(atoms),
+    }
+    return {name: value.item() for name, value in measures.items()}
+
+
+@torch.no_grad()
+def codes(model: Representation, batches: Batches) -> tuple[Tensor, Tensor]:
+    """The code (N, K) and the labels (N,) of all images in ``batches``, on the CPU."""
+    pairs = [(model.encode(images.to(model.atoms.device)).cpu(), labels.cpu()) for images, labels in batches]
+    return torch.cat([code for code, _ in pairs]), torch.cat([labels for _, labels in pairs])

@@ -4,12 +4,34 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from sklearn.metrics import mean_squared_error
+from sklearn.metrics import mean_squared_error, r2_score
 
-from partae import AutoEncoder
+from partae import AutoEncoder, Operator
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.metrics import measure, reconstruction_error
+from partae.metrics import (
+    coherence,
+    measure,
+    measure_dictionary,
+    overlap,
+    reconstruction_error,
+    usage_frequency,
+)
+
+IMAGES = torch.rand(23, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+BATCHES = [(batch, torch.zeros(len(batch))) for batch in IMAGES.split(10)]
+CROSS = ndimage.generate_binary_structure(2, 1)
+
+
+@pytest.fixture
+def model() -> AutoEncoder:
+    autoencoder = AutoEncoder(Dense((1, 8, 8), 5), Dictionary((1, 8, 8), 5)).eval()
+    torch.nn.init.normal_(autoencoder.decoder.bias, std=0.1)
+    return autoencoder
+
+
+def dilated(array: np.ndarray) -> np.ndarray:
+    return np.stack([ndimage.grey_dilation(image[0], footprint=CROSS)[None] for image in array])
 
 
 def test_reconstruction_error_equals_scikit_learn() -> None:
@@ -18,29 +40,48 @@ def test_reconstruction_error_equals_scikit_learn() -> None:
     assert reconstruction_error(reconstruction, images).mean().item() == pytest.approx(expected)
 
 
-def test_all_measures_equal_their_definitions_in_numpy() -> None:
-    model = AutoEncoder(Dense((1, 8, 8), 5), Dictionary((1, 8, 8), 5)).eval()
-    images = torch.rand(23, 1, 8, 8)
-    measures = measure(model, [(batch, torch.zeros(len(batch))) for batch in images.split(10)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_all_measures_equal_their_definitions_in_numpy(biased: bool, model: AutoEncoder) -> None:
+    code, atoms = model.encode(IMAGES).detach().numpy(), model.atoms.detach().numpy()
+    bias, images = model.bias.detach().numpy(), IMAGES.numpy()
 
-    cross = ndimage.generate_binary_structure(2, 1)
-
-    def dilated(array: np.ndarray) -> np.ndarray:
-        return np.stack([ndimage.grey_dilation(image[0], footprint=cross)[None] for image in array])
-
-    def decoded(atoms: np.ndarray) -> np.ndarray:
-        linear = code @ atoms.reshape(5, 64) + model.decoder.bias.detach().numpy().ravel()
+    def decoded(atoms: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        linear = code @ atoms.reshape(5, 64) + bias.ravel()
         return np.where(linear > 0, linear, 0.1 * linear).reshape(-1, 1, 8, 8)
 
-    code, atoms = model.encode(images).detach().numpy(), model.atoms.detach().numpy()
-    approximation, reconstruction = decoded(dilated(atoms)), decoded(atoms)
+    reconstruction = decoded(atoms, bias)
+    approximation = decoded(dilated(atoms), dilated(bias[None])[0] if biased else bias)
     ratio = np.abs(code).sum(axis=1) / np.sqrt((code**2).sum(axis=1))
     expected = {
-        "reconstruction_error": ((reconstruction - images.numpy()) ** 2).mean(),
+        "reconstruction_error": ((reconstruction - images) ** 2).mean(),
         "hoyer_sparsity": ((np.sqrt(5) - ratio) / (np.sqrt(5) - 1)).mean(),
-        "max_approximation_error": ((approximation - dilated(images.numpy())) ** 2).mean(),
+        "max_approximation_error": ((approximation - dilated(images)) ** 2).mean(),
         "max_approximation_error_of_reconstruction": ((approximation - dilated(reconstruction)) ** 2).mean(),
         "dead_atoms": (code.max(axis=0) <= 0.01 * code.max()).sum(),
         "mean_activation": code.mean(),
     }
-    assert measures == pytest.approx(expected, rel=1e-5)
+    assert measure(model, BATCHES, bias=biased) == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_operator_has_its_own_errors(model: AutoEncoder) -> None:
+    opening = Operator("opening", 1)
+    both = measure(model, BATCHES, [Operator("dilation", 1), opening])
+    assert {key: both[key] for key in measure(model, BATCHES)} == measure(model, BATCHES)
+    approximation, images = model.max_approximation(IMAGES, opening).detach(), opening(IMAGES)
+    expected = mean_squared_error(approximation.flatten(), images.flatten())
+    assert both["max_approximation_error/opening:1"] == pytest.approx(expected, rel=1e-5)
+    assert "max_approximation_error_of_reconstruction/opening:1" in both
+
+
+def test_measures_of_the_dictionary_are_those_of_all_images_at_once(model: AutoEncoder) -> None:
+    code, reconstruction = model.encode(IMAGES).detach(), model.reconstruct(IMAGES).detach()
+    measures = measure_dictionary(model, BATCHES, l0_threshold=0.5)
+    expected = {
+        "explained_variance": r2_score(IMAGES.flatten(1), reconstruction.flatten(1), multioutput="variance_weighted"),
+        "l0": (code > 0.5).sum().item() / len(code),
+        "usage_frequency": usage_frequency(code).mean().item(),
+        "overlap": overlap(model.atoms, code.mean(dim=0)).item(),
+        "coherence": coherence(model.atoms).item(),
+        "negative_share": (model.atoms < 0).float().mean().item(),
+    }
+    assert {key: measures[key] for key in expected} == pytest.approx(expected, rel=1e-4)
