@@ -102,6 +102,7 @@ def penalties(curves: Mapping[str, tuple[Array, Array]], p: float, title: str = 
     axes.axvline(p, color="0.6", linewidth=0.7)
     axes.annotate(f" p = {p:g}", (p, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8, color="0.4")
     axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("mean activation of a unit")
     axes.set_ylabel("penalty")
     axes.legend()

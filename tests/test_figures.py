@@ -64,6 +64,36 @@ def test_code_histograms_count_every_entry_and_mark_the_largest() -> None:
     assert axes.lines[0].get_xdata()[0] == 0.9  # type: ignore[index]
 
 
+def test_atom_rows_show_each_model_in_a_row() -> None:
+    weak, strong = np.full((2, 1, 14, 14), 0.1), np.full((2, 1, 14, 14), 9.0)
+    figure = figures.atom_rows({"weak": weak, "strong": strong})
+    assert pixels(figure).shape == (29, 29, 3)
+    assert pixels(figure).min() == 1
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["weak", "strong"]
+
+
+def test_penalties_are_drawn_as_given_with_p_marked() -> None:
+    activation = np.linspace(0, 1, 5)
+    axes = figures.penalties({"one": (activation, activation**2), "two": (activation, activation)}, p=0.3).axes[0]
+    drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.lines}
+    np.testing.assert_array_equal(drawn["one"], activation**2)
+    np.testing.assert_array_equal(drawn["two"], activation)
+    assert any(np.all(np.asarray(line.get_xdata()) == 0.3) for line in axes.lines)
+
+
+def test_sweep_panels_have_a_curve_for_each_series_on_fitting_axes() -> None:
+    beta = np.array([0.001, 0.01, 0.1])
+    curves = {"0.01": (beta, np.array([0.1, 1.0, 10.0])), "0.05": (beta, np.array([0.2, 2.0, 20.0]))}
+    narrow = {"0.01": (beta, np.array([0.5, 0.6, 0.7]))}
+    panels = figures.sweep_panels({"max_approximation_error": curves, "hoyer_sparsity": narrow}, "beta", "p")
+    first, second = panels.axes[:2]
+    assert [line.get_label() for line in first.lines] == ["0.01", "0.05"]
+    np.testing.assert_array_equal(first.lines[1].get_ydata(), [0.2, 2.0, 20.0])
+    assert first.get_xscale() == first.get_yscale() == "log"
+    assert second.get_yscale() == "linear"
+    assert first.get_title() == "(a) max approximation error"
+
+
 def test_the_style_of_the_caller_is_left_alone() -> None:
     with matplotlib.rc_context({"font.size": 31, "image.cmap": "hot"}):
         figures.atoms(np.ones((1, 1, 2, 2)))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.linalg import subspace_angles
+from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import partae
 from evaluate import evaluate
 from partae import AutoEncoder
+from partae.data import DataModule, FashionMNIST
+from partae.metrics import codes, negative_share
 from tests.conftest import Compose
 from train import train
 
@@ -107,6 +113,28 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     }
 
 
+def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    for seed in (0, 1):
+        run(f"seed={seed}")
+        shutil.move(tmp_path / "run", sweep / f"seed={seed}")
+    options = ["svm=quick", "operators=[dilation:1,opening:2]", f"data.source.root={garments}", "data.val_size=100"]
+    measures, folder = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
+    assert folder == sweep / "evaluation"
+    assert sorted(measures) == ["seed=0", "seed=1"]
+    sparsities = [found["test/hoyer_sparsity"] for found in measures.values()]
+    assert sparsities == sorted(sparsities)
+    for name, found in measures.items():
+        assert 0 <= found["test/svm_accuracy"] <= 1
+        assert found["test/max_approximation_error/opening:2"] > 0
+        assert json.loads((sweep / name / "evaluation" / "metrics.json").read_text()) == found
+    drawn = {file.stem for file in folder.glob("*.pdf")}
+    assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
+    assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
+
+
 def command(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments], cwd=cwd, capture_output=True, text=True, check=False
@@ -125,16 +153,29 @@ def command(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Comple
         (["evaluate.py", "ckpt=nowhere.ckpt"], ["ckpt=nowhere.ckpt", "does not exist"]),
         (["evaluate.py", "ckpt=."], ["ckpt=.", "folder without a run"]),
         (["evaluate.py"], ["ckpt is missing"]),
+        (["evaluate.py", "ckpt=.", "operators=[blur:1]"], ["operators", "blur"]),
+        (["evaluate.py", "ckpt=.", "svm=slow"], ["svm", "slow"]),
+        (["train.py", "decay=l2", "decay.lambda_=-1"], ["decay.lambda_", "-1"]),
+        (["train.py", "reconstruction=bce"], ["reconstruction=bce", "decoder.activation=leaky_relu"]),
     ],
 )
 def test_wrong_input_gets_one_message_and_leaves_nothing(
-    arguments: list[str], words: list[str], tmp_path: Path
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = command(*arguments, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
-    assert done.returncode != 0
-    assert all(word in done.stderr for word in words), done.stderr
-    assert "Traceback" not in done.stderr
-    assert "error" not in done.stdout.lower()
+    script, *overrides = arguments
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, *overrides, f"hydra.run.dir={tmp_path / 'run'}"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert stopped.value.code == 1
+    printed = capsys.readouterr()
+    assert all(word in printed.err for word in words), printed.err
+    assert "Traceback" not in printed.err
+    assert not printed.out
     written = [file for file in tmp_path.rglob("*") if file.is_file() and ".hydra" not in file.parts]
     assert not written
 
@@ -169,6 +210,47 @@ def test_the_default_run_reaches_its_figures_on_the_real_images(tmp_path: Path) 
     again = json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text())
     tested = {key: value for key, value in measures.items() if key.startswith("test/")}
     assert {key: again[key] for key in tested} == pytest.approx(tested, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_a_linear_auto_encoder_spans_the_principal_subspace(tmp_path: Path) -> None:
+    linear = ["encoder.activation=identity", "decoder.activation=identity", "sparsity=none", "constraint=none"]
+    longer = ["latent_dim=10", "optimizer.lr=0.002", "trainer.max_epochs=20", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = command("train.py", *linear, *longer)
+    assert done.returncode == 0, done.stderr
+    data = DataModule(FashionMNIST("data"), (1, 28, 28))
+    data.prepare_data()
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    pca = PCA(10, svd_solver="covariance_eigh").fit(data.sets["train"][0].flatten(1).numpy())
+    test = data.sets["test"][0].flatten(1).numpy()
+    error = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean()
+    measures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert measures["test/reconstruction_error"] == pytest.approx(error, rel=0.01)
+    atoms = partae.load(tmp_path / "run").atoms.detach().flatten(1).numpy()
+    assert np.cos(subspace_angles(atoms.T, pca.components_.T)).min() >= 0.99
+
+
+@pytest.mark.slow
+def test_intrinsic_plasticity_brings_each_unit_to_its_mean(tmp_path: Path) -> None:
+    done = command("train.py", "model=nnsae", "trainer.max_epochs=20", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    data = DataModule(FashionMNIST("data"), (1, 28, 28))
+    data.prepare_data()
+    data.setup("fit")
+    code, _ = codes(partae.load(tmp_path / "run"), data.batches("val"))
+    assert (code.mean(dim=0) - 0.2).abs().max() <= 0.02
+
+
+@pytest.mark.slow
+def test_the_share_of_negative_values_falls_as_lambda_grows(tmp_path: Path) -> None:
+    shares = []
+    for lambda_ in (0.0, 0.001, 0.1):
+        folder = tmp_path / str(lambda_)
+        options = ["decay=asymmetric_l2", f"decay.lambda_={lambda_}", "constraint=none", "trainer.max_epochs=5"]
+        assert command("train.py", *options, f"hydra.run.dir={folder}").returncode == 0
+        shares.append(negative_share(partae.load(folder).atoms).item())
+    assert shares[0] > shares[1] > shares[2]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from partae.sweep import Summary
+from partae.sweep.summary import PANELS, read_sweep, sweep_figure
 
 
 def job(folder: Path, number: int, overrides: list[str], measures: dict[str, float] | None) -> None:
@@ -16,6 +17,35 @@ def job(folder: Path, number: int, overrides: list[str], measures: dict[str, flo
     OmegaConf.save({"hydra": {"job": {"num": number}, "overrides": {"task": overrides}}}, run / ".hydra" / "hydra.yaml")
     if measures is not None:
         (run / "metrics.json").write_text(json.dumps(measures))
+
+
+def test_panels_are_drawn_where_two_numbers_vary(tmp_path: Path) -> None:
+    for number, (p, beta) in enumerate((p, beta) for p in ("0.01", "0.1") for beta in ("0.001", "0.01", "0.1")):
+        measures = {f"test/{name}": float(beta) for name in PANELS}
+        job(tmp_path, number, [f"sparsity.p={p}", f"sparsity.beta={beta}", "seed=0"], measures)
+    Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert (tmp_path / "panels.pdf").exists()
+    figure = sweep_figure(read_sweep(tmp_path))
+    assert figure is not None
+    assert [axes.get_xlabel() for axes in figure.axes] == ["sparsity.beta"] * 4
+    assert [line.get_label() for line in figure.axes[0].lines] == ["0.01", "0.1"]
+
+
+def test_no_panels_where_one_number_varies_or_a_name(tmp_path: Path) -> None:
+    measures = {f"test/{name}": 0.1 for name in PANELS}
+    job(tmp_path, 0, ["sparsity=kl", "seed=0"], measures)
+    job(tmp_path, 1, ["sparsity=none", "seed=0"], measures)
+    assert sweep_figure(read_sweep(tmp_path)) is None
+    job(tmp_path, 2, ["sparsity=none", "seed=1"], measures)
+    assert sweep_figure(read_sweep(tmp_path)) is None
+
+
+def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job(tmp_path, 0, ["a=1"], {"test/reconstruction_error": 0.0099, "test/dead_atoms": 0})
+    config = {"sparsity": {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}}
+    OmegaConf.save(config, tmp_path / "a=1" / ".hydra" / "config.yaml")
+    Summary(published=True).on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert "0.009900 (0.0103)" in capsys.readouterr().out
 
 
 def test_a_sweep_ends_with_a_row_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
