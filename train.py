@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -22,8 +23,19 @@ from partae.sweep import explained
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
-HYPERPARAMETERS = ["seed", "latent_dim", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
-HYPERPARAMETERS += ["constraint", "optimizer", "schedule"]
+GROUPS = ("encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint", "optimizer")
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """What TensorBoard's HParams tab shows of a run: the class of each group, and its values."""
+    shown = {"seed": cfg.seed, "latent_dim": cfg.latent_dim, "max_epochs": cfg.trainer.max_epochs}
+    for group in GROUPS:
+        part = cfg[group]
+        shown[group] = part["_target_"].rpartition(".")[2] if "_target_" in part else ", ".join(part) or "none"
+        for key, value in part.items():
+            if isinstance(value, str | int | float) and key != "latent_dim" and not key.startswith("_"):
+                shown[f"{group}.{key}"] = value
+    return shown
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
@@ -41,10 +53,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
 
     if isinstance(logger, TensorBoardLogger):
-        chosen = {
-            key: OmegaConf.to_object(cfg[key]) if OmegaConf.is_config(cfg[key]) else cfg[key] for key in HYPERPARAMETERS
-        }
-        logger.log_hyperparams(chosen, measures)
+        logger.log_hyperparams(hyperparameters(cfg), measures)
         logger.finalize("success")
     if trainer.is_global_zero:
         write_json(folder / "metrics.json", measures)

@@ -23,7 +23,7 @@ from partae import AutoEncoder
 from partae.data import DataModule, FashionMNIST
 from partae.metrics import codes, negative_share
 from tests.conftest import Compose
-from train import train
+from train import hyperparameters, train
 
 ROOT = Path(__file__).parent.parent
 MEASURES = {
@@ -82,6 +82,16 @@ def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tm
     assert events["histograms"] == {"code/entries", "code/mean_activation_of_each_unit"}
     assert len(steps) == 2
     assert "_hparams_/session_start_info" in hyperparameters
+
+
+def test_hyperparameters_name_the_classes_and_their_values(composed: Compose) -> None:
+    shown = hyperparameters(composed("sparsity.beta=0.5", "constraint=[nonnegative,unit_norm]", "seed=3"))
+    assert shown["seed"] == 3
+    assert shown["sparsity"] == "KL"
+    assert shown["sparsity.beta"] == 0.5
+    assert shown["constraint"] == "nonnegative, unit_norm"
+    assert shown["decay"] == "NoDecay"
+    assert not any("_target_" in key for key in shown)
 
 
 def test_the_same_seed_gives_the_same_measures_and_another_gives_others(run: Run) -> None:
