@@ -161,11 +161,12 @@ def code_histograms(codes: Mapping[str, Array], columns: Sequence[str], title: s
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(0, code.shape[1] * 2)
             axes.tick_params(labelsize=6)
-        row[0].set_ylabel(f"{label}\nnumber of entries")
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center")
     for axes, name in zip(grid[0], columns, strict=True):
         axes.set_title(name, fontsize=7)
     figure.suptitle(title, fontsize=9)
-    figure.supxlabel("value of the entry", fontsize=8)
+    figure.supxlabel("value of an entry of the code", fontsize=8)
+    figure.supylabel("number of entries", fontsize=8)
     return figure
 
 
