@@ -156,7 +156,7 @@ def code_histograms(codes: Mapping[str, Array], columns: Sequence[str], title: s
             axes.axvline(float(entries.max()), color=ACCENT, linewidth=0.9)
             axes.text(
                 0.97, 0.95, f"max {entries.max():.2f}", transform=axes.transAxes, ha="right", va="top", fontsize=6,
-                color=ACCENT,
+                color=ACCENT, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             )  # fmt: skip
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(0, code.shape[1] * 2)
