@@ -14,6 +14,7 @@ from partae.projection import hoyer, unit_norm
 # Steps on one factor share the product with the images, which costs most: more than one of them is nearly free.
 CODE_STEPS = 3
 ATOM_STEPS = 10
+FREE_ITERATIONS = 5  # before the constraints
 BATCH = 8192  # images whose residual is formed at once, where it has to be
 SETTLED = 1e-6  # fall of an image's error in one step, relative to its squared norm, at which its code is done
 MAX_STEPS = 100  # for a code of a given sparseness
@@ -45,7 +46,18 @@ class Euclidean:
             norm = None if self.sparseness_of_image is None else 1.0
             self.update_atoms = _columns(lambda atoms: hoyer(atoms, sparseness_of_atoms, norm))
 
-    def start(self, code: Tensor, atoms: Tensor) -> tuple[Tensor, Tensor]:
+    def start(self, images: Tensor, code: Tensor, atoms: Tensor) -> tuple[Tensor, Tensor]:
+        """Code and atoms that keep the constraints, from any: the nearest ones after a few steps without constraints.
+
+        Random factors cut to a high sparseness at once leave images that no unit speaks of, and that none ever will.
+        """
+        if isinstance(self.update_code, ProjectedGradient) or isinstance(self.update_atoms, ProjectedGradient):
+            free = Euclidean(None, None, per_image=False)
+            for _ in range(FREE_ITERATIONS):
+                code, atoms, _ = free.step(images, code, atoms, 0)
+        return self.constrained(*balanced(code, atoms))
+
+    def constrained(self, code: Tensor, atoms: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest code and atoms that keep the constraints."""
         if isinstance(self.update_code, ProjectedGradient):
             code = self.update_code.project(code)

@@ -149,7 +149,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         first = not hasattr(self, "components_")
         data = self._tensor(images, reset=first)
         atoms = self._start(data, objective)[1] if first else _tensor(self.components_).to(data)
-        code, atoms = objective.start(objective.encode(data, atoms), atoms)
+        code, atoms = objective.constrained(objective.encode(data, atoms), atoms)
         code, _ = objective.improve_code(data, code, atoms, 0)
         gram, cross = code.T @ code, code.T @ data
         if not first:
@@ -204,7 +204,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _start(self, data: Tensor, objective: Euclidean | KullbackLeibler) -> tuple[Tensor, Tensor]:
         code, atoms = INITS[self.init](data, self.n_components, check_random_state(self.random_state))
         code = code * (data > 0).any(dim=1, keepdim=True)
-        return objective.start(code, atoms) if isinstance(objective, Euclidean) else (code, atoms)
+        return objective.start(data, code, atoms) if isinstance(objective, Euclidean) else (code, atoms)
 
     def _tensor(self, images: Array, *, reset: bool) -> Tensor:
         """Images (N, F) found fit by scikit-learn, on the device to compute on."""
