@@ -84,7 +84,10 @@ class Euclidean:
         gram, cross = atoms @ atoms.T, images @ atoms.T
         for _ in range(CODE_STEPS):
             code, changes = self.update_code(code, gram, cross)
-            value += float(changes.sum())
+            fall = float(changes.sum())
+            value += fall
+            if fall == 0:
+                break
         return code, value
 
     def improve_atoms(self, atoms: Tensor, gram: Tensor, cross: Tensor, value: float) -> tuple[Tensor, float]:
@@ -92,7 +95,10 @@ class Euclidean:
         columns, cross = atoms.T, cross.T
         for _ in range(ATOM_STEPS):
             columns, changes = self.update_atoms(columns, gram, cross)
-            value += float(changes.sum())
+            fall = float(changes.sum())
+            value += fall
+            if fall == 0:
+                break
         return columns.T, value
 
     def encode(self, images: Tensor, atoms: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ class KullbackLeibler:
 
     def value(self, images: Tensor, code: Tensor, atoms: Tensor) -> float:
         """The divergence, at least 0; lower is better."""
-        product = _positive(code @ atoms)
-        logarithms = torch.xlogy(images, images / product)
+        product = code @ atoms
+        logarithms = torch.xlogy(images, images / _positive(product))
         return float((logarithms - images + product).sum(dtype=torch.float64))
 
     def step(self, images: Tensor, code: Tensor, atoms: Tensor, value: float) -> tuple[Tensor, Tensor, float]:

@@ -25,6 +25,7 @@ Array = NDArray[Any] | Tensor
 
 INITS = {"random": initial.random, "nndsvd": initial.nndsvd}
 BATCH = 4096  # images that `transform` encodes at once
+FORGETTING = 4  # power by which `partial_fit` forgets batches: the last fifth of them decides
 WINDOW = 10  # iterations over which the fall of the objective is compared with `tol`
 
 
@@ -153,7 +154,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         code, _ = objective.improve_code(data, code, atoms, 0)
         gram, cross = code.T @ code, code.T @ data
         if not first:
-            gram, cross = gram + self._products[0].to(data), cross + self._products[1].to(data)
+            kept = (1 - 1 / (self.n_iter_ + 1)) ** FORGETTING
+            gram, cross = (new + kept * old.to(data) for new, old in zip((gram, cross), self._products, strict=True))
         atoms, _ = objective.improve_atoms(atoms, gram, cross, 0)
         self._products = gram, cross
         self.components_ = _like(atoms, images)

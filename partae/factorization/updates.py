@@ -22,7 +22,8 @@ from torch import Tensor
 Update = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 GROWTH = 1.2  # of the step after a success
-SHORTEST = 1e-5  # step that is tried, in units of the inverse of the largest eigenvalue
+SHORTEST = 1e-5  # step, and the inverse of the longest, in units of the inverse of the largest eigenvalue
+TRIES = 36  # which lead from the longest step past the shortest
 
 
 def change(move: Tensor, gradient: Tensor, gram: Tensor, per: Literal["row", "column"] = "column") -> Tensor:
@@ -67,15 +68,17 @@ class ProjectedGradient:
 
     def __call__(self, factor: Tensor, gram: Tensor, cross: Tensor) -> tuple[Tensor, Tensor]:
         """A projected ``factor`` (M, K) -> one with a smaller q, and the change of q, (M, 1) or (1, 1)."""
-        unit = 1 / torch.linalg.eigvalsh(gram)[-1].clamp(min=torch.finfo(gram.dtype).tiny)
+        largest = torch.linalg.eigvalsh(gram)[-1]
+        unit = 1 / torch.where(largest > 0, largest, 1)
         step = unit.expand(len(factor) if self.per == "row" else 1, 1) if self.step is None else self.step
         gradient = factor @ gram - cross
-        while True:
+        for _ in range(TRIES):
             projected = self.project(torch.addcmul(factor, step, gradient, value=-1))
             changed = change(projected - factor, gradient, gram, self.per)
             falls = changed <= 0
-            tried, step = step, torch.where(falls, step * GROWTH, (step / 2).clamp(min=SHORTEST * unit))
-            if falls.any() or bool((tried <= SHORTEST * unit).all()):
+            shortest = bool((step <= SHORTEST * unit).all())
+            step = torch.where(falls, step * GROWTH, step / 2).clamp(min=SHORTEST * unit, max=unit / SHORTEST)
+            if shortest or falls.any():
                 break
         self.step = step
         return torch.where(falls, projected, factor), torch.where(falls, changed, 0)

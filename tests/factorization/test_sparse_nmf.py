@@ -29,7 +29,8 @@ CONSTRAINTS: list[dict[str, Any]] = [
     {"sparseness_of_code": 0.5, "sparseness_of_atoms": 0.6},
     {"sparseness_of_code": 0.5, "sparseness_of_atoms": 0.6, "code_sparseness_per": "image"},
 ]
-ALL = [*CONSTRAINTS, {"objective": "kullback_leibler"}]
+KULLBACK_LEIBLER = {"objective": "kullback_leibler"}
+ALL = [*CONSTRAINTS, KULLBACK_LEIBLER]
 
 
 def random_images(seed: int = 0, shape: tuple[int, int] = (60, 30), rank: int = 6) -> Tensor:
@@ -56,7 +57,8 @@ def untransformable(estimator: SparseNMF) -> dict[str, str]:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
-    [SparseNMF(n_components=2, **arguments) for arguments in ALL], expected_failed_checks=untransformable
+    [SparseNMF(n_components=2, **arguments) for arguments in [*CONSTRAINTS[:4], KULLBACK_LEIBLER]],
+    expected_failed_checks=untransformable,
 )
 def test_is_an_estimator(estimator: SparseNMF, check: Callable[[SparseNMF], None]) -> None:
     check(estimator)
@@ -169,8 +171,8 @@ def test_an_image_of_zeros_has_a_code_of_zeros(arguments: dict[str, Any]) -> Non
     code = model.fit_transform(images)
     assert code.isfinite().all()
     assert (model.transform(images)[3] == 0).all()
-    if arguments.get("code_sparseness_per", "image") == "image" and arguments != {"sparseness_of_code": 0.6}:
-        assert model.transform(torch.zeros(2, 30, dtype=torch.float64)).abs().max() == 0
+    if "sparseness_of_code" not in arguments or "code_sparseness_per" in arguments:
+        assert (code[3] == 0).all()
     nothing = SparseNMF(4, random_state=0, **arguments)
     assert nothing.fit_transform(torch.zeros(5, 6)).isfinite().all()
     assert nothing.reconstruction_err_ == 0
@@ -275,7 +277,7 @@ def test_all_bars_are_recovered(arguments: dict[str, Any]) -> None:
 def test_the_error_is_at_or_below_that_of_torchnmf(sparseness: tuple[float | None, float | None]) -> None:
     from torchnmf.nmf import NMF as TorchNMF  # noqa: N811
 
-    images = Bars(train_size=200).load("train")[0].flatten(1)
+    images = random_images(shape=(200, 60), rank=15).float()
     of_code, of_atoms = sparseness
     ours = SparseNMF(
         10, sparseness_of_code=of_code, sparseness_of_atoms=of_atoms, max_iter=200, tol=0, random_state=0
