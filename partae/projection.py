@@ -58,8 +58,7 @@ def hoyer(vectors: Tensor, sparseness: float | Tensor, l2: float | Tensor | None
     tensor([[3.7417, 0.0000, 0.0000, 0.0000],
             [1.4142, 0.0000, 0.0000, 0.0000]])
     """
-    if not isinstance(sparseness, Tensor):
-        sparseness = real("sparseness", sparseness, 0, 1)
+    sparseness = sparseness.double() if isinstance(sparseness, Tensor) else real("sparseness", sparseness, 0, 1)
     size = vectors.shape[-1]
     norm = vectors.double().norm(dim=-1, keepdim=True) if l2 is None else l2
     ratio = math.sqrt(size) * (1 - sparseness) + sparseness
@@ -83,9 +82,9 @@ def hoyer(vectors: Tensor, sparseness: float | Tensor, l2: float | Tensor | None
         fits = l1_there.square() < ratio**2 * l2_there
         tied = threshold == 0
         low, high = torch.where(fits | tied, middle, low), torch.where(fits | tied, high, others)
-    kept = low
-    mean = at(sums, kept) / kept
-    spread = at(squares, kept) - kept * mean.square()
+    kept = low.double()
+    mean = at(sums, low) / kept
+    spread = at(squares, low) - kept * mean.square()
     excess = (1 - ratio**2 / kept).clamp(min=0)  # of the squared norm over that of equal entries, for a norm of 1
     slope = (excess / torch.where(spread > 0, spread, 1)).sqrt()
     level = ratio / kept + slope * mean
@@ -93,7 +92,7 @@ def hoyer(vectors: Tensor, sparseness: float | Tensor, l2: float | Tensor | None
     equal = spread <= 0
     bump = torch.where(equal, (excess * kept / (kept - 1).clamp(min=1)).sqrt(), 0)
     level = torch.where(equal, level - bump / kept, level).clamp(min=0)
-    next_depth = at(ordered, (kept + 1).clamp(max=size))
+    next_depth = at(ordered, (low + 1).clamp(max=size))
     slope = torch.where(equal, level / torch.where(next_depth > 0, next_depth, 1), slope)
     projected = torch.addcmul((norm * level).to(depth), depth, (norm * slope).to(depth), value=-1).clamp(min=0)
     return projected.scatter_add(-1, first, (norm * bump).to(depth))

@@ -24,7 +24,7 @@ def nearest(vector: Floats, l1: float, l2: float, generator: np.random.Generator
         {"type": "eq", "fun": lambda x: x @ x - l2**2, "jac": lambda x: 2 * x},
     ]
     found = [
-        minimize(
+        minimize(  # type: ignore[call-overload]
             lambda x: (x - vector) @ (x - vector),
             np.abs(generator.normal(size=vector.size)),
             jac=lambda x: 2 * (x - vector),

@@ -31,7 +31,7 @@ class Bars:
     Source: Földiák, *Forming sparse representations by local anti-Hebbian learning*, Biological Cybernetics 64 (1990).
     """
 
-    classes = ("balanced", "horizontal", "vertical")
+    classes: tuple[str, ...] = ("balanced", "horizontal", "vertical")
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Swimmer:
     NIPS 16 (2003); the drawing is ours.
     """
 
-    classes = ("stretched", "raised", "level", "lowered")
+    classes: tuple[str, ...] = ("stretched", "raised", "level", "lowered")
 
     def __init__(self) -> None:
         joints = [(12, 14, -1, -1), (12, 16, -1, 1), (19, 14, 1, -1), (19, 16, 1, 1)]  # row, column, and which way out
@@ -105,5 +105,5 @@ class Swimmer:
         positions = torch.cartesian_prod(*[torch.arange(4)] * 4)
         tested = positions.sum(1) % 4 == 0
         positions = positions[{"train": ~tested, "test": tested}[split]]
-        limbs = self.parts.unflatten(0, (4, 4))[torch.arange(4), positions]
+        limbs = self.parts[4 * torch.arange(4) + positions]
         return limbs.sum(1) + self.torso, positions[:, 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from partae.factorization import initial
 from partae.factorization.euclidean import Euclidean, balanced
 from partae.factorization.kullback_leibler import KullbackLeibler
 
-Array = NDArray[Any] | Tensor
+Array = TypeVar("Array", NDArray[Any], Tensor)
 
 INITS = {"random": initial.random, "nndsvd": initial.nndsvd}
 BATCH = 4096  # images that `transform` encodes at once
@@ -73,6 +73,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     >>> SparseNMF(2, random_state=0).fit_transform(images).shape
     torch.Size([3, 2])
     """
+
+    components_: Any  # an array or a tensor, as the images were
 
     def __init__(
         self,
@@ -208,7 +210,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         code = code * (data > 0).any(dim=1, keepdim=True)
         return objective.start(data, code, atoms) if isinstance(objective, Euclidean) else (code, atoms)
 
-    def _tensor(self, images: Array, *, reset: bool) -> Tensor:
+    def _tensor(self, images: NDArray[Any] | Tensor, *, reset: bool) -> Tensor:
         """Images (N, F) found fit by scikit-learn, on the device to compute on."""
         array = images.detach().cpu().numpy() if isinstance(images, Tensor) else images
         array = validate_data(self, array, reset=reset, dtype=[np.float64, np.float32], ensure_non_negative=True)
@@ -221,11 +223,12 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return tags
 
 
-def _tensor(array: Array) -> Tensor:
+def _tensor(array: NDArray[Any] | Tensor) -> Tensor:
     """A tensor that shares memory where torch can: not with an array that is read-only or runs backwards."""
     return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=("C", "W")))
 
 
 def _like(result: Tensor, given: Array) -> Array:
     """The result as the kind of array that was given, on its device."""
-    return result.to(given.device) if isinstance(given, Tensor) else result.cpu().numpy()
+    kind: NDArray[Any] | Tensor = given
+    return cast("Array", result.to(kind.device) if isinstance(kind, Tensor) else result.cpu().numpy())
