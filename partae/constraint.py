@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from partae import projection
+from partae.checks import real
 
 
 class Constraint(Callback):
@@ -62,3 +63,22 @@ class UnitNorm(Constraint):
 
     def project(self, atoms: Tensor) -> Tensor:
         return projection.unit_norm(atoms)
+
+
+class HoyerSparseness(Constraint):
+    """Keeps every atom non-negative and at a given Hoyer sparseness, with its L2 norm as it is.
+
+    Args:
+        sparseness: of each atom, in [0, 1]; 1 leaves one pixel.
+        bias: whether the decoder's bias is projected too.
+
+    Raises:
+        InputError: if ``sparseness`` is out of range.
+    """
+
+    def __init__(self, sparseness: float = 0.6, bias: bool = False) -> None:
+        super().__init__(bias)
+        self.sparseness = real("constraint.hoyer.sparseness", sparseness, low=0, high=1)
+
+    def project(self, atoms: Tensor) -> Tensor:
+        return projection.hoyer(atoms.flatten(1), self.sparseness).view_as(atoms)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from partae.activation import Logistic
 from partae.activation import activation as activation_named
 from partae.checks import InputError, whole
 
@@ -22,7 +23,7 @@ class Dense(nn.Module):
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of units of the code, at least 1.
         activation: of the code: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh or logistic (with a
-            slope and a bias for each unit, for intrinsic plasticity).
+            slope and a bias of its own for each unit, which intrinsic plasticity adapts, in place of the layer's bias).
         hidden: widths of the layers between, each followed by a LeakyReLU of slope 0.1.
         tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
 
@@ -60,6 +61,8 @@ class Dense(nn.Module):
         if tied:
             self.last.register_parameter("weight", None)
         self.activate, self.code_range = activation_named("encoder.activation", activation, self.latent_dim)
+        if isinstance(self.activate, Logistic):
+            self.last.register_parameter("bias", None)
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
         """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""

@@ -37,7 +37,9 @@ def intrinsic_plasticity(inputs: Tensor, outputs: Tensor, slope: Tensor, p: Tens
 class IntrinsicPlasticity(NoSparsity):
     """Makes a code sparse by the units' own slope and bias, instead of by a term of the loss.
 
-    It needs ``encoder.activation=logistic``, whose slope and bias `update` moves after each optimizer step.
+    It needs ``encoder.activation=logistic``, whose slope and bias `update` moves after each optimizer step. The rule
+    brings each unit as near to the exponential distribution of mean ``p`` as two parameters can; a unit whose inputs
+    fall into two clusters stays some hundredths away from that mean.
 
     Args:
         p: the mean that each unit's activation is to have, in (0, 1).
@@ -60,10 +62,16 @@ class IntrinsicPlasticity(NoSparsity):
 
     @torch.no_grad()
     def update(self, logistic: Logistic) -> None:
-        """Move slope and bias by one step of the rule, on the inputs of the last batch; a slope stays positive."""
+        """Move slope and bias by one step of the rule, on the inputs of the last batch; a slope stays positive.
+
+        The step is taken in terms of the standardised inputs, so that its size does not depend on their mean and scale.
+        """
         if logistic.inputs is None:
             raise InputError("intrinsic plasticity needs a batch before it can adapt")
-        outputs = torch.sigmoid(logistic.slope * logistic.inputs + logistic.bias)
-        slope, bias = intrinsic_plasticity(logistic.inputs, outputs, logistic.slope, self.p)
-        logistic.slope.add_(self.rate * slope).clamp_(min=1e-3)
-        logistic.bias.add_(self.rate * bias)
+        inputs, slope, bias = logistic.inputs, logistic.slope, logistic.bias
+        center, scale = inputs.mean(dim=0), inputs.std(dim=0).clamp(min=1e-3)
+        outputs = torch.sigmoid(slope * inputs + bias)
+        toward_slope, toward_bias = intrinsic_plasticity((inputs - center) / scale, outputs, slope * scale, self.p)
+        moved = (slope + self.rate * toward_slope / scale).clamp(min=1e-3)
+        bias += self.rate * toward_bias - (moved - slope) * center
+        slope.copy_(moved)

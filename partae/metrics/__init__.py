@@ -14,6 +14,7 @@ from partae.metrics.code import (
     usage_frequency,
 )
 from partae.metrics.measures import Measures, codes, measure, measure_dictionary
+from partae.metrics.parts import part_recovery
 from partae.metrics.reconstruction import (
     ExplainedVariance,
     ReconstructionError,
@@ -45,6 +46,7 @@ __all__ = [
     "negative_mass",
     "negative_share",
     "overlap",
+    "part_recovery",
     "reconstruction_error",
     "stability",
     "svm_accuracy_quick",

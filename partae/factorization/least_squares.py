@@ -1,0 +1,53 @@
+"""Non-negative least squares in Gram form, for many codes at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CHECK_EVERY = 10
+
+
+def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000) -> Tensor:
+    r"""The code (B, K), at least 0, that minimises the squared error of each image for fixed atoms.
+
+    .. math:: \min_{h \ge 0} \tfrac12 h G h^\top - h b^\top
+
+    Accelerated projected gradient on atoms scaled to norm 1, restarted for each row whenever it stops descending. A row
+    is done when its projected gradient is below the square root of the machine's epsilon, relative to ``cross``: no row
+    waits for another, and its code does not depend on the batch.
+
+    Args:
+        gram: products of the atoms, (K, K).
+        cross: products of images and atoms, (B, K).
+        max_iter: after which a row is taken as it is; met only where atoms are nearly dependent.
+
+    Source: Beck and Teboulle, *A fast iterative shrinkage-thresholding algorithm*, SIAM J. Imaging Sciences 2 (2009);
+    O'Donoghue and Candès, *Adaptive restart for accelerated gradient schemes*, Found. Comput. Math. 15 (2015).
+
+    >>> nonnegative_least_squares(torch.eye(2), torch.tensor([[0.5, -1.0]]))
+    tensor([[0.5000, 0.0000]])
+    """
+    norms = gram.diagonal().sqrt()
+    norms = torch.where(norms > 0, norms, 1)
+    gram, cross = gram / (norms[:, None] * norms), cross / norms
+    rate = 1 / torch.linalg.eigvalsh(gram)[-1].clamp(min=torch.finfo(gram.dtype).tiny)
+    tolerance = torch.finfo(gram.dtype).eps ** 0.5 * cross.abs().amax(dim=1, keepdim=True)
+
+    solved, rows = torch.zeros_like(cross), torch.arange(len(cross), device=cross.device)
+    code, point, age = torch.zeros_like(cross), torch.zeros_like(cross), cross.new_zeros(len(cross), 1)
+    for iteration in range(1, max_iter + 1):
+        gradient = torch.addmm(cross, point, gram, beta=-1)
+        previous, code = code, torch.addcmul(point, rate, gradient, value=-1).clamp_(min=0)
+        move = code - previous
+        restarts = ((point - code) * move).sum(dim=1, keepdim=True) > 0
+        age = torch.where(restarts, 0, age + 1)
+        if iteration % CHECK_EVERY == 0 or iteration == max_iter:
+            going = (((point - code) / rate).abs() > tolerance).any(dim=1)
+            solved[rows] = code
+            if not going.any():
+                break
+            rows, code, move, age = rows[going], code[going], move[going], age[going]
+            cross, tolerance = cross[going], tolerance[going]
+        point = torch.addcmul(code, age / (age + 3), move)
+    return solved / norms
