@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig
 
 from partae import figures
-from partae.checks import InputError, one_of, real, whole
+from partae.checks import InputError, flag, one_of, real, whole
 from partae.data import DataModule
 from partae.files import write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
-from partae.metrics import codes, measure, measure_dictionary, stability, svm_accuracy_quick, svm_accuracy_report
+from partae.metrics import codes, measure, measure_dictionary, stability
+from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.morphology import Operator, operator
 from partae.report import table
 from partae.representation import Representation
@@ -32,25 +34,21 @@ SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "s
 def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
     """The checkpoints that ``ckpt`` stands for, by name, and the folder for what is drawn of all of them."""
     if isinstance(ckpt, ListConfig):
-        files = [checkpoint_file(path) for path in ckpt]
-        return {"/".join(run_folder(file).parts[-2:]): file for file in files}, Path("outputs/evaluation")
-    runs = run_folders(ckpt)
-    if runs:
-        return {run.name: checkpoint_file(run) for run in runs}, Path(ckpt) / "evaluation"
+        if not ckpt:
+            raise InputError("ckpt must name at least one checkpoint or run folder; got []")
+        return {str(path): checkpoint_file(path) for path in ckpt}, Path("outputs/evaluation")
+    if runs := run_folders(ckpt):
+        # a job's folder is named after its overrides: what all of them share tells nothing
+        parts = [run.name.split("__") for run in runs]
+        names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
+        return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, run_folder(file) / "evaluation"
+    return {"auto-encoder": file}, evaluation_folder(file)
 
 
-def svm(model: Representation, data: DataModule, protocol: str, seed: int, standardised: bool) -> dict[str, float]:
-    """The SVM's accuracy by the "quick" or the "report" protocol, or nothing for "none"."""
-    if protocol == "none":
-        return {}
-    test = codes(model, data.batches("test"))
-    if protocol == "quick":
-        train = codes(model, data.batches("train"))
-        return {"svm_accuracy": svm_accuracy_quick(*train, *test, seed=seed, standardised=standardised)}
-    result = svm_accuracy_report(*test, seed=seed, standardised=standardised)
-    return {"svm_accuracy": result.accuracy, "svm_accuracy_std": result.std, "svm_c": result.C}
+def evaluation_folder(file: Path) -> Path:
+    """Where the measures of a checkpoint go: beside its run's last one, or under its own name."""
+    return run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
 
 
 @torch.no_grad()
@@ -82,14 +80,17 @@ def draw(models: Mapping[str, Representation], data: DataModule, operators: list
 
 
 def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
-    """Measure and draw what ``cfg.ckpt`` holds: each model's measures by name, and the folder of the figures."""
-    operators = [operator(text) for text in cfg.operators]
-    if not operators:
-        raise InputError("operators must name at least one, for example operators=[dilation:1]; got []")
-    protocol = one_of("svm", cfg.svm, ("none", "quick", "report"))
-    seed, l0_threshold = whole("seed", cfg.seed, minimum=0), real("l0_threshold", cfg.l0_threshold, low=0)
+    """Measure and draw what ``cfg.ckpt`` holds; each model's measures by name, and the folder of the figures."""
+    if not isinstance(cfg.operators, ListConfig) or not cfg.operators:
+        raise InputError(f"operators must be a list, for example operators=[dilation:1]; got {cfg.operators}")
+    operators = [operator(str(text)) for text in cfg.operators]
+    protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
+    bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
+    l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
     files, folder = find(cfg.ckpt)
-    models = {name: load(file) for name, file in files.items()}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    models = {name: load(file).to(device) for name, file in files.items()}
     data: DataModule = instantiate(cfg.data)
     data.prepare_data()
     for stage in ("fit", "test") if protocol == "quick" else ("test",):
@@ -97,17 +98,17 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
 
     measures = {}
     for name, model in models.items():
-        found = measure(model, data.batches("test"), operators, bias=cfg.bias)
+        found = measure(model, data.batches("test"), operators, bias=bias)
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
-        found |= svm(model, data, protocol, seed, cfg.standardised)
+        found |= measure_svm(model, data.batches, protocol, seed, standardised)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
-        write_json(run_folder(files[name]) / "evaluation" / "metrics.json", measures[name])
+        write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
-    for name, figure in draw({name: models[name] for name in order}, data, operators).items():
+    for name, figure in draw({name: models[name].cpu() for name in order}, data, operators).items():
         figures.save(figure, folder / name)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
-        pairs = itertools.combinations([model.atoms for model in models.values()], 2)
-        mean = torch.stack([stability(one, other) for one, other in pairs]).mean().item()
+        pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))
+        mean = sum(stability(one, other).item() for one, other in pairs) / len(pairs)
         write_json(folder / "stability.json", {"stability": mean})
     return {name: measures[name] for name in order}, folder
 
@@ -124,6 +125,10 @@ def main(cfg: DictConfig) -> None:
         keys = {f"test/{name}": name for name in SHOWN}
         rows = [{keys[key]: value for key, value in found.items() if key in keys} for found in measures.values()]
         print(table([{"model": name, **row} for name, row in zip(measures, rows, strict=True)]))
+    stability_file = folder / "stability.json"
+    if len(measures) > 1 and stability_file.exists():
+        mean = json.loads(stability_file.read_text())["stability"]
+        print(f"\nStability of the atoms between these models, in [-1, 1]: {mean:.3f} (1: the same atoms)")
     print(f"\nMeasures and figures written to {folder}")
 
 

@@ -11,24 +11,27 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import whole
+from partae.checks import InputError, one_of, whole
+from partae.data import DataModule
 from partae.files import write_json
+from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
 from partae.sweep import explained
 
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
-GROUPS = ("encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint", "optimizer")
+GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint"]
+GROUPS += ["optimizer", "schedule"]
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     """What TensorBoard's HParams tab shows of a run: the class of each group, and its values."""
-    shown = {"seed": cfg.seed, "latent_dim": cfg.latent_dim, "max_epochs": cfg.trainer.max_epochs}
+    shown = {key: OmegaConf.select(cfg, key) for key in ("seed", "latent_dim", "trainer.max_epochs", "data.batch_size")}
     for group in GROUPS:
         part = cfg[group]
         shown[group] = part["_target_"].rpartition(".")[2] if "_target_" in part else ", ".join(part) or "none"
@@ -41,22 +44,29 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
     seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    protocol = one_of("svm", cfg.svm, PROTOCOLS)
     model = instantiate(cfg.model)
-    data = instantiate(cfg.data)
+    data: DataModule = instantiate(cfg.data)
+    data.check()
     logger = instantiate(cfg.logger)
-    callbacks = [*instantiate(cfg.constraint).values(), *instantiate(cfg.callbacks).values()]
+    # constraints come last: whatever else touches the atoms after a batch, they end feasible
+    callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
 
+    (folder / "metrics.json").unlink(missing_ok=True)  # its presence says that a run is finished
     trainer.fit(model, data)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+    measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}
 
     if isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(hyperparameters(cfg), measures)
+        logger.log_hyperparams(hyperparameters(cfg), measures, step=trainer.global_step)
         logger.finalize("success")
     if trainer.is_global_zero:
         write_json(folder / "metrics.json", measures)
+    if cfg.metric not in measures:
+        raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
     return measures
 
 
@@ -67,7 +77,9 @@ def main(cfg: DictConfig) -> float:
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
     with explained():
         measures = train(cfg, folder)
-    if hydra_cfg.mode == RunMode.RUN:  # a sweep ends with a table of its own
+    if (
+        hydra_cfg.mode == RunMode.RUN and int(os.environ.get("LOCAL_RANK", "0")) == 0
+    ):  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -98,7 +99,10 @@ class AutoEncoder(Representation, LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = self.trainer.estimated_stepping_batches
-        optimizer = self.optimizer(self.parameters())
+        try:
+            optimizer = self.optimizer(self.parameters())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"optimizer cannot be built: {error}") from error
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -115,9 +119,23 @@ class AutoEncoder(Representation, LightningModule):
             self.train_losses.setdefault(name, []).append(value.detach())
         return torch.stack(list(losses.values())).sum()
 
+    def on_validation_start(self) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self._train_means()
+
     def on_train_epoch_end(self) -> None:
+        self._log_losses("train", self._train_means())
+
+    def _train_means(self) -> dict[str, Tensor]:
+        """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
-        self._log_losses("train", means)
+        if not all(mean.isfinite() for mean in means.values()):
+            terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
+            raise InputError(
+                f"training diverged in epoch {self.current_epoch}, step {self.global_step} (mean losses: {terms}): "
+                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
+            )
+        return means
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):

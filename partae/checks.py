@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 class InputError(ValueError):
@@ -21,6 +22,20 @@ def whole(key: str, value: int, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise InputError(f"{key} must be a whole number, at least {minimum}; got {value!r}")
     return value
+
+
+def wholes(key: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Return ``values`` as a tuple if they are a list of ints of at least 1.
+
+    Raises:
+        InputError: if they are not; the message names ``key``.
+
+    >>> wholes("encoder.hidden", [512, 256])
+    (512, 256)
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InputError(f"{key} must be a list of whole numbers; got {values!r}")
+    return tuple(whole(key, value) for value in values)
 
 
 def real(
@@ -46,6 +61,20 @@ def real(
         right = ")" if high_open or math.isinf(high) else "]"
         raise InputError(f"{key} must be a number in {left}{low:g}, {high:g}{right}; got {value!r}")
     return float(value)
+
+
+def flag(key: str, value: bool) -> bool:
+    """Return ``value`` if it is a bool; a word like "no" is not.
+
+    Raises:
+        InputError: if it is not; the message names ``key``.
+
+    >>> flag("encoder.tied", True)
+    True
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{key} must be true or false; got {value!r}")
+    return value
 
 
 def one_of(key: str, value: str, known: tuple[str, ...]) -> str:

@@ -9,11 +9,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from partae import projection
-from partae.checks import real
+from partae.checks import flag, real
 
 
 class Constraint(Callback):
-    """Projects the atoms after each optimizer step, and once before the first.
+    """Projects the atoms after each training batch, and once before the first.
 
     A constraint defines `project`. Validation and every checkpoint see projected atoms. Several constraints are applied
     one after another, in the order of the command line.
@@ -23,7 +23,7 @@ class Constraint(Callback):
     """
 
     def __init__(self, bias: bool = False) -> None:
-        self.bias = bias
+        self.bias = flag("constraint.<name>.bias", bias)
 
     def project(self, atoms: Tensor) -> Tensor:
         """The nearest atoms (K, C, H, W) that keep the constraint."""

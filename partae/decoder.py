@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from partae.activation import activation as activation_named
-from partae.checks import whole
+from partae.checks import flag, whole, wholes
 
 
 class Dictionary(nn.Module):
@@ -22,7 +22,7 @@ class Dictionary(nn.Module):
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of atoms, at least 1.
-        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus or tanh.
+        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh or logistic.
         biased: whether the bias is learned; it stays 0 otherwise.
 
     Attributes:
@@ -38,10 +38,10 @@ class Dictionary(nn.Module):
         self, image_shape: Sequence[int], latent_dim: int, activation: str = "leaky_relu", biased: bool = True
     ) -> None:
         super().__init__()
-        self.image_shape = tuple(whole("image_shape", size) for size in image_shape)
+        self.image_shape = wholes("image_shape", image_shape)
         self.latent_dim = whole("latent_dim", latent_dim)
         self.activation = activation
-        self.biased = biased
+        self.biased = flag("decoder.biased", biased)
         pixels = math.prod(self.image_shape)
         self.activate, self.image_range = activation_named("decoder.activation", activation, pixels)
         atoms = nn.init.xavier_uniform_(torch.empty(self.latent_dim, pixels))

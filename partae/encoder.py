@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from partae.activation import Logistic
 from partae.activation import activation as activation_named
-from partae.checks import InputError, whole
+from partae.checks import InputError, flag, whole, wholes
 
 
 class Dense(nn.Module):
@@ -44,11 +44,11 @@ class Dense(nn.Module):
         tied: bool = False,
     ) -> None:
         super().__init__()
-        self.image_shape = tuple(whole("image_shape", size) for size in image_shape)
+        self.image_shape = wholes("image_shape", image_shape)
         self.latent_dim = whole("latent_dim", latent_dim)
         self.activation = activation
-        self.hidden = tuple(whole("encoder.hidden", width) for width in hidden)
-        self.tied = tied
+        self.hidden = wholes("encoder.hidden", hidden)
+        self.tied = flag("encoder.tied", tied)
         if tied and self.hidden:
             raise InputError(f"encoder.tied=true needs encoder.hidden=[]; got encoder.hidden={list(self.hidden)}")
 

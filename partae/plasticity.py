@@ -62,16 +62,10 @@ class IntrinsicPlasticity(NoSparsity):
 
     @torch.no_grad()
     def update(self, logistic: Logistic) -> None:
-        """Move slope and bias by one step of the rule, on the inputs of the last batch; a slope stays positive.
-
-        The step is taken in terms of the standardised inputs, so that its size does not depend on their mean and scale.
-        """
+        """Move slope and bias by one step of the rule, on the inputs of the last batch; a slope stays positive."""
         if logistic.inputs is None:
             raise InputError("intrinsic plasticity needs a batch before it can adapt")
-        inputs, slope, bias = logistic.inputs, logistic.slope, logistic.bias
-        center, scale = inputs.mean(dim=0), inputs.std(dim=0).clamp(min=1e-3)
-        outputs = torch.sigmoid(slope * inputs + bias)
-        toward_slope, toward_bias = intrinsic_plasticity((inputs - center) / scale, outputs, slope * scale, self.p)
-        moved = (slope + self.rate * toward_slope / scale).clamp(min=1e-3)
-        bias += self.rate * toward_bias - (moved - slope) * center
-        slope.copy_(moved)
+        outputs = torch.sigmoid(logistic.slope * logistic.inputs + logistic.bias)
+        slope, bias = intrinsic_plasticity(logistic.inputs, outputs, logistic.slope, self.p)
+        logistic.slope.add_(self.rate * slope).clamp_(min=1e-3)
+        logistic.bias.add_(self.rate * bias)

@@ -80,11 +80,17 @@ class DenseSparseDense(Callback):
             self.mask = None
         elif self.mask is None:
             self.mask = kept(cast("Tensor", pl_module.atoms).detach(), self.share, self.threshold)
+        self.on_train_batch_end(trainer, pl_module)
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if self.mask is not None:
-            cast("Tensor", pl_module.atoms).mul_(self.mask)
+            atoms = cast("Tensor", pl_module.atoms)
+            atoms.mul_(self.mask.to(atoms.device))
+
+    @property
+    def state_key(self) -> str:
+        return f"{super().state_key}.{self.target}"
 
     def state_dict(self) -> dict[str, Any]:
         return {"mask": self.mask}

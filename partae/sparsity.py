@@ -31,10 +31,10 @@ def hoyer_sparsity(code: Tensor) -> Tensor:
         return code.new_zeros(len(code))
     # a scale-free measure: dividing by the largest entry first keeps the squares of tiny codes above 0
     largest = code.detach().abs().amax(dim=1, keepdim=True)
-    scaled = code / torch.where(largest > 0, largest, 1)
+    scaled = code / torch.where(largest == 0, 1, largest)
     l1, l2 = scaled.norm(p=1, dim=1), scaled.norm(p=2, dim=1)
-    sparsity = (root - l1 / torch.where(l2 > 0, l2, 1)) / (root - 1)
-    return torch.where(l2 > 0, sparsity, 0).clamp(0, 1)
+    sparsity = (root - l1 / torch.where(l2 == 0, 1, l2)) / (root - 1)
+    return torch.where(l2 == 0, 0, sparsity).clamp(0, 1)
 
 
 class NoSparsity(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -17,6 +17,9 @@ from partae.checks import InputError
 
 TARGET = "_target_"
 ALLOWED = ("partae", "torch.nn")
+PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def describe(module: nn.Module) -> dict[str, Any]:
@@ -36,15 +39,21 @@ def describe(module: nn.Module) -> dict[str, Any]:
     return spec
 
 
-def build(spec: Mapping[str, Any]) -> nn.Module:
+def build(spec: Mapping[str, Any], base: type[Module]) -> Module:
     """The module that ``spec``, made by `describe`, describes; its weights are drawn afresh.
 
+    Args:
+        spec: as `describe` gives it.
+        base: what the module must be.
+
     Raises:
-        InputError: if a class is not a module that partae or torch.nn define, or refuses its arguments.
+        InputError: if a class is not a module that partae or torch.nn define, is no ``base``, or has no such argument.
     """
     kind = _resolve(spec.get(TARGET))
+    if not issubclass(kind, base):
+        raise InputError(f"{kind.__name__} is not a {base.__name__}")
     arguments = {name: _built(value) for name, value in spec.items() if name != TARGET}
-    unknown = arguments.keys() - _arguments(kind)
+    unknown = arguments.keys() - set(_arguments(kind)) | arguments.keys() & PLACES
     if unknown:
         raise InputError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}: not a specification of partae")
     return kind(**arguments)
@@ -68,7 +77,7 @@ def _plain(value: Any) -> Any:
 
 def _built(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return build(value)
+        return build(value, nn.Module)
     if isinstance(value, list):
         return [_built(item) for item in value]
     return value

@@ -102,9 +102,30 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_allocated(model:
         partae.load(tmp_path / "huge.ckpt")
 
 
+@pytest.mark.parametrize(
+    ("part", "spec"),
+    [
+        ("encoder", {"_target_": "torch.nn.Sigmoid"}),
+        ("encoder", "x"),
+        ("sparsity", {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}),
+        (
+            "decoder",
+            {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": 1, "groups": 2},
+        ),
+        ("sparsity", {"_target_": "partae.sparsity.KL", "beta": "much", "p": None}),
+    ],
+)
+def test_made_up_parts_are_refused(part: str, spec: object, model: AutoEncoder, tmp_path: Path) -> None:
+    content = checkpoint(model)
+    content["model"][part] = spec
+    torch.save(content, tmp_path / "made_up.ckpt")
+    with pytest.raises(InputError, match=r"made_up\.ckpt does not fit what it says of itself"):
+        partae.load(tmp_path / "made_up.ckpt")
+
+
 def test_a_module_that_is_no_representation_is_refused(tmp_path: Path) -> None:
     torch.save(
         {"model": {"_target_": "torch.nn.modules.activation.Sigmoid"}, "state_dict": {}}, tmp_path / "other.ckpt"
     )
-    with pytest.raises(InputError, match="holds a Sigmoid, not a representation"):
+    with pytest.raises(InputError, match="Sigmoid is not a Representation"):
         partae.load(tmp_path / "other.ckpt")

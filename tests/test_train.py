@@ -20,7 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import partae
 from evaluate import evaluate
 from partae import AutoEncoder
-from partae.data import DataModule, FashionMNIST
+from partae.checks import InputError
+from partae.data import DataModule, FashionMNIST, Order
 from partae.metrics import codes, negative_share
 from tests.conftest import Compose
 from train import hyperparameters, train
@@ -100,6 +101,30 @@ def test_the_same_seed_gives_the_same_measures_and_another_gives_others(run: Run
     assert first != other
 
 
+def test_divergence_stops_the_run_with_its_epoch_and_terms(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"training diverged in epoch 0, step \d+ \(mean losses: reconstruction"):
+        run("optimizer.lr=1e30")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
+    assert 0 < run("svm=quick")["test/svm_accuracy"] <= 1
+
+
+def test_lightning_asks_for_the_order_of_each_epoch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs = []
+    indices = Order.indices
+
+    def noted(order: Order) -> torch.Tensor:
+        if order.seed is not None:
+            epochs.append(order.epoch)
+        return indices(order)
+
+    monkeypatch.setattr(Order, "indices", noted)
+    run("trainer.max_epochs=3")
+    assert epochs == [0, 1, 2]
+
+
 def test_training_lowers_the_reconstruction_error(run: Run) -> None:
     brief, longer = run("trainer.max_epochs=1"), run("trainer.max_epochs=15")
     assert longer["test/reconstruction_error"] < 0.75 * brief["test/reconstruction_error"]
@@ -129,17 +154,17 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
     sweep = tmp_path / "sweep"
     for seed in (0, 1):
         run(f"seed={seed}")
-        shutil.move(tmp_path / "run", sweep / f"seed={seed}")
+        shutil.move(tmp_path / "run", sweep / f"latent_dim-8__seed-{seed}")
     options = ["svm=quick", "operators=[dilation:1,opening:2]", f"data.source.root={garments}", "data.val_size=100"]
     measures, folder = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
     assert folder == sweep / "evaluation"
-    assert sorted(measures) == ["seed=0", "seed=1"]
+    assert sorted(measures) == ["seed-0", "seed-1"]
     sparsities = [found["test/hoyer_sparsity"] for found in measures.values()]
     assert sparsities == sorted(sparsities)
     for name, found in measures.items():
         assert 0 <= found["test/svm_accuracy"] <= 1
         assert found["test/max_approximation_error/opening:2"] > 0
-        assert json.loads((sweep / name / "evaluation" / "metrics.json").read_text()) == found
+        assert json.loads((sweep / f"latent_dim-8__{name}" / "evaluation" / "metrics.json").read_text()) == found
     drawn = {file.stem for file in folder.glob("*.pdf")}
     assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
     assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
@@ -149,6 +174,25 @@ def command(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Comple
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments], cwd=cwd, capture_output=True, text=True, check=False
     )
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a script in ``tmp_path / "here"``, expects it to fail with a message, and returns that."""
+
+    def run_script(script: str, *overrides: str) -> str:
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        monkeypatch.setattr(sys, "argv", [script, *overrides])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        assert end.value.code == 1
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        assert not printed.out
+        return printed.err
+
+    return run_script
 
 
 @pytest.mark.parametrize(
@@ -165,29 +209,37 @@ def command(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Comple
         (["evaluate.py"], ["ckpt is missing"]),
         (["evaluate.py", "ckpt=.", "operators=[blur:1]"], ["operators", "blur"]),
         (["evaluate.py", "ckpt=.", "svm=slow"], ["svm", "slow"]),
+        (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
+        (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
+        (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
+        (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
+        (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
+        (["train.py", "trainer.accelerator=abacus", "data.source.root=DATA"], ["abacus"]),
+        (
+            ["train.py", "constraint=hoyer", "constraint.hoyer.sparseness=2", "data.source.root=DATA"],
+            ["sparseness", "2"],
+        ),
         (["train.py", "decay=l2", "decay.lambda_=-1"], ["decay.lambda_", "-1"]),
         (["train.py", "reconstruction=bce"], ["reconstruction=bce", "decoder.activation=leaky_relu"]),
     ],
 )
 def test_wrong_input_gets_one_message_and_leaves_nothing(
-    arguments: list[str],
-    words: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], words: list[str], garments: Path, stopped: Callable[..., str], tmp_path: Path
 ) -> None:
-    script, *overrides = arguments
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [script, *overrides, f"hydra.run.dir={tmp_path / 'run'}"])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(ROOT / script), run_name="__main__")
-    assert stopped.value.code == 1
-    printed = capsys.readouterr()
-    assert all(word in printed.err for word in words), printed.err
-    assert "Traceback" not in printed.err
-    assert not printed.out
-    written = [file for file in tmp_path.rglob("*") if file.is_file() and ".hydra" not in file.parts]
-    assert not written
+    script, *overrides = (argument.replace("DATA", str(garments)) for argument in arguments)
+    message = stopped(script, *overrides)
+    assert all(word in message for word in words), message
+    assert not [file for file in (tmp_path / "here").rglob("*") if file.is_file() and ".hydra" not in file.parts]
+
+
+def test_a_corrupt_data_file_stops_a_run_before_it_starts(
+    garments: Path, stopped: Callable[..., str], tmp_path: Path
+) -> None:
+    file = garments / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    message = stopped("train.py", f"data.source.root={garments}")
+    assert f"{file} is truncated or altered" in message
+    assert not [path for path in (tmp_path / "here").rglob("*") if path.is_file() and ".hydra" not in path.parts]
 
 
 @pytest.mark.slow
@@ -202,7 +254,7 @@ def test_a_sweep_ends_with_a_row_for_each_job(tmp_path: Path) -> None:
     assert [row.split(",")[0] for row in rows] == ["0.0001", "0.01"]
     assert "reconstruction_error" in done.stdout
     assert {folder.name for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()} == {
-        f"sparsity.beta={beta},trainer.max_epochs=1" for beta in ("0.0001", "0.01")
+        f"sparsity.beta-{beta}__trainer.max_epochs-1" for beta in ("0.0001", "0.01")
     }
 
 

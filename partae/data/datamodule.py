@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from partae.checks import InputError, whole
+from partae.checks import InputError, whole, wholes
 from partae.data.batches import Batches, Order
 from partae.data.source import Labelled, Source
 
@@ -42,7 +42,7 @@ class DataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.source = source
-        self.image_shape = tuple(whole("data.image_shape", size) for size in image_shape)
+        self.image_shape = wholes("data.image_shape", image_shape)
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
         self.val_size = whole("data.val_size", val_size)
@@ -54,6 +54,15 @@ class DataModule(LightningDataModule):
         """The name of each class."""
         return self.source.classes
 
+    def check(self) -> None:
+        """Fetch what is missing and load the training images, to fail before anything else starts.
+
+        Raises:
+            InputError: if the images are absent, altered, or not as the arguments say.
+        """
+        self.prepare_data()
+        self.setup("fit")
+
     def prepare_data(self) -> None:
         self.source.prepare()
 
@@ -61,7 +70,9 @@ class DataModule(LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if stage == "test":
             self._keep("test", *self._load("test"), device)
-        elif "train" not in self.sets:
+        elif "train" in self.sets:
+            self.sets = {split: (images.to(device), labels.to(device)) for split, (images, labels) in self.sets.items()}
+        else:
             images, labels = self._load("train")
             if self.val_size >= len(images):
                 raise InputError(f"data.val_size must leave some of the {len(images)} images; got {self.val_size}")

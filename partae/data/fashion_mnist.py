@@ -18,7 +18,7 @@ from urllib.request import getproxies
 
 from torchvision import datasets
 
-from partae.checks import InputError
+from partae.checks import InputError, flag
 from partae.data.source import Labelled
 from partae.files import write_bytes
 
@@ -53,7 +53,7 @@ class FashionMNIST:
 
     def __init__(self, root: str | Path = "data", download: bool = True) -> None:
         self.root = Path(root)
-        self.download = download
+        self.download = flag("data.source.download", download)
 
     @property
     def folder(self) -> Path:

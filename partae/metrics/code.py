@@ -6,16 +6,17 @@ import math
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from partae.checks import real
+from partae.metrics.mean import Mean
 from partae.sparsity import hoyer_sparsity
 
 DEAD_SHARE = 0.01
 
 
-class HoyerSparsity(MeanMetric):
+class HoyerSparsity(Mean):
     """Mean of `hoyer_sparsity` over all codes."""
 
     def update(self, code: Tensor) -> None:  # type: ignore[override]
@@ -23,7 +24,7 @@ class HoyerSparsity(MeanMetric):
         super().update(hoyer_sparsity(code))
 
 
-class MeanActivation(MeanMetric):
+class MeanActivation(Mean):
     """Mean of all entries of all codes."""
 
     def update(self, code: Tensor) -> None:  # type: ignore[override]
@@ -70,7 +71,7 @@ def l0(code: Tensor, threshold: float = 0.0) -> Tensor:
     return (code.abs() > threshold).sum(dim=1).float()
 
 
-class L0(MeanMetric):
+class L0(Mean):
     """Mean of `l0` over all codes.
 
     Args:

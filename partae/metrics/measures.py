@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap
+from partae.metrics.classification import svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import L0, DeadAtoms, HoyerSparsity, MeanActivation, UnitActivation, UsageFrequency
 from partae.metrics.reconstruction import ExplainedVariance, ReconstructionError
 from partae.morphology import Operator, dilation
@@ -18,6 +19,7 @@ from partae.representation import Representation
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 DILATION = dilation(1)
+PROTOCOLS = ("none", "quick", "report")
 
 
 class Measures(nn.Module):
@@ -130,6 +132,32 @@ def measure_dictionary(model: Representation, batches: Batches, l0_threshold: fl
         "negative_mass": negative_mass(atoms),
     }
     return {name: value.item() for name, value in measures.items()}
+
+
+def measure_svm(
+    model: Representation,
+    batches: Callable[[str], Batches],
+    protocol: str,
+    seed: int = 0,
+    standardised: bool | None = None,
+) -> dict[str, float]:
+    """The accuracy of a linear SVM on the codes, by a protocol of `PROTOCOLS`; nothing for "none".
+
+    Args:
+        model: any representation.
+        batches: the batches of the "train" or "test" images.
+        protocol: "none", "quick" (`svm_accuracy_quick`) or "report" (`svm_accuracy_report`).
+        seed: of the splits.
+        standardised: whether codes are standardised; None is the protocol's own default.
+    """
+    options: dict[str, Any] = {} if standardised is None else {"standardised": standardised}
+    if protocol == "quick":
+        train, test = codes(model, batches("train")), codes(model, batches("test"))
+        return {"svm_accuracy": svm_accuracy_quick(*train, *test, seed=seed, **options)}
+    if protocol == "report":
+        result = svm_accuracy_report(*codes(model, batches("test")), seed=seed, **options)
+        return {"svm_accuracy": result.accuracy, "svm_accuracy_std": result.std, "svm_c": result.C}
+    return {}
 
 
 @torch.no_grad()

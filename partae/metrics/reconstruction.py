@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
+
+from partae.metrics.mean import Mean
 
 
 def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
@@ -16,7 +18,7 @@ def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     return (reconstruction - images).square().flatten(1).mean(dim=1)
 
 
-class ReconstructionError(MeanMetric):
+class ReconstructionError(Mean):
     """Mean of `reconstruction_error` over all images."""
 
     def update(self, reconstruction: Tensor, images: Tensor) -> None:  # type: ignore[override]

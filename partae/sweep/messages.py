@@ -24,6 +24,8 @@ def explained() -> Iterator[None]:
         raise CompactHydraException(f"error: {error}") from error
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, InputError | MisconfigurationException):
+        if isinstance(cause, InputError):
             raise CompactHydraException(f"error: {cause}") from error
+        if isinstance(cause, MisconfigurationException | TypeError | ValueError):
+            raise CompactHydraException(f"error: {str(error).splitlines()[0]} {cause}") from error
         raise

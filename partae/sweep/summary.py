@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from partae.files import write_bytes
 from partae.published import published_measures
 from partae.report import Cell, number, table
 
-SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "dead_atoms")
+SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 PANELS = (
     "reconstruction_error",
     "hoyer_sparsity",
@@ -55,8 +56,11 @@ class Summary(Callback):
         shown = {_short(key): value for key, value in row.items() if not _is_detail(key)} | {"status": row["status"]}
         known = {}
         if self.published:
-            known = published_measures(OmegaConf.load(folder / str(row["folder"]) / ".hydra" / "config.yaml").sparsity)
+            config = OmegaConf.load(folder / str(row["folder"]) / ".hydra" / "config.yaml")
+            known = published_measures(config.sparsity) if config.latent_dim == 100 else {}
         for name in SHOWN:
+            if name == "svm_accuracy" and f"test/{name}" not in row:
+                continue
             value = row.get(f"test/{name}", "")
             shown[name] = f"{number(float(value))} ({known[name]:g})" if value != "" and name in known else value
         return shown
@@ -68,13 +72,23 @@ def read_sweep(folder: Path) -> list[Row]:
     for file in folder.glob("*/.hydra/hydra.yaml"):
         run = file.parent.parent
         hydra = OmegaConf.load(file).hydra
-        row: Row = dict(override.split("=", 1) for override in hydra.overrides.task)
+        row: Row = {key: value for key, _, value in (override.partition("=") for override in hydra.overrides.task)}
         finished = run / "metrics.json"
         if finished.exists():
             row |= json.loads(finished.read_text())
         row |= {"status": "finished" if finished.exists() else "unfinished", "folder": run.name}
         rows.append((int(hydra.job.num), row))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def job_folder(overrides: str) -> str:
+    """A job's folder, from its overrides: one level deep, and a word that Hydra's command line takes as it is.
+
+    >>> job_folder("experiment/table_1@_global_-none__data.source.root-/data")
+    'table_1-none__data.source.root-_data'
+    """
+    short = re.sub(r"(^|__)(?:\w+/)*(\w+)@\w+-", r"\1\2-", overrides)
+    return re.sub(r"[^\w.+-]", "_", short) or "job"
 
 
 def write_csv(path: Path, rows: list[Row]) -> None:
