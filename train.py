@@ -77,9 +77,8 @@ def main(cfg: DictConfig) -> float:
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
     with explained():
         measures = train(cfg, folder)
-    if (
-        hydra_cfg.mode == RunMode.RUN and int(os.environ.get("LOCAL_RANK", "0")) == 0
-    ):  # a sweep ends with a table of its own
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    if hydra_cfg.mode == RunMode.RUN and first:  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")

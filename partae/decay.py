@@ -50,6 +50,8 @@ class AsymmetricDecay(nn.Module):
 class AsymmetricL2(AsymmetricDecay):
     r"""Half the square: :math:`c(w) = w^2 / 2`, whose gradient with ``alpha = 1`` is plain weight decay.
 
+    The published text has no half: its weight is half of ``lambda_``.
+
     Source: Hosseini-Asl, Zurada and Nasraoui, *Deep learning of part-based representation of data using sparse
     autoencoders with nonnegativity constraints*, IEEE TNNLS 27 (2016).
 
@@ -115,7 +117,7 @@ class L2(AsymmetricL2):
         lambda_: weight in the loss, at least 0.
     """
 
-    def __init__(self, lambda_: float = 0.001) -> None:
+    def __init__(self, lambda_: float = 0.00001) -> None:
         super().__init__(lambda_, alpha=1.0)
 
 
@@ -126,5 +128,5 @@ class L1(AsymmetricL1):
         lambda_: weight in the loss, at least 0.
     """
 
-    def __init__(self, lambda_: float = 0.001) -> None:
+    def __init__(self, lambda_: float = 0.00001) -> None:
         super().__init__(lambda_, alpha=1.0)

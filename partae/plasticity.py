@@ -55,7 +55,7 @@ class IntrinsicPlasticity(NoSparsity):
     p: Tensor
     rate: Tensor
 
-    def __init__(self, p: float = 0.2, rate: float = 0.01) -> None:
+    def __init__(self, p: float = 0.2, rate: float = 0.005) -> None:
         super().__init__()
         self.register_buffer("p", torch.tensor(real("sparsity.p", p, low=0, high=1, low_open=True, high_open=True)))
         self.register_buffer("rate", torch.tensor(real("sparsity.rate", rate, low=0, low_open=True)))

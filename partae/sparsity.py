@@ -115,11 +115,16 @@ class L2(MeanActivationPenalty):
 
     .. math:: d(t, p) = (t - p)^2
 
+    The default ``p`` is the source's, 0.02.
+
     Source: Lee, Ekanadham and Ng, *Sparse deep belief net model for visual area V2*, NIPS 20 (2008).
 
     >>> L2(beta=1.0, p=0.0)(torch.full((8, 3), 0.5))
     tensor(0.7500)
     """
+
+    def __init__(self, beta: float = 0.1, p: float = 0.02) -> None:
+        super().__init__(beta, p)
 
     def divergence(self, activation: Tensor) -> Tensor:
         return (activation - self.p).square()
@@ -146,7 +151,7 @@ class EpsilonL1(MeanActivationPenalty):
 
     epsilon: Tensor
 
-    def __init__(self, beta: float = 0.001, p: float = 0.05, epsilon: float = 0.01) -> None:
+    def __init__(self, beta: float = 0.01, p: float = 0.05, epsilon: float = 0.01) -> None:
         super().__init__(beta, p)
         self.register_buffer("epsilon", torch.tensor(real("sparsity.epsilon", epsilon, low=0, low_open=True)))
 
@@ -162,6 +167,9 @@ class Log(MeanActivationPenalty):
     Source: Olshausen and Field, *Emergence of simple-cell receptive field properties by learning a sparse code for
     natural images*, Nature 381 (1996), for the cost.
     """
+
+    def __init__(self, beta: float = 0.1, p: float = 0.05) -> None:
+        super().__init__(beta, p)
 
     def divergence(self, activation: Tensor) -> Tensor:
         return (activation - self.p).square().log1p()
@@ -183,7 +191,7 @@ class L1(nn.Module):
     code_range = ANYTHING
     beta: Tensor
 
-    def __init__(self, beta: float = 0.0001) -> None:
+    def __init__(self, beta: float = 0.0003) -> None:
         super().__init__()
         self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
 

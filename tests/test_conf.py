@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize
 from hydra.errors import ConfigCompositionException
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from partae.published import published_measures
+
 CONF = Path(__file__).parent.parent / "conf"
-YAMLS = sorted(
-    (file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment"
-)  # fmt: skip
+YAMLS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment")
+EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+TABLE_1 = sorted(file.stem for file in (CONF / "experiment" / "table_1").glob("*.yaml"))
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -45,6 +48,40 @@ def test_every_yaml_composes_and_instantiates(group: str, name: str) -> None:
 def test_every_yaml_opens_with_the_command_that_runs_it(group: str, name: str) -> None:
     lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
     assert lines[lines[0].startswith("# @package")].startswith("# python ")
+
+
+def check_builds(cfg: DictConfig) -> None:
+    for group in ("model", "data", "constraint", "callbacks", "logger", "trainer"):
+        assert instantiate(cfg[group]) is not None
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_instantiates(name: str) -> None:
+    check_builds(composed(f"experiment={name}"))
+
+
+@pytest.mark.parametrize("row", TABLE_1)
+def test_every_row_of_table_1_composes_and_is_a_published_model(row: str) -> None:
+    cfg = composed("experiment=table_1", f"experiment/table_1@_global_={row}")
+    check_builds(cfg)
+    assert published_measures(cfg.sparsity)
+    assert cfg.latent_dim == 100
+    assert bool(cfg.constraint) == (row != "none")
+
+
+def test_there_are_experiments_and_all_rows() -> None:
+    assert {"table_1", "figure_8"} <= set(EXPERIMENTS)
+    sweep = OmegaConf.load(CONF / "experiment" / "table_1.yaml").hydra.sweeper.params
+    assert sorted(sweep["experiment/table_1@_global_"].split(",")) == TABLE_1
+
+
+@pytest.mark.parametrize(("group", "name"), [pair for pair in YAMLS if pair[0] in ("sparsity", "decay", "schedule")])
+def test_a_yaml_says_what_its_class_does_by_default(group: str, name: str) -> None:
+    part = composed(f"{group}={name}")[group]
+    parameters = inspect.signature(get_class(part["_target_"])).parameters
+    assert {key: value for key, value in part.items() if key != "_target_"} == {
+        key: parameter.default for key, parameter in parameters.items() if key in part or group == "schedule"
+    }
 
 
 def test_a_key_that_is_no_argument_is_refused_by_name() -> None:
