@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -18,6 +19,8 @@ from partae.files import replacing
 
 Array = NDArray[np.floating]
 P = ParamSpec("P")
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that it puts into a PDF
 
 STYLE = Path(__file__).with_name("paper.mplstyle")
 ACCENT = "#c1272d"
