@@ -22,7 +22,7 @@ from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST, Order
-from partae.metrics import codes, negative_mass
+from partae.metrics import codes, negative_mass, negative_share
 from tests.conftest import Compose
 from train import hyperparameters, train
 
@@ -318,6 +318,17 @@ def test_the_negative_values_fade_as_lambda_grows(tmp_path: Path) -> None:
     assert masses[-1] < 0.01 * masses[0]
     # a squared cost brings negative values to the edge of 0 and no farther: they are counted from a little below it
     assert shares[0] > shares[2] > shares[3] == 0
+
+
+@pytest.mark.slow
+def test_the_share_of_negative_values_falls_as_lambda_grows(tmp_path: Path) -> None:
+    shares = []
+    for lambda_ in (0.0, 0.00001, 0.0001):
+        folder = tmp_path / str(lambda_)
+        options = ["decay=asymmetric_l1", f"decay.lambda_={lambda_}", "constraint=none", "trainer.max_epochs=5"]
+        assert command("train.py", *options, f"hydra.run.dir={folder}").returncode == 0
+        shares.append(negative_share(partae.load(folder).atoms).item())
+    assert shares[0] > 2 * shares[1] > 4 * shares[2]
 
 
 @pytest.mark.slow
