@@ -53,6 +53,7 @@ def test_every_yaml_opens_with_the_command_that_runs_it(group: str, name: str) -
 def check_builds(cfg: DictConfig) -> None:
     for group in ("model", "data", "constraint", "callbacks", "logger", "trainer"):
         assert instantiate(cfg[group]) is not None
+    assert instantiate(cfg.optimizer)([nn.Parameter(torch.zeros(1))]).param_groups
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
