@@ -1,36 +1,47 @@
-"""Flat morphological operators on images, by a disk, on Kornia; and the max-approximation of one."""
+"""Flat morphological operators on images, by a disk."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
-import kornia.morphology
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from partae.checks import InputError, whole
 
-OPERATORS = {
-    "dilation": kornia.morphology.dilation,
-    "erosion": kornia.morphology.erosion,
-    "opening": kornia.morphology.opening,
-    "closing": kornia.morphology.closing,
-}
 
+def dilate(images: Tensor, radius: int) -> Tensor:
+    """Maximum over the part of the disk around each pixel that lies inside the image: (B, C, H, W) -> (B, C, H, W).
 
-def disk(radius: int) -> Tensor:
-    """The disk of ``radius`` pixels, (2 radius + 1, 2 radius + 1), 1 inside and 0 outside.
-
-    Radius 0 is the pixel itself, radius 1 the cross of five pixels.
-
-    >>> disk(1)
-    tensor([[0., 1., 0.],
-            [1., 1., 1.],
-            [0., 1., 0.]])
+    A disk is a stack of rows: the maxima along a row, which grow by one pixel to each side at a time, are shared by all
+    rows of that width and moved up and down. So it takes about 4 ``radius`` maxima of whole batches, where one for each
+    pixel of the disk would be about 3 ``radius``², and the same values as Kornia's.
     """
-    offset = torch.arange(-radius, radius + 1)
-    return (offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2).float()
+    height, width = images.shape[-2:]
+    padded = F.pad(images, (radius, radius, radius, radius), value=-math.inf)
+    within = [padded[..., radius : radius + width]]  # maxima within 0, 1, ... pixels along the row
+    for reach in range(1, radius + 1):
+        left, right = padded[..., radius - reach :][..., :width], padded[..., radius + reach :][..., :width]
+        within.append(torch.maximum(within[-1], torch.maximum(left, right)))
+    rows = ((within[math.isqrt(radius**2 - row**2)], radius + row) for row in range(-radius, radius + 1))
+    return reduce(torch.maximum, (maxima[..., top : top + height, :] for maxima, top in rows))
+
+
+def erode(images: Tensor, radius: int) -> Tensor:
+    """Minimum over the part of the disk around each pixel that lies inside the image: (B, C, H, W) -> (B, C, H, W)."""
+    return -dilate(-images, radius)
+
+
+OPERATORS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "dilation": dilate,
+    "erosion": erode,
+    "opening": lambda images, radius: dilate(erode(images, radius), radius),
+    "closing": lambda images, radius: erode(dilate(images, radius), radius),
+}
 
 
 @dataclass(frozen=True)
@@ -62,9 +73,7 @@ class Operator:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) -> images of the same shape."""
-        kernel = disk(self.radius).to(images)
-        result: Tensor = OPERATORS[self.name](images, kernel)
-        return result
+        return OPERATORS[self.name](images, self.radius)
 
     def __str__(self) -> str:
         return f"{self.name}:{self.radius}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import kornia.morphology
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.morphology import OPERATORS, Operator, dilation, disk, operator
+from partae.morphology import OPERATORS, Operator, dilation, operator
 from partae.representation import Representation
 
 BY_SCIPY = {
@@ -16,21 +17,46 @@ BY_SCIPY = {
 }
 
 
-@pytest.mark.parametrize("radius", [0, 1, 2, 3, 5])
-def test_disk_holds_the_pixels_within_the_radius(radius: int) -> None:
+BY_KORNIA = {
+    "dilation": kornia.morphology.dilation,
+    "erosion": kornia.morphology.erosion,
+    "opening": kornia.morphology.opening,
+    "closing": kornia.morphology.closing,
+}
+
+
+def disk(radius: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    np.testing.assert_array_equal(disk(radius).numpy(), np.hypot(x, y) <= radius)
+    return np.asarray(np.hypot(x, y) <= radius)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_equal_kornia(name: str, radius: int) -> None:
+    images = torch.randn(3, 2, 13, 9)
+    expected = BY_KORNIA[name](images, torch.from_numpy(disk(radius)).float())
+    torch.testing.assert_close(Operator(name, radius)(images), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_gradient_flows_through_operators(name: str, radius: int) -> None:
+    images = torch.randn(2, 1, 6, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Operator(name, radius), images)
 
 
 def test_the_disk_of_radius_1_is_the_cross() -> None:
-    np.testing.assert_array_equal(disk(1).numpy(), ndimage.generate_binary_structure(2, 1))
+    pixel = torch.zeros(1, 1, 5, 5)
+    pixel[0, 0, 2, 2] = 1
+    cross = ndimage.generate_binary_structure(2, 1)
+    np.testing.assert_array_equal(dilation(1)(pixel)[0, 0, 1:4, 1:4].numpy(), cross)
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
 @pytest.mark.parametrize("name", BY_SCIPY)
 def test_operators_equal_scipy(name: str, radius: int) -> None:
     images = torch.randn(3, 2, 13, 9)
-    footprint = disk(radius).numpy().astype(bool)
+    footprint = disk(radius)
     outside = -np.inf if name == "dilation" else np.inf
     expected = [
         [BY_SCIPY[name](channel, footprint=footprint, mode="constant", cval=outside) for channel in image]
