@@ -56,6 +56,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     (folder / "metrics.json").unlink(missing_ok=True)  # its presence says that a run is finished
     trainer.fit(model, data)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
     measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}

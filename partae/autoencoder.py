@@ -18,7 +18,7 @@ from partae.approximation import NoApproximation
 from partae.checks import InputError, within
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
-from partae.encoder import Dense
+from partae.encoder import Encoder
 from partae.metrics import Measures
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
@@ -49,7 +49,7 @@ class AutoEncoder(Representation, LightningModule):
 
     def __init__(
         self,
-        encoder: Dense,
+        encoder: Encoder,
         decoder: Dictionary,
         reconstruction: nn.Module | None = None,
         sparsity: nn.Module | None = None,
