@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
@@ -16,10 +16,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from partae.activation import Logistic
 from partae.approximation import NoApproximation
 from partae.checks import InputError, within
+from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Encoder
 from partae.metrics import Measures
+from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.representation import Representation
@@ -27,7 +29,7 @@ from partae.schedule import Constant
 from partae.sparsity import NoSparsity
 from partae.specification import describe
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # images, labels, and the operated images if the approximation asks for them
 
 
 class AutoEncoder(Representation, LightningModule):
@@ -87,14 +89,17 @@ class AutoEncoder(Representation, LightningModule):
         """Code (B, K) of images (B, C, H, W)."""
         return self.encode(images)
 
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum."""
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
+        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
+
+        ``operated`` (B, O, C, H, W) spares the approximation its operators on the images.
+        """
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
             "sparsity": self.sparsity(code),
             "decay": self.decay(self.atoms),
-            "approximation": self.approximation(self, code, images),
+            "approximation": self.approximation(self, code, images, operated),
         }
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -108,12 +113,15 @@ class AutoEncoder(Representation, LightningModule):
 
     def setup(self, stage: str) -> None:
         self.measures = Measures(len(self.atoms))
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, DataModule):
+            data.operate(cast("tuple[Operator, ...]", self.approximation.applied))
 
     def on_train_epoch_start(self) -> None:
         self.train_losses: dict[str, list[Tensor]] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.losses(batch[0])
+        losses = self._losses(batch)
         # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
         for name, value in losses.items():
             self.train_losses.setdefault(name, []).append(value.detach())
@@ -146,7 +154,7 @@ class AutoEncoder(Representation, LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.measures.update(self, batch[0])
-        self._log_losses("val", self.losses(batch[0]), batch_size=len(batch[0]))
+        self._log_losses("val", self._losses(batch), batch_size=len(batch[0]))
 
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
@@ -164,6 +172,10 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        images, _, *operated = batch
+        return self.losses(images, *operated)
 
     def _log_losses(self, split: str, losses: dict[str, Tensor], batch_size: int | None = None) -> None:
         total = torch.stack(list(losses.values())).sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -80,6 +80,11 @@ class Operator:
 
 
 dilation = partial(Operator, "dilation")
+
+
+def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
+    """What each of O operators makes of images (B, C, H, W): (B, O, C, H, W)."""
+    return torch.stack([each(images) for each in operators], dim=1)
 
 
 def operator(text: str) -> Operator:

@@ -1,5 +1,6 @@
 """Callbacks that watch a training."""
 
 from partae.callbacks.gallery import Gallery
+from partae.callbacks.revival import Revival
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "Revival"]

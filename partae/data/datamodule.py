@@ -12,6 +12,7 @@ from torch import Tensor
 from partae.checks import InputError, whole, wholes
 from partae.data.batches import Batches, Order
 from partae.data.source import Labelled, Source
+from partae.morphology import Operator, operate
 
 
 class DataModule(LightningDataModule):
@@ -48,6 +49,8 @@ class DataModule(LightningDataModule):
         self.val_size = whole("data.val_size", val_size)
         self.seed = whole("data.seed", seed, minimum=0)
         self.sets: dict[str, Labelled] = {}
+        self.operators: tuple[Operator, ...] = ()
+        self.operated: dict[str, Tensor] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -80,18 +83,29 @@ class DataModule(LightningDataModule):
             for split, index in (("val", order[: self.val_size]), ("train", order[self.val_size :])):
                 self._keep(split, images[index], labels[index], device)
 
-    def batches(self, split: str, *, shuffled: bool = False) -> Batches:
-        """Batches of this process's share of the "train", "val" or "test" images."""
+    def operate(self, operators: tuple[Operator, ...]) -> None:
+        """Have each training and validation batch bring along what ``operators`` make of its images, (B, O, C, H, W).
+
+        They are applied once to each set, whatever the number of epochs.
+        """
+        if operators != self.operators:
+            self.operators, self.operated = operators, {}
+
+    def batches(self, split: str, *, shuffled: bool = False, operated: bool = False) -> Batches:
+        """Batches of this process's share of the "train", "val" or "test" images, with operated images if asked for."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         images, labels = self.sets[split]
         order = Order(len(images), self.seed if shuffled else None, rank, world_size)
-        return Batches(images, labels, self.batch_size if split == "train" else self.eval_batch_size, order)
+        if operated and self.operators and split not in self.operated:
+            self.operated[split] = torch.cat([operate(part, self.operators) for part in images.split(1000)])
+        more = [self.operated[split]] if operated and self.operators else []
+        return Batches(images, labels, self.batch_size if split == "train" else self.eval_batch_size, order, *more)
 
     def train_dataloader(self) -> Batches:
-        return self.batches("train", shuffled=True)
+        return self.batches("train", shuffled=True, operated=True)
 
     def val_dataloader(self) -> Batches:
-        return self.batches("val")
+        return self.batches("val", operated=True)
 
     def test_dataloader(self) -> Batches:
         return self.batches("test")
