@@ -19,7 +19,7 @@ def dilate(images: Tensor, radius: int) -> Tensor:
 
     A disk is a stack of rows: the maxima along a row, which grow by one pixel to each side at a time, are shared by all
     rows of that width and moved up and down. So it takes about 4 ``radius`` maxima of whole batches, where one for each
-    pixel of the disk would be about 3 ``radius``², and the same values as Kornia's.
+    pixel of the disk would be about three times its square, and has the same values as Kornia's.
     """
     height, width = images.shape[-2:]
     padded = F.pad(images, (radius, radius, radius, radius), value=-math.inf)
