@@ -22,7 +22,7 @@ from partae.encoder import Dense
 from partae.metrics import Measures
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
-from partae.representation import Representation
+from partae.representation import Representation, numpy_too
 from partae.schedule import Constant
 from partae.sparsity import NoSparsity
 from partae.specification import describe
@@ -77,9 +77,11 @@ class AutoEncoder(Representation, LightningModule):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
