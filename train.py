@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
+    data.need_labels(protocol)
     logger = instantiate(cfg.logger)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
@@ -83,7 +85,8 @@ def main(cfg: DictConfig) -> float:
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
+        same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
+        print(f"  tensorboard --logdir {folder}\n  {' '.join(['python evaluate.py', f'ckpt={folder}', *same_data])}\n")
     return measures[cfg.metric]
 
 
