@@ -43,7 +43,7 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
         names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
         return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, evaluation_folder(file)
+    return {"model": file}, evaluation_folder(file)
 
 
 def evaluation_folder(file: Path) -> Path:

@@ -1,7 +1,8 @@
 """Part-based representations of images: sparse, non-negative auto-encoders and their max-approximations."""
 
 from partae.autoencoder import AutoEncoder
+from partae.factorization import Factorization
 from partae.loading import load
 from partae.morphology import Operator, dilation
 
-__all__ = ["AutoEncoder", "Operator", "dilation", "load"]
+__all__ = ["AutoEncoder", "Factorization", "Operator", "dilation", "load"]
