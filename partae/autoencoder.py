@@ -21,6 +21,7 @@ from partae.encoder import Encoder
 from partae.measured import Batch, Measured
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
+from partae.representation import numpy_too
 from partae.schedule import Constant
 from partae.sparsity import NoSparsity
 
@@ -72,9 +73,11 @@ class AutoEncoder(Measured):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from partae.checks import InputError
@@ -58,6 +59,19 @@ def build(spec: Mapping[str, Any], base: type[Module]) -> Module:
     if unknown:
         raise InputError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}: not a specification of partae")
     return kind(**arguments)
+
+
+def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
+    """The module that ``spec`` describes, with ``weights``, its state dict.
+
+    Raises:
+        InputError: as `build` does.
+        RuntimeError: if the weights do not fit.
+    """
+    with torch.device("meta"):  # nothing is allocated before the weights are known to fit
+        module = build(spec, base)
+    module.load_state_dict(weights, assign=True)
+    return module
 
 
 def _arguments(kind: type[nn.Module]) -> list[str]:

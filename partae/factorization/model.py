@@ -15,6 +15,7 @@ from partae.constraint import Constraint
 from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
 from partae.measured import Batch, Measured
+from partae.representation import numpy_too
 
 
 class Factorization(Measured):
@@ -45,9 +46,11 @@ class Factorization(Measured):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms, self.bias)
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
