@@ -47,7 +47,7 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
         names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
         return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, evaluation_folder(file)
+    return {"model": file}, evaluation_folder(file)
 
 
 def evaluation_folder(file: Path) -> Path:
@@ -70,8 +70,7 @@ def published_beside(file: Path, protocol: str) -> dict[str, float]:
 @torch.no_grad()
 def draw(models: Mapping[str, Representation], data: DataModule, operators: list[Operator]) -> dict[str, Figure]:
     """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name."""
-    images, labels = data.one_per_class("test")
-    names = [data.classes[label] for label in labels.tolist()]
+    images, names = data.examples("test")
     code = {name: model.encode(images) for name, model in models.items()}
     reconstructions = {name: model.decode(code[name]).numpy() for name, model in models.items()}
     drawn = {
@@ -109,7 +108,14 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = {name: load(file).to(device) for name, file in files.items()}
     data: DataModule = instantiate(cfg.data)
+    for name, model in models.items():
+        if model.atoms.shape[1:] != data.image_shape:
+            raise InputError(
+                f"ckpt={files[name]} knows images of shape {list(model.atoms.shape[1:])}, but data.image_shape="
+                f"{list(data.image_shape)}: give the data= of its training"
+            )
     data.prepare_data()
+    data.need_labels(protocol)
     for stage in ("fit", "test") if protocol == "quick" else ("test",):
         data.setup(stage)
 

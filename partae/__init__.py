@@ -2,7 +2,8 @@
 
 from partae.autoencoder import AutoEncoder
 from partae.estimator import PartAutoEncoder
+from partae.factorization import Factorization
 from partae.loading import load
 from partae.morphology import Operator, dilation
 
-__all__ = ["AutoEncoder", "Operator", "PartAutoEncoder", "dilation", "load"]
+__all__ = ["AutoEncoder", "Factorization", "Operator", "PartAutoEncoder", "dilation", "load"]

@@ -18,6 +18,7 @@ from partae.checks import InputError
 
 TARGET = "_target_"
 ALLOWED = ("partae", "torch.nn")
+PLAIN = (bool, int, float, str, list, tuple, Tensor, nn.Module)
 PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -26,7 +27,7 @@ Module = TypeVar("Module", bound=nn.Module)
 def describe(module: nn.Module) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
-    Arguments that are neither plain values nor modules (an optimizer's factory) are left out.
+    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
@@ -35,7 +36,7 @@ def describe(module: nn.Module) -> dict[str, Any]:
     spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
     for name in _arguments(kind):
         value = getattr(module, name)
-        if not callable(value) or isinstance(value, nn.Module):
+        if value is None or isinstance(value, PLAIN):
             spec[name] = _plain(value)
     return spec
 
