@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig
 from partae import figures
 from partae.checks import InputError, flag, one_of, real, whole
 from partae.data import DataModule
+from partae.export import FORMATS, export
 from partae.files import write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import codes, measure, measure_dictionary, stability
@@ -43,7 +44,7 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
         names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
         return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, evaluation_folder(file)
+    return {"model": file}, evaluation_folder(file)
 
 
 def evaluation_folder(file: Path) -> Path:
@@ -87,6 +88,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
     bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
+    form = one_of("export", cfg.export, FORMATS)
     files, folder = find(cfg.ckpt)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = {name: load(file).to(device) for name, file in files.items()}
@@ -109,6 +111,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
         found |= measure_svm(model, data.batches, protocol, seed, standardised)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
+        export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
     for name, figure in draw({name: models[name].cpu() for name in order}, data, operators).items():
         figures.save(figure, folder / name)
