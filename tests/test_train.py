@@ -154,7 +154,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
     names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
-    assert {file.name for file in written.iterdir()} == {"metrics.json"} | {
+    assert {file.name for file in written.iterdir()} == {"metrics.json", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
 
@@ -178,6 +178,11 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
         assert json.loads((sweep / f"latent_dim-8__{name}" / "evaluation" / "metrics.json").read_text()) == found
     drawn = {file.stem for file in folder.glob("*.pdf")}
     assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
+    page = (sweep / "sweep.html").read_text()
+    for name in measures:
+        assert (sweep / f"latent_dim-8__{name}" / "evaluation" / "report.html").exists()
+        assert f'"report":"latent_dim-8__{name}/evaluation/report.html"' in page
+    assert "max_approximation_error/opening:2" in page
     assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
 
 
