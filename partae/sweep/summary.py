@@ -57,7 +57,7 @@ class Summary(Callback):
         known = {}
         if self.published:
             config = OmegaConf.load(folder / str(row["folder"]) / ".hydra" / "config.yaml")
-            known = published_measures(config.sparsity) if config.latent_dim == 100 else {}
+            known = published_measures(config)
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
