@@ -53,12 +53,12 @@ def test_the_gradient_is_that_of_contrastive_divergence() -> None:
     with torch.random.fork_rng():
         sampled = rbm.sample(batch)
     rbm.losses(batch)["contrastive_divergence"].backward()
-    expected = {"atoms": 0, "units": 0, "pixels": 0}
+    expected = {name: torch.zeros((), dtype=torch.float64) for name in ("atoms", "units", "pixels")}
     for pixels, sign in ((batch.flatten(1), -1), (sampled.flatten(1), 1)):
         units = torch.sigmoid(F.linear(pixels, rbm.atoms.flatten(1), rbm.encoder.last.bias)).detach()
-        expected["atoms"] += sign * (units.T @ pixels / len(batch))
-        expected["units"] += sign * units.mean(dim=0)
-        expected["pixels"] += sign * pixels.mean(dim=0)
+        expected["atoms"] = expected["atoms"] + sign * (units.T @ pixels / len(batch))
+        expected["units"] = expected["units"] + sign * units.mean(dim=0)
+        expected["pixels"] = expected["pixels"] + sign * pixels.mean(dim=0)
     gradients = {"atoms": rbm.atoms, "units": rbm.encoder.last.bias, "pixels": rbm.bias}
     for name, parameter in gradients.items():
         assert parameter.grad is not None
