@@ -21,8 +21,8 @@ import partae
 from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
-from partae.data import DataModule, FashionMNIST, Order
-from partae.metrics import codes, negative_mass, negative_share
+from partae.data import DataModule, FashionMNIST, Order, Swimmer
+from partae.metrics import codes, negative_mass, negative_share, part_recovery
 from tests.conftest import Compose
 from train import hyperparameters, train
 
@@ -361,3 +361,11 @@ def test_without_penalty_and_constraint_it_reconstructs_best(tmp_path: Path) -> 
 def test_a_run_on_the_gpu_gives_the_measures_of_the_cpu(run: Run) -> None:
     on_gpu, on_cpu = run("trainer.accelerator=gpu"), run("trainer.accelerator=cpu")
     assert on_gpu == pytest.approx(on_cpu, rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_swimmer_is_taken_apart(composed: Compose, tmp_path: Path) -> None:
+    train(composed("experiment=swimmer", "trainer.accelerator=cpu"), tmp_path / "run")
+    swimmer = Swimmer()
+    recovery = part_recovery(partae.load(tmp_path / "run").atoms.detach(), swimmer.parts, swimmer.torso > 0)
+    assert (recovery >= 0.95).sum() >= 15
