@@ -26,7 +26,7 @@ from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.morphology import Operator, operator
 from partae.report import table
 from partae.representation import Representation
-from partae.sweep import explained
+from partae.sweep import explained, run
 
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
@@ -133,4 +133,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

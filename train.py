@@ -20,7 +20,7 @@ from partae.data import DataModule
 from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import explained
+from partae.sweep import explained, run
 
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
@@ -45,6 +45,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
     seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
@@ -87,4 +88,4 @@ def main(cfg: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -66,11 +66,14 @@ def svm_accuracy_quick(
         size: number of training images to draw, at least 1; all of them where there are fewer.
 
     Raises:
-        InputError: if codes and labels do not fit together, or a value is not finite or out of range.
+        InputError: if codes and labels do not fit together, a value is not finite or out of range, or all training
+            images are of one class.
     """
     train, test = _arrays(train_code, train_labels), _arrays(test_code, test_labels)
     if train_code.shape[1] != test_code.shape[1]:
         raise InputError(f"both codes must have the same units; got {train_code.shape[1]} and {test_code.shape[1]}")
+    if len(np.unique(train[1])) < 2:
+        raise InputError("svm=quick needs training images of at least 2 classes; all of these are of one: use svm=none")
     whole("seed", seed, minimum=0)
     real("cost", cost, low=0, low_open=True)
     if whole("size", size) < len(train[0]):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import MissingMandatoryValue
+from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
+
+FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -17,15 +26,49 @@ def explained() -> Iterator[None]:
     """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1."""
     try:
         yield
-    except MissingMandatoryValue as error:
-        key = error.full_key
-        raise CompactHydraException(f"error: {key} is missing: give it as {key}=<value>") from error
-    except InputError as error:
-        raise CompactHydraException(f"error: {error}") from error
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, InputError):
-            raise CompactHydraException(f"error: {cause}") from error
-        if isinstance(cause, MisconfigurationException | TypeError | ValueError):
+        if isinstance(cause, TypeError | ValueError | AttributeError) and not isinstance(cause, InputError):
             raise CompactHydraException(f"error: {str(error).splitlines()[0]} {cause}") from error
+        if message := _message(cause or error):
+            raise CompactHydraException(f"error: {message}") from error
         raise
+    except Exception as error:
+        if message := _message(error):
+            raise CompactHydraException(f"error: {message}") from error
+        raise
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a script's ``main``, which Hydra has wrapped: what stops it before its job begins is one message too.
+
+    With HYDRA_FULL_ERROR=1 in the environment everything comes with its traceback.
+    """
+    if os.environ.get(FULL_ERROR) == "1":
+        main()
+        return
+    os.environ[FULL_ERROR] = "1"
+    try:
+        main()
+    except Exception as error:
+        within_job = any(frame.name == "run_job" for frame in traceback.extract_tb(error.__traceback__))
+        message = _message(error) or (str(error) if isinstance(error, ValueError) and not within_job else "")
+        if not message:
+            raise
+        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        del os.environ[FULL_ERROR]
+
+
+def _message(error: BaseException) -> str:
+    """What a user is told of ``error``; nothing if it is a fault of ours."""
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is missing: give it as {error.full_key}=<value>"
+    if isinstance(error, OSError) and error.filename is not None:
+        mend = "free some space there, or name" if error.errno in FULL_DISK else "name"
+        return f"{error.strerror}: {error.filename} (in {Path(error.filename).parent}); {mend} another folder"
+    if isinstance(error, InputError | HydraException | OmegaConfBaseException | MisconfigurationException):
+        return str(error)
+    return ""
