@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig
 
 from partae import figures
-from partae.checks import InputError, flag, one_of, real, whole
+from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
 from partae.files import write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
@@ -86,7 +86,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     operators = [operator(str(text)) for text in cfg.operators]
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
-    bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
+    bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
     files, folder = find(cfg.ckpt)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import InputError, one_of, whole
+from partae.checks import InputError, one_of, random_seed, whole
 from partae.data import DataModule
 from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
@@ -43,7 +43,7 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
-    seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model = instantiate(cfg.model)

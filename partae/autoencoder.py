@@ -102,7 +102,8 @@ class AutoEncoder(Representation, LightningModule):
         try:
             optimizer = self.optimizer(self.parameters())
         except (TypeError, ValueError) as error:
-            raise InputError(f"optimizer cannot be built: {error}") from error
+            arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
+            raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -129,13 +130,16 @@ class AutoEncoder(Representation, LightningModule):
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
-        if not all(mean.isfinite() for mean in means.values()):
-            terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
+        self._check_finite("mean losses", means)
+        return means
+
+    def _check_finite(self, what: str, values: dict[str, Tensor]) -> None:
+        if not all(value.isfinite() for value in values.values()):
+            terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
             raise InputError(
-                f"training diverged in epoch {self.current_epoch}, step {self.global_step} (mean losses: {terms}): "
+                f"training diverged in epoch {self.current_epoch}, step {self.global_step} ({what}: {terms}): "
                 "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
             )
-        return means
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
@@ -150,6 +154,7 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
+        self._check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
         self.log_dict({f"val/{name}": value for name, value in measures.items()})
 

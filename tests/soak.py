@@ -80,7 +80,7 @@ VALID: dict[str, Callable[[Random], str]] = {
     "data.batch_size": among(1, 2, 7, 128, 10**6),
     "data.eval_batch_size": among(1, 13, 1000),
     "data.val_size": among(1, 20),
-    "data.seed": among(0, 1, 2**63),
+    "data.seed": among(0, 1, 2**32 - 1),
     "data.source.seed": among(0, 1, 2**31),
 }
 TOP: dict[str, Callable[[Random], str]] = {
@@ -97,6 +97,7 @@ SHORT = {  # two batches
 }
 
 NOT_A_NUMBER = ("abc", "null", "[1]", "{a:1}", "nan", "true", "''", "'0.1'")
+NOT_A_SEED = ("-1", "0.5", "abc", "null", "[1]", "{a:1}", "nan", "true", str(2**32), "9" * 40)
 NOT_WHOLE = ("0.5", "-1", "abc", "null", "[1]", "{a:1}", "nan", "inf", "true", "''")
 OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "sparsity.beta": ("-1", "inf", "-1e-9", *NOT_A_NUMBER),
@@ -126,13 +127,13 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "data.source.probability": ("0", "1", "2", "-0.1", "abc", "[1]", "nan", "true"),
     "data.source.train_size": ("0", *NOT_WHOLE),
     "data.source.test_size": ("0", *NOT_WHOLE),
-    "data.source.seed": NOT_WHOLE,
+    "data.source.seed": NOT_A_SEED,
     "data.batch_size": ("0", *NOT_WHOLE),
     "data.eval_batch_size": ("0", *NOT_WHOLE),
     "data.val_size": ("0", "100000", *NOT_WHOLE),
     "data.image_shape": ("[1,3,3]", "[1,28]", "[]", "28", "null", "abc", "[1,-3,3]", "[1,a,3]"),
-    "data.seed": NOT_WHOLE,
-    "seed": (str(2**32), *NOT_WHOLE),
+    "data.seed": NOT_A_SEED,
+    "seed": NOT_A_SEED,
     "latent_dim": ("0", *NOT_WHOLE),
     "metric": ("val/beauty", "null", "3", "[]"),
     "svm": ("slow", "null", "true", "[]", "3"),
@@ -282,10 +283,14 @@ def _misfit(draw: Random, groups: Overrides, values: Overrides, arguments: list[
             (["sparsity._target_=partae.sparsity.Nothing"], "partae.sparsity.Nothing"),
             (["sparsity._target_=nowhere.KL"], "nowhere"),
             (["decoder._target_=partae.decay.L2"], "decoder"),
-            (["data.source._target_=partae.sparsity.NoSparsity"], "data"),
+            (["data.source._target_=partae.sparsity.NoSparsity"], "NoSparsity"),
             (["callbacks=dense_sparse_dense", "callbacks.pruning.threshold=0.1"], "threshold"),
             (["data=fashion_mnist", "data.source.root=nowhere", "data.source.download=maybe"], "download"),
             (["data=bars", "data.val_size=2000"], "val_size"),
+            (["data=bars", "latent_dim=999999999999999"], "memory"),
+            (["data=bars", "latent_dim=9999999999999999999999"], "Dense"),
+            (["data=bars", "data.source.probability=0.000001", "svm=quick"], "svm=quick"),
+            (["hydra.run.dir=/dev/null/run"], "/dev/null"),
         ]
     )
     return Broken([*overrides, *(f"{key}={value}" for key, value in SHORT.items())], word)
@@ -359,13 +364,15 @@ def check_invalid(number: int, seed: int) -> tuple[list[str], Outcome, str]:
     """An invalid case: its command line, its outcome, and what is wrong with it, or nothing."""
     arguments, word = invalid(Random(f"{seed} invalid {number}"))
     with tempfile.TemporaryDirectory() as folder:
-        outcome = run("train.py", [*arguments, "hydra.run.dir=run"], Path(folder))
+        outcome = run("train.py", ["hydra.run.dir=run", *arguments], Path(folder))
         finished = (Path(folder) / "run" / "metrics.json").exists()
     if outcome.status == 0:
         return arguments, outcome, "it was not refused"
     if "Traceback" in outcome.err:
         return arguments, outcome, "a traceback"
-    if word not in outcome.err:
+    # Hydra repeats the command line before the message
+    message = [line for line in outcome.err.splitlines() if not line.startswith("Error executing job with overrides")]
+    if not any(word in line for line in message):
         return arguments, outcome, f"its message does not name {word}"
     # what a sweeper is to see is known at the end only, and the measures are kept
     return arguments, outcome, "it left a metrics.json" if finished and word != "metric" else ""

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from partae.checks import InputError, whole, wholes
+from partae.checks import InputError, random_seed, whole, wholes
 from partae.data.batches import Batches, Order
 from partae.data.source import Labelled, Source
 
@@ -46,7 +46,7 @@ class DataModule(LightningDataModule):
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
         self.val_size = whole("data.val_size", val_size)
-        self.seed = whole("data.seed", seed, minimum=0)
+        self.seed = random_seed("data.seed", seed)
         self.sets: dict[str, Labelled] = {}
 
     @property

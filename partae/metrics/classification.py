@@ -15,7 +15,7 @@ from sklearn.utils import resample
 from torch import Tensor
 from tqdm import tqdm
 
-from partae.checks import InputError, real, whole
+from partae.checks import InputError, random_seed, real, whole
 
 Array = np.ndarray[Any, Any]
 
@@ -74,7 +74,7 @@ def svm_accuracy_quick(
         raise InputError(f"both codes must have the same units; got {train_code.shape[1]} and {test_code.shape[1]}")
     if len(np.unique(train[1])) < 2:
         raise InputError("svm=quick needs training images of at least 2 classes; all of these are of one: use svm=none")
-    whole("seed", seed, minimum=0)
+    random_seed("seed", seed)
     real("cost", cost, low=0, low_open=True)
     if whole("size", size) < len(train[0]):
         train = resample(*train, replace=False, n_samples=size, stratify=train[1], random_state=seed)
@@ -124,7 +124,7 @@ def svm_accuracy_report(
     """
     features, classes = _arrays(code, labels)
     _check_enough(classes)
-    whole("seed", seed, minimum=0)
+    random_seed("seed", seed)
     features, last_features, classes, last_classes = train_test_split(
         features, classes, test_size=0.2, stratify=classes, random_state=seed
     )

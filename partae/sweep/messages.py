@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from partae.checks import InputError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
+OF_ARGUMENTS = (TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -28,8 +29,9 @@ def explained() -> Iterator[None]:
         yield
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, TypeError | ValueError | AttributeError) and not isinstance(cause, InputError):
-            raise CompactHydraException(f"error: {str(error).splitlines()[0]} {cause}") from error
+        if isinstance(cause, OF_ARGUMENTS) and not isinstance(cause, InputError):
+            reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+            raise CompactHydraException(f"error: {str(error).splitlines()[0]} {reason}") from error
         if message := _message(cause or error):
             raise CompactHydraException(f"error: {message}") from error
         raise
@@ -52,7 +54,9 @@ def run(main: Callable[[], object]) -> None:
         main()
     except Exception as error:
         within_job = any(frame.name == "run_job" for frame in traceback.extract_tb(error.__traceback__))
-        message = _message(error) or (str(error) if isinstance(error, ValueError) and not within_job else "")
+        message = _message(error)
+        if not message and isinstance(error, ValueError) and not within_job:  # Hydra's own, of a group set to null
+            message = f"{error}, in: {' '.join(sys.argv[1:])}"
         if not message:
             raise
         cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -62,11 +63,14 @@ def test_a_missing_value_is_named() -> None:
 
 
 @pytest.mark.parametrize("error", [CompactHydraException("wrong"), ValueError("wrong"), InputError("wrong")])
-def test_before_the_job_too(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+def test_before_the_job_too(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "sparsity=null"])
     with pytest.raises(SystemExit) as end:
         run(raising(error))
     assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("wrong\n")
+    assert capsys.readouterr().err.startswith(("wrong\n", "wrong, in: sparsity=null\n"))
     assert FULL_ERROR not in os.environ
 
 
