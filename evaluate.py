@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig
 from partae import figures
 from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
+from partae.export import FORMATS, export
 from partae.files import write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import codes, measure, measure_dictionary, stability
@@ -43,7 +44,7 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
         names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
         return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, evaluation_folder(file)
+    return {"model": file}, evaluation_folder(file)
 
 
 def evaluation_folder(file: Path) -> Path:
@@ -54,8 +55,7 @@ def evaluation_folder(file: Path) -> Path:
 @torch.no_grad()
 def draw(models: Mapping[str, Representation], data: DataModule, operators: list[Operator]) -> dict[str, Figure]:
     """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name."""
-    images, labels = data.one_per_class("test")
-    names = [data.classes[label] for label in labels.tolist()]
+    images, names = data.examples("test")
     code = {name: model.encode(images) for name, model in models.items()}
     reconstructions = {name: model.decode(code[name]).numpy() for name, model in models.items()}
     drawn = {
@@ -88,11 +88,19 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
     bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
+    form = one_of("export", cfg.export, FORMATS)
     files, folder = find(cfg.ckpt)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = {name: load(file).to(device) for name, file in files.items()}
     data: DataModule = instantiate(cfg.data)
+    for name, model in models.items():
+        if model.atoms.shape[1:] != data.image_shape:
+            raise InputError(
+                f"ckpt={files[name]} knows images of shape {list(model.atoms.shape[1:])}, but data.image_shape="
+                f"{list(data.image_shape)}: give the data= of its training"
+            )
     data.prepare_data()
+    data.need_labels(protocol)
     for stage in ("fit", "test") if protocol == "quick" else ("test",):
         data.setup(stage)
 
@@ -103,6 +111,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
         found |= measure_svm(model, data.batches, protocol, seed, standardised)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
+        export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
     for name, figure in draw({name: models[name].cpu() for name in order}, data, operators).items():
         figures.save(figure, folder / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,29 @@ from partae.sweep import explained, run
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
-GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint"]
+GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 GROUPS += ["optimizer", "schedule"]
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """What TensorBoard's HParams tab shows of a run: the class of each group, and its values."""
-    shown = {key: OmegaConf.select(cfg, key) for key in ("seed", "latent_dim", "trainer.max_epochs", "data.batch_size")}
-    for group in GROUPS:
-        part = cfg[group]
-        shown[group] = part["_target_"].rpartition(".")[2] if "_target_" in part else ", ".join(part) or "none"
+    """What TensorBoard's HParams tab shows of a run: the class of each part of its model, and its values."""
+    model = cfg.model
+    shown = {"seed": cfg.seed, "latent_dim": cfg.latent_dim, "model": _class(model)}
+    if "optimizer" in model:
+        shown |= {"trainer.max_epochs": cfg.trainer.max_epochs, "data.batch_size": cfg.data.batch_size}
+    taken = {key for key in model if OmegaConf.is_interpolation(model, str(key))}
+    parts = {group: cfg[group] for group in GROUPS if group in taken}
+    parts |= {f"model.{key}": part for key, part in model.items() if key not in taken and isinstance(part, DictConfig)}
+    for name, part in {**parts, "constraint": cfg.constraint}.items():
+        shown[name] = _class(part) if "_target_" in part else ", ".join(part) or "none"
         for key, value in part.items():
             if isinstance(value, str | int | float) and key != "latent_dim" and not key.startswith("_"):
-                shown[f"{group}.{key}"] = value
+                shown[f"{name}.{key}"] = value
     return shown
+
+
+def _class(part: DictConfig) -> str:
+    return part["_target_"].rpartition(".")[2]
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
@@ -49,6 +59,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
+    data.need_labels(protocol)
     logger = instantiate(cfg.logger)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
@@ -57,6 +68,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     (folder / "metrics.json").unlink(missing_ok=True)  # its presence says that a run is finished
     trainer.fit(model, data)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
     measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}
@@ -83,7 +95,8 @@ def main(cfg: DictConfig) -> float:
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
+        same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
+        print(f"  tensorboard --logdir {folder}\n  {' '.join(['python evaluate.py', f'ckpt={folder}', *same_data])}\n")
     return measures[cfg.metric]
 
 

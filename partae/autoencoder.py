@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -18,19 +17,16 @@ from partae.approximation import NoApproximation
 from partae.checks import InputError, within
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
-from partae.encoder import Dense
-from partae.metrics import Measures
+from partae.encoder import Encoder
+from partae.measured import Batch, Measured
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
-from partae.representation import Representation
+from partae.representation import numpy_too
 from partae.schedule import Constant
 from partae.sparsity import NoSparsity
-from partae.specification import describe
-
-Batch = tuple[Tensor, Tensor]
 
 
-class AutoEncoder(Representation, LightningModule):
+class AutoEncoder(Measured):
     """Composes the parts below and sums their loss terms.
 
     Args:
@@ -49,7 +45,7 @@ class AutoEncoder(Representation, LightningModule):
 
     def __init__(
         self,
-        encoder: Dense,
+        encoder: Encoder,
         decoder: Dictionary,
         reconstruction: nn.Module | None = None,
         sparsity: nn.Module | None = None,
@@ -77,18 +73,15 @@ class AutoEncoder(Representation, LightningModule):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Code (B, K) of images (B, C, H, W)."""
-        return self.encode(images)
-
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum."""
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
@@ -107,9 +100,6 @@ class AutoEncoder(Representation, LightningModule):
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def setup(self, stage: str) -> None:
-        self.measures = Measures(len(self.atoms))
-
     def on_train_epoch_start(self) -> None:
         self.train_losses: dict[str, list[Tensor]] = {}
 
@@ -125,56 +115,17 @@ class AutoEncoder(Representation, LightningModule):
             self._train_means()
 
     def on_train_epoch_end(self) -> None:
-        self._log_losses("train", self._train_means())
+        self.log_losses("train", self._train_means())
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
-        self._check_finite("mean losses", means)
+        self.check_finite("mean losses", means)
         return means
-
-    def _check_finite(self, what: str, values: dict[str, Tensor]) -> None:
-        if not all(value.isfinite() for value in values.values()):
-            terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
-            raise InputError(
-                f"training diverged in epoch {self.current_epoch}, step {self.global_step} ({what}: {terms}): "
-                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-            )
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
             self.sparsity.update(self.encoder.activate)
-
-    def on_validation_epoch_start(self) -> None:
-        self.measures.reset()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-        self._log_losses("val", self.losses(batch[0]), batch_size=len(batch[0]))
-
-    def on_validation_epoch_end(self) -> None:
-        measures = self.measures.compute()
-        self._check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
-        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
-        self.log_dict({f"val/{name}": value for name, value in measures.items()})
-
-    def on_test_epoch_start(self) -> None:
-        self.measures.reset()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-
-    def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()})
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["model"] = describe(self)
-
-    def _log_losses(self, split: str, losses: dict[str, Tensor], batch_size: int | None = None) -> None:
-        total = torch.stack(list(losses.values())).sum()
-        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": batch_size}
-        self.log(f"{split}/loss", total, prog_bar=split == "train", **every)
-        self.log_dict({f"{split}/{name}": value for name, value in losses.items()}, **every)
 
 
 def _check_fit(model: AutoEncoder) -> None:

@@ -90,6 +90,39 @@ def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
 
 
 @_styled
+def coefficient_paths(paths: Mapping[str, tuple[Array, Array]], title: str = "") -> Figure:
+    """What becomes of the coefficients of one image as a penalty grows: a panel for each penalty.
+
+    Args:
+        paths: name of the penalty -> its weights (N,), above 0 and rising, and the coefficients (N, K) at each of them.
+        title: above all.
+    """
+    figure = Figure(figsize=(3.3 * len(paths), 2.7))
+    panels = figure.subplots(1, len(paths), sharey=True, squeeze=False)[0]
+    for axes, (name, (weights, coefficients)) in zip(panels, paths.items(), strict=True):
+        axes.semilogx(weights, coefficients, linewidth=1)
+        axes.set_title(name)
+        axes.set_xlabel("weight of the penalty")
+        left = (coefficients > 0).sum(axis=1)
+        marks = np.linspace(0, len(weights) - 1, 4).round().astype(int)[1:-1]
+        for at in marks:
+            axes.axvline(weights[at], color="0.8", linewidth=0.7, zorder=0)
+            axes.annotate(
+                f"{left[at]} left",
+                (weights[at], 1),
+                (2, -2),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+                color="0.4",
+            )
+    panels[0].set_ylabel("coefficient")
+    figure.suptitle(title)
+    return figure
+
+
+@_styled
 def penalties(curves: Mapping[str, tuple[Array, Array]], p: float, title: str = "") -> Figure:
     """Penalties of a single unit against its mean activation.
 

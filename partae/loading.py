@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from partae.checks import InputError
+from partae.export import SPECIFICATION
 from partae.representation import Representation
-from partae.specification import build
+from partae.specification import restore
 
 
 def load(path: str | Path) -> Representation:
-    """The model in a checkpoint or a run folder (its last checkpoint), in evaluation mode, on the CPU.
+    """The model in a checkpoint, a run folder (its last checkpoint) or an exported safetensors file.
+
+    It is in evaluation mode, on the CPU and without gradients; its verbs take and give numpy arrays or tensors.
 
     The file is read with ``weights_only=True``, its parts are built only from classes that `partae.specification`
     allows. A packed file, or a tensor that says to be larger than what the file holds, is refused before it takes any
     memory.
 
     Raises:
-        InputError: if there is no checkpoint at ``path``, or it is damaged, foreign or hostile.
+        InputError: if there is no model at ``path``, or it is damaged, foreign or hostile.
     """
     file = checkpoint_file(path)
+    specification, weights = _read_safetensors(file) if file.suffix == ".safetensors" else _read_checkpoint(file)
+    if not (isinstance(specification, Mapping) and isinstance(weights, Mapping)):
+        raise InputError(f"{file} is not a checkpoint of partae")
+    try:
+        model = restore(specification, weights, Representation)
+    except Exception as error:  # a constructor with arguments that somebody made up raises nearly anything
+        raise InputError(f"{file} does not fit what it says of itself: {error}") from error
+    return model.eval().requires_grad_(False)
+
+
+def _read_checkpoint(file: Path) -> tuple[Any, Any]:
+    """The specification and the weights in a checkpoint, None where it has none."""
     try:
         _check_whole(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
@@ -35,16 +53,21 @@ def load(path: str | Path) -> Representation:
         raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise InputError(f"{file} is not a whole checkpoint: it is damaged") from error
-    if not (isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping)):
-        raise InputError(f"{file} is not a checkpoint of partae")
+    if not isinstance(checkpoint, Mapping):
+        return None, None
+    return checkpoint.get("model"), checkpoint.get("state_dict")
+
+
+def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
+    """The specification and the weights in a file that `partae.export` wrote; None where it has no specification."""
     try:
-        with torch.device("meta"):  # nothing is allocated before the weights are known to fit
-            model = build(checkpoint["model"], Representation)
-        _check_weights(checkpoint["state_dict"], model)
-        model.load_state_dict(checkpoint["state_dict"], assign=True)
-    except Exception as error:  # so does a constructor with arguments that somebody made up
-        raise InputError(f"{file} does not fit what it says of itself: {error}") from error
-    return model.eval()
+        with safe_open(file, framework="pt") as opened:
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            return json.loads((opened.metadata() or {}).get(SPECIFICATION, "null")), weights
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{file} is not a whole safetensors file: it is truncated, damaged or of another kind"
+        ) from error
 
 
 def _check_whole(file: Path) -> None:
@@ -59,20 +82,8 @@ def _check_whole(file: Path) -> None:
             raise refusal
 
 
-def _check_weights(weights: Mapping[str, Tensor], model: Representation) -> None:
-    """Raise unless each of ``weights`` has all its values in the file, and they are numbers of the model's own kind."""
-    expected = model.state_dict()
-    for name, tensor in weights.items():
-        if tensor.layout != torch.strided or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise InputError(f"{name} says to be larger than what the file holds")
-        if name in expected and tensor.dtype != expected[name].dtype:
-            raise InputError(f"{name} must be {expected[name].dtype}; got {tensor.dtype}")
-        if not tensor.isfinite().all():
-            raise InputError(f"{name} has values that are infinite or not a number: the training diverged")
-
-
 def checkpoint_file(path: str | Path) -> Path:
-    """The checkpoint that ``path``, a checkpoint or a run folder, stands for.
+    """The file that ``path``, a checkpoint, an exported safetensors file or a run folder, stands for.
 
     Raises:
         InputError: if there is none.

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from partae.checks import InputError
@@ -20,6 +21,7 @@ TARGET = "_target_"
 PACKAGES = ("partae", "torch.nn")
 LAYERLESS = ("torch.nn.modules.activation", "torch.nn.modules.loss")
 MOST_VALUES = 10_000  # of a specification: a file of a few bytes can name one list very many times
+PLAIN = (bool, int, float, str, list, tuple, Tensor, nn.Module)
 PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -28,7 +30,7 @@ Module = TypeVar("Module", bound=nn.Module)
 def describe(module: nn.Module) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
-    Arguments that are neither plain values nor modules (an optimizer's factory) are left out.
+    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
@@ -37,7 +39,7 @@ def describe(module: nn.Module) -> dict[str, Any]:
     spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
     for name in _arguments(kind):
         value = getattr(module, name)
-        if not callable(value) or isinstance(value, nn.Module):
+        if value is None or isinstance(value, PLAIN):
             spec[name] = _plain(value)
     return spec
 
@@ -68,6 +70,32 @@ def _build(spec: Mapping[str, Any], base: type[Module]) -> Module:
             f"{kind.__name__} has no argument {', '.join(sorted(map(str, unknown)))}: not a specification of partae"
         )
     return kind(**arguments)
+
+
+def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
+    """The module that ``spec`` describes, with ``weights``, its state dict.
+
+    Raises:
+        InputError: as `build` does; or if a weight has fewer values than it says, is of another kind than the module's
+            own, or is not finite.
+        RuntimeError: if the weights do not fit.
+    """
+    with torch.device("meta"):  # nothing is allocated before the weights are known to fit
+        module = build(spec, base)
+    _check_weights(weights, module.state_dict())
+    module.load_state_dict(weights, assign=True)
+    return module
+
+
+def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise unless each of ``weights`` holds all its values, finite and of the kind that is ``expected``."""
+    for name, tensor in weights.items():
+        if tensor.layout != torch.strided or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise InputError(f"{name} says to be larger than what the file holds")
+        if name in expected and tensor.dtype != expected[name].dtype:
+            raise InputError(f"{name} must be {expected[name].dtype}; got {tensor.dtype}")
+        if not tensor.isfinite().all():
+            raise InputError(f"{name} has values that are infinite or not a number: the training diverged")
 
 
 def _arguments(kind: type[nn.Module]) -> list[str]:

@@ -68,7 +68,7 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _skipped(tree: ast.AST) -> set[int]:
-    """Annotations, decorators and the words of messages."""
+    """Annotations, decorators, the words of messages, and defaults, which tests/test_conf.py compares with conf/."""
     skipped: set[int] = set()
     for node in ast.walk(tree):
         parts: list[ast.AST | None] = []
@@ -76,6 +76,7 @@ def _skipped(tree: ast.AST) -> set[int]:
             parts = [node.annotation]
         elif isinstance(node, ast.FunctionDef):
             parts = [node] if _registers_itself(node) else [node.returns, *node.decorator_list]
+            parts += [*node.args.defaults, *node.args.kw_defaults]
         elif isinstance(node, ast.arg):
             parts = [node.annotation]
         elif isinstance(node, ast.Raise | ast.JoinedStr):

@@ -137,6 +137,17 @@ def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
     assert 0 < run("svm=quick")["test/svm_accuracy"] <= 1
 
 
+def test_batch_norm_takes_its_running_values_wherever_a_model_is_measured(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    measures = run("svm=quick", "encoder.hidden=[16]", "encoder.batch_norm=true")
+    options = [f"data.source.root={garments}", "data.val_size=100", "svm=quick"]
+    found, _ = evaluate(composed(f"ckpt={tmp_path / 'run'}", *options, config="evaluate"))
+    (evaluated,) = found.values()
+    tested = {key: value for key, value in measures.items() if key.startswith("test/")}
+    assert {key: evaluated[key] for key in tested} == tested
+
+
 def test_lightning_asks_for_the_order_of_each_epoch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     epochs = []
     indices = Order.indices
@@ -244,6 +255,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["train.py", "name=${nowhere}"], ["Interpolation key 'nowhere' not found"]),
         (["train.py", "hydra.run.dir=/dev/null/run"], ["Not a directory: /dev/null/run", "another folder"]),
         (["train.py", "trainer.max_epochs={a:1}"], ["trainer.max_epochs", "{'a': 1}"]),
+        (["train.py", "encoder=conv", "encoder.tied=true"], ["encoder=conv", "encoder.tied=true"]),
         (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
         (["train.py", "trainer.accelerator=abacus", "data.source.root=DATA"], ["abacus"]),

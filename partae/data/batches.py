@@ -71,3 +71,8 @@ class Batches:
         for start in range(0, len(indices), self.batch_size):
             index = indices[start : start + self.batch_size]
             yield self.images.index_select(0, index), self.labels.index_select(0, index)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Images as floats in [0, 1], from uint8 in [0, 255] or from such floats."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()

@@ -3,9 +3,11 @@
 from omegaconf import OmegaConf
 
 from partae.sweep.messages import explained, run
+from partae.sweep.shape import image_shape
 from partae.sweep.summary import Summary, job_folder
 
-# conf/train.yaml calls it by this name
+# conf/ calls them by these names
 OmegaConf.register_new_resolver("partae.job_folder", job_folder, replace=True)
+OmegaConf.register_new_resolver("partae.image_shape", image_shape, replace=True, use_cache=True)
 
-__all__ = ["Summary", "explained", "job_folder", "run"]
+__all__ = ["Summary", "explained", "image_shape", "job_folder", "run"]

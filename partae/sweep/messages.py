@@ -18,7 +18,15 @@ from omegaconf.errors import OmegaConfBaseException
 from partae.checks import InputError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
-OF_ARGUMENTS = (TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError)
+OF_ARGUMENTS = (
+    MisconfigurationException,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -27,14 +35,6 @@ def explained() -> Iterator[None]:
     """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1."""
     try:
         yield
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, OF_ARGUMENTS) and not isinstance(cause, InputError):
-            reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-            raise CompactHydraException(f"error: {str(error).splitlines()[0]} {reason}") from error
-        if message := _message(cause or error):
-            raise CompactHydraException(f"error: {message}") from error
-        raise
     except Exception as error:
         if message := _message(error):
             raise CompactHydraException(f"error: {message}") from error
@@ -66,13 +66,28 @@ def run(main: Callable[[], object]) -> None:
         del os.environ[FULL_ERROR]
 
 
-def _message(error: BaseException) -> str:
+def _message(error: Exception) -> str:
     """What a user is told of ``error``; nothing if it is a fault of ours."""
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} is missing: give it as {error.full_key}=<value>"
     if isinstance(error, OSError) and error.filename is not None:
         mend = "free some space there, or name" if error.errno in FULL_DISK else "name"
         return f"{error.strerror}: {error.filename} (in {Path(error.filename).parent}); {mend} another folder"
-    if isinstance(error, InputError | HydraException | OmegaConfBaseException | MisconfigurationException):
-        return str(error)
-    return ""
+    if not isinstance(error, InputError | HydraException | OmegaConfBaseException | MisconfigurationException):
+        return ""
+    for cause in _causes(error):
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>"
+        if isinstance(cause, InputError):
+            return str(cause)
+    cause = error.__cause__
+    if isinstance(error, InstantiationException):
+        if not isinstance(cause, OF_ARGUMENTS):
+            return "" if cause else str(error)
+        return f"{str(error).splitlines()[0]} {(str(cause).splitlines() or [type(cause).__name__])[0]}"
+    return str(error)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, last first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
