@@ -78,12 +78,12 @@ def _message(error: Exception) -> str:
             return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>"
         if isinstance(cause, InputError):
             return str(cause)
-    cause = error.__cause__
-    if isinstance(error, InstantiationException):
-        if not isinstance(cause, OF_ARGUMENTS):
-            return "" if cause else str(error)
-        return f"{str(error).splitlines()[0]} {(str(cause).splitlines() or [type(cause).__name__])[0]}"
-    return str(error)
+    led_by = error.__cause__
+    if not isinstance(error, InstantiationException) or led_by is None:
+        return str(error)
+    if not isinstance(led_by, OF_ARGUMENTS):
+        return ""
+    return f"{str(error).splitlines()[0]} {(str(led_by).splitlines() or [type(led_by).__name__])[0]}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
