@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
-from partae.checks import InputError, flag, one_of, real, whole
+from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
 from partae.export import FORMATS, export
 from partae.files import write_bytes, write_json
@@ -28,7 +28,7 @@ from partae.morphology import Operator, operator
 from partae.published import published_measures
 from partae.report import run_page, table
 from partae.representation import Representation
-from partae.sweep import explained
+from partae.sweep import explained, run
 from partae.sweep.page import REPORT, write_page
 from partae.sweep.summary import read_sweep
 
@@ -101,7 +101,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     operators = [operator(str(text)) for text in cfg.operators]
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
-    bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
+    bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
     form = one_of("export", cfg.export, FORMATS)
     files, folder = find(cfg.ckpt)
@@ -178,4 +178,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
