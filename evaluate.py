@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
-from partae.checks import InputError, flag, one_of, real, whole
+from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
 from partae.export import FILES, FORMATS, export
 from partae.files import write_bytes, write_json
@@ -28,7 +28,7 @@ from partae.morphology import Operator, operator
 from partae.published import published_measures
 from partae.report import run_page, table
 from partae.representation import Representation
-from partae.sweep import explained
+from partae.sweep import explained, run
 from partae.sweep.page import PAGE, REPORT, write_page
 from partae.sweep.summary import read_sweep
 
@@ -108,7 +108,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     operators = [operator(str(text)) for text in cfg.operators]
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
-    bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
+    bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
     quiet = flag("quiet", cfg.quiet)
     form = one_of("export", cfg.export, FORMATS)
@@ -157,8 +157,8 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     if is_sweep(cfg.ckpt):
         rows = {str(row["folder"]): row for row in read_sweep(Path(cfg.ckpt))}
         for name, file in files.items():
-            run = run_folder(file).name
-            rows[run] = {**rows.get(run, {"folder": run, "status": "finished"}), **measures[name]}
+            job = run_folder(file).name
+            rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
         write_page(Path(cfg.ckpt), list(rows.values()), captions)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
         pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))
@@ -192,5 +192,10 @@ def main(cfg: DictConfig) -> None:
         print(f"Exported to {', '.join(str(evaluation_folder(file) / FILES[cfg.export]) for file in files.values())}")
 
 
+def command() -> None:
+    """What the installed package calls."""
+    run(main)
+
+
 if __name__ == "__main__":
-    main()
+    command()

@@ -17,12 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import InputError, flag, one_of, whole
+from partae.checks import InputError, flag, one_of, random_seed, whole
 from partae.data import DataModule
 from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import explained
+from partae.sweep import explained, run
 
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
@@ -55,8 +55,9 @@ def _class(part: DictConfig) -> str:
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
-    seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
@@ -105,5 +106,10 @@ def main(cfg: DictConfig) -> float:
     return measures[cfg.metric]
 
 
+def command() -> None:
+    """What the installed package calls."""
+    run(main)
+
+
 if __name__ == "__main__":
-    main()
+    command()

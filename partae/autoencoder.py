@@ -95,7 +95,8 @@ class AutoEncoder(Measured):
         try:
             optimizer = self.optimizer(self.parameters())
         except (TypeError, ValueError) as error:
-            raise InputError(f"optimizer cannot be built: {error}") from error
+            arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
+            raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -119,12 +120,7 @@ class AutoEncoder(Measured):
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
-        if not all(mean.isfinite() for mean in means.values()):
-            terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
-            raise InputError(
-                f"training diverged in epoch {self.current_epoch}, step {self.global_step} (mean losses: {terms}): "
-                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-            )
+        self.check_finite("mean losses", means)
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:

@@ -23,8 +23,8 @@ import partae
 from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
-from partae.data import DataModule, FashionMNIST, Order
-from partae.metrics import codes, negative_mass, negative_share
+from partae.data import DataModule, FashionMNIST, Order, Swimmer
+from partae.metrics import codes, negative_mass, negative_share, part_recovery
 from tests.conftest import Compose
 from train import hyperparameters, train
 
@@ -136,6 +136,38 @@ def test_a_quiet_run_draws_no_bars(run: Run, capsys: pytest.CaptureFixture[str])
     assert "Epoch 0" in "".join(capsys.readouterr())
     run("trainer.max_epochs=1", "quiet=true")
     assert "%" not in "".join(capsys.readouterr())
+
+
+def test_divergence_keeps_the_last_good_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_epoch_start = AutoEncoder.on_train_epoch_start
+
+    def spoilt(model: AutoEncoder) -> None:
+        on_epoch_start(model)
+        if model.current_epoch == 1:
+            model.encoder.last.weight.data[0] = float("inf")
+
+    monkeypatch.setattr(AutoEncoder, "on_train_epoch_start", spoilt)
+    with pytest.raises(InputError, match=r"training diverged in epoch 1, step 12 \(mean losses: reconstruction"):
+        run()
+    assert all(tensor.isfinite().all() for tensor in partae.load(tmp_path / "run").state_dict().values())
+    assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_divergence_in_the_last_step_of_an_epoch_leaves_no_checkpoint(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"training diverged in epoch 0, step 1 \(measures of validation: "):
+        run("optimizer.lr=1e30", "data.batch_size=1000", "schedule=constant")
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+def test_an_optimizer_that_cannot_be_built_is_named_with_its_arguments(run: Run) -> None:
+    with pytest.raises(InputError, match=r"optimizer cannot be built with lr=abc, betas=\[0.5, 0.999\]"):
+        run("optimizer.lr=abc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml")))
+def test_every_experiment_trains_a_batch(run: Run, name: str) -> None:
+    assert run(f"experiment={name}", "trainer.max_epochs=1", "+trainer.limit_train_batches=1")
 
 
 def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
@@ -260,6 +292,12 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
         (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
         (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
+        (["train.py", "sparsity=null"], ["override", "NoneType", "sparsity=null"]),
+        (["train.py", "seed=${nowhere}"], ["Interpolation key 'nowhere' not found", "seed"]),
+        (["train.py", "latent_dim=???"], ["latent_dim is missing"]),
+        (["train.py", "name=${nowhere}"], ["Interpolation key 'nowhere' not found"]),
+        (["train.py", "hydra.run.dir=/dev/null/run"], ["Not a directory: /dev/null/run", "another folder"]),
+        (["train.py", "trainer.max_epochs={a:1}"], ["trainer.max_epochs", "{'a': 1}"]),
         (["train.py", "encoder=conv", "encoder.tied=true"], ["encoder=conv", "encoder.tied=true"]),
         (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
@@ -393,3 +431,11 @@ def test_without_penalty_and_constraint_it_reconstructs_best(tmp_path: Path) -> 
 def test_a_run_on_the_gpu_gives_the_measures_of_the_cpu(run: Run) -> None:
     on_gpu, on_cpu = run("trainer.accelerator=gpu"), run("trainer.accelerator=cpu")
     assert on_gpu == pytest.approx(on_cpu, rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_swimmer_is_taken_apart(composed: Compose, tmp_path: Path) -> None:
+    train(composed("experiment=swimmer", "trainer.accelerator=cpu"), tmp_path / "run")
+    swimmer = Swimmer()
+    recovery = part_recovery(partae.load(tmp_path / "run").atoms.detach(), swimmer.parts, swimmer.torso > 0)
+    assert (recovery >= 0.95).sum() >= 15
