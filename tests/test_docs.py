@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize
+from hydra.utils import instantiate
+from sklearn.datasets import load_digits
+
+import partae.sweep  # noqa: F401  (what conf/ calls)
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -55,6 +63,63 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert "sparsity.KL" in (tmp_path / "api.html").read_text()
+
+
+def test_the_digits_are_written_and_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "digits.py"))["main"](tmp_path / "digits.npz")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  python train.py"))
+    with initialize(version_base="1.3", config_path="../conf"):
+        cfg = compose("train", overrides=shlex.split(line)[2:])
+    data = instantiate(cfg.data)
+    data.check()
+    data.setup("test")
+    assert cfg.encoder.image_shape == [1, 8, 8]
+    assert data.classes == tuple("0123456789")
+    images, labels = (torch.cat(parts) for parts in zip(*data.batches("test"), strict=True))
+    digits = load_digits()
+    np.testing.assert_allclose(images[:, 0] * 16, digits.images[-360:])
+    np.testing.assert_array_equal(labels, digits.target[-360:])
+
+
+def shown_commands(page: str) -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+
+
+DATA_COMMANDS = shown_commands("data.md")
+
+
+@pytest.mark.parametrize("command", DATA_COMMANDS, ids=" ".join)
+def test_the_commands_of_the_page_on_data_compose(command: list[str]) -> None:
+    program, script, *overrides = command
+    assert program == "python"
+    assert (ROOT / script).exists()
+    if script in ("train.py", "evaluate.py"):
+        with initialize(version_base="1.3", config_path="../conf"):
+            assert compose(script.removesuffix(".py"), overrides=overrides).data.source._target_
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_sizes: Path, some_arrays: Path) -> None:
+    images_of_odd_sizes.rename(tmp_path / "photos")
+    commands = [
+        command for command in DATA_COMMANDS if not any("mnist" in word for word in command)
+    ]  # not to be had here
+    assert len(commands) >= 5
+    for _, script, *overrides in commands:
+        if script == "train.py":
+            run = "mine" if "data.source.root=outputs/digits.npz" in overrides else "other"
+            overrides += ["trainer.max_epochs=1", f"hydra.run.dir=outputs/{run}"]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / script), *overrides],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "outputs" / "mine" / "evaluation" / "metrics.json").exists()
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "benchmarks/epoch.py", "docs/figures.py"])
