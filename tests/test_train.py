@@ -246,9 +246,10 @@ def test_wrong_input_gets_one_message_and_leaves_nothing(
 
 @pytest.fixture
 def trained_on(composed: Compose, tmp_path: Path) -> Run:
-    """Trains two epochs on other data into ``tmp_path / "run"``."""
+    """Trains two epochs on other data into ``tmp_path / "run"``, which it empties first."""
 
     def train_on(*overrides: str) -> dict[str, float]:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
         brief = [
             "trainer.max_epochs=2",
             "trainer.accelerator=cpu",
