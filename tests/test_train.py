@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -107,6 +109,35 @@ def test_divergence_stops_the_run_with_its_epoch_and_terms(run: Run, tmp_path: P
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_explains_every_group_and_its_lines_compose(
+    script: str, composed: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    if script == "train.py":
+        explained = said.partition("\n  data  ")[2]
+        groups = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()} - {"hydra", "data"}
+        assert {group for group in groups if group not in explained} == set()
+    config = script.removesuffix(".py")
+    lines = re.findall(rf"^  python {script}((?: (?!-m)\S+)*)", said, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        assert composed(
+            *shlex.split(line.replace("<run folder>", "here").replace("<sweep folder>", "here")), config=config
+        )
+
+
+def test_a_quiet_run_draws_no_bars(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("trainer.max_epochs=1")
+    assert "Epoch 0" in "".join(capsys.readouterr())
+    run("trainer.max_epochs=1", "quiet=true")
+    assert "%" not in "".join(capsys.readouterr())
+
+
 def test_divergence_keeps_the_last_good_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_epoch_start = AutoEncoder.on_train_epoch_start
 
@@ -179,14 +210,15 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     measures = run()
     folder = tmp_path / "run"
     for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
-        found, written = evaluate(composed(f"ckpt={ckpt}", f"data.source.root={garments}", config="evaluate"))
+        options = [f"ckpt={ckpt}", f"data.source.root={garments}", "export=safetensors"]
+        found, written = evaluate(composed(*options, config="evaluate"))
         (evaluated,) = found.values()
         assert written == folder / "evaluation"
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
     names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
-    assert {file.name for file in written.iterdir()} == {"metrics.json", "report.html"} | {
+    assert {file.name for file in written.iterdir()} == {"metrics.json", "model.safetensors", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
 
