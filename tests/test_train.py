@@ -319,6 +319,76 @@ def test_wrong_input_gets_one_message_and_leaves_nothing(
     assert not [file for file in (tmp_path / "here").rglob("*") if file.is_file() and ".hydra" not in file.parts]
 
 
+@pytest.fixture
+def trained_on(composed: Compose, tmp_path: Path) -> Run:
+    """Trains two epochs on other data into ``tmp_path / "run"``, which it empties first."""
+
+    def train_on(*overrides: str) -> dict[str, float]:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        brief = [
+            "trainer.max_epochs=2",
+            "trainer.accelerator=cpu",
+            "latent_dim=4",
+            "callbacks.gallery.every_n_epochs=2",
+        ]
+        return train(composed(*brief, *overrides), tmp_path / "run")
+
+    return train_on
+
+
+def test_a_colour_folder_of_odd_sizes_trains_evaluates_and_draws(
+    trained_on: Run, composed: Compose, images_of_odd_sizes: Path, tmp_path: Path
+) -> None:
+    photos = ["data=folder", f"data.source.root={images_of_odd_sizes}", "data.source.size=[8,6]"]
+    measures = trained_on(*photos, "svm=quick")
+    assert 0 <= measures["test/svm_accuracy"] <= 1
+    assert partae.load(tmp_path / "run").atoms.shape == (4, 3, 8, 6)
+    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos, config="evaluate"))[0].values()
+    assert found["test/reconstruction_error"] == measures["test/reconstruction_error"]
+    drawn = {file.stem for file in (tmp_path / "run" / "evaluation").glob("*.png")}
+    assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations"}
+    events = [EventAccumulator(str(file)).Reload() for file in (tmp_path / "run" / "tensorboard").glob("events.*")]
+    assert {tag for each in events for tag in each.Tags()["images"]} == {"atoms", "images"}
+    with pytest.raises(InputError, match=r"ckpt=.* \[3, 8, 6\], but data\.image_shape=\[3, 9, 9\]"):
+        evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos[:2], "data.source.size=[9,9]", config="evaluate"))
+
+
+def test_a_streamed_run_ends_with_the_measures_of_a_run_in_memory(trained_on: Run, some_arrays: Path) -> None:
+    arrays = ["data=arrays", f"data.source.root={some_arrays}", "data.batch_size=16"]
+    assert trained_on(*arrays, "data.memory=0") == trained_on(*arrays)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=folder"], ["data.source.root is missing", "data.source.root=<value>"]),
+        (["data=folder", "data.source.root=nowhere"], ["data.source.root=nowhere"]),
+        (["data=folder", "data.source.root=IMAGES"], ["pixels", "data.source.size=[height,width]"]),
+        (
+            ["data=folder", "data.source.root=IMAGES", "data.source.size=[8,6]", "data.image_shape=[3,9,9]"],
+            ["data.image_shape=[3, 9, 9]", "data.source", "[3, 8, 6]"],
+        ),
+        (["data=arrays", "data.source.root=IMAGES"], ["train_images.npy is missing"]),
+    ],
+)
+def test_images_that_cannot_be_used_get_one_message(
+    overrides: list[str], words: list[str], images_of_odd_sizes: Path, stopped: Callable[..., str]
+) -> None:
+    message = stopped("train.py", *(each.replace("IMAGES", str(images_of_odd_sizes)) for each in overrides))
+    assert all(word in message for word in words), message
+    assert "InterpolationResolutionError" not in message
+    assert "raised while" not in message
+
+
+def test_images_without_labels_train_but_fit_no_svm(trained_on: Run, some_arrays: Path) -> None:
+    for split in ("train", "test"):
+        (some_arrays / f"{split}_labels.npy").unlink()
+    arrays = ["data=arrays", f"data.source.root={some_arrays}"]
+    assert "test/reconstruction_error" in trained_on(*arrays)
+    with pytest.raises(InputError, match="svm=quick needs labels"):
+        trained_on(*arrays, "svm=quick")
+
+
 def test_a_corrupt_data_file_stops_a_run_before_it_starts(
     garments: Path, stopped: Callable[..., str], tmp_path: Path
 ) -> None:
