@@ -59,7 +59,9 @@ def run(main: Callable[[], object]) -> None:
             message = f"{error}, in: {' '.join(sys.argv[1:])}"
         if not message:
             raise
-        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        # what Hydra says of an override is half the story; where the root was found it is the whole one
+        half = message == str(error) and isinstance(error.__cause__, OmegaConfBaseException)
+        cause = f"\n{error.__cause__}" if half else ""
         print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
         sys.exit(1)
     finally:
