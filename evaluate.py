@@ -14,20 +14,23 @@ import hydra
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
 from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
 from partae.export import FORMATS, export
-from partae.files import write_json
+from partae.files import write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import codes, measure, measure_dictionary, stability
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.morphology import Operator, operator
-from partae.report import table
+from partae.published import published_measures
+from partae.report import run_page, table
 from partae.representation import Representation
 from partae.sweep import explained, run
+from partae.sweep.page import REPORT, write_page
+from partae.sweep.summary import read_sweep
 
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
@@ -50,6 +53,18 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
 def evaluation_folder(file: Path) -> Path:
     """Where the measures of a checkpoint go: beside its run's last one, or under its own name."""
     return run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
+
+
+def published_beside(file: Path, protocol: str) -> dict[str, float]:
+    """The published measures of the model in a checkpoint, by what its run folder says of it; empty if none."""
+    config = run_folder(file) / ".hydra" / "config.yaml"
+    if not config.exists():
+        return {}
+    cfg = OmegaConf.load(config)
+    if OmegaConf.select(cfg, "latent_dim") != 100 or OmegaConf.select(cfg, "sparsity") is None:
+        return {}
+    known = published_measures(cfg.sparsity)
+    return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
 
 
 @torch.no_grad()
@@ -113,8 +128,29 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
         export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
-    for name, figure in draw({name: models[name].cpu() for name in order}, data, operators).items():
+    drawn = draw({name: models[name].cpu() for name in order}, data, operators)
+    for name, figure in drawn.items():
         figures.save(figure, folder / name)
+    captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
+    for name, model in models.items():
+        page = run_page(
+            name if len(models) > 1 else "/".join(run_folder(files[name]).resolve().parts[-2:]),
+            model,
+            data.batches("test"),
+            dict(enumerate(data.classes)),
+            operators[0],
+            measures[name],
+            published_beside(files[name], protocol),
+            {caption: file for caption, file in captions.items() if caption != "Atoms"} if len(models) == 1 else {},
+            l0_threshold,
+        )
+        write_bytes(evaluation_folder(files[name]) / REPORT.name, page.encode())
+    if isinstance(cfg.ckpt, str) and run_folders(cfg.ckpt):
+        rows = {str(row["folder"]): row for row in read_sweep(Path(cfg.ckpt))}
+        for name, file in files.items():
+            run = run_folder(file).name
+            rows[run] = {**rows.get(run, {"folder": run, "status": "finished"}), **measures[name]}
+        write_page(Path(cfg.ckpt), list(rows.values()), captions)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
         pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))
         mean = sum(stability(one, other).item() for one, other in pairs) / len(pairs)

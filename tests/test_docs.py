@@ -88,7 +88,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The folders of a run and of a sweep."""
     here = tmp_path_factory.mktemp("here")
     for arguments in (["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=sweep"]):
-        assert type_in("train.py", [*SHORT, *arguments], here).status == 0
+        assert type_in("train.py", [*arguments, *SHORT], here).status == 0
     return here / "run", here / "sweep"
 
 

@@ -21,8 +21,8 @@ import partae
 from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
-from partae.data import DataModule, FashionMNIST, Order
-from partae.metrics import codes, negative_mass, negative_share
+from partae.data import DataModule, FashionMNIST, Order, Swimmer
+from partae.metrics import codes, negative_mass, negative_share, part_recovery
 from tests.conftest import Compose
 from train import hyperparameters, train
 
@@ -186,7 +186,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
     names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
-    assert {file.name for file in written.iterdir()} == {"metrics.json"} | {
+    assert {file.name for file in written.iterdir()} == {"metrics.json", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
 
@@ -210,6 +210,11 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
         assert json.loads((sweep / f"latent_dim-8__{name}" / "evaluation" / "metrics.json").read_text()) == found
     drawn = {file.stem for file in folder.glob("*.pdf")}
     assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
+    page = (sweep / "sweep.html").read_text()
+    for name in measures:
+        assert (sweep / f"latent_dim-8__{name}" / "evaluation" / "report.html").exists()
+        assert f'"report":"latent_dim-8__{name}/evaluation/report.html"' in page
+    assert "max_approximation_error/opening:2" in page
     assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
 
 
@@ -394,3 +399,11 @@ def test_without_penalty_and_constraint_it_reconstructs_best(tmp_path: Path) -> 
 def test_a_run_on_the_gpu_gives_the_measures_of_the_cpu(run: Run) -> None:
     on_gpu, on_cpu = run("trainer.accelerator=gpu"), run("trainer.accelerator=cpu")
     assert on_gpu == pytest.approx(on_cpu, rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_swimmer_is_taken_apart(composed: Compose, tmp_path: Path) -> None:
+    train(composed("experiment=swimmer", "trainer.accelerator=cpu"), tmp_path / "run")
+    swimmer = Swimmer()
+    recovery = part_recovery(partae.load(tmp_path / "run").atoms.detach(), swimmer.parts, swimmer.torso > 0)
+    assert (recovery >= 0.95).sum() >= 15

@@ -182,7 +182,7 @@ def _images(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if (folder / entry.name).is_dir():
             yield from _images(folder / entry.name, (*above, real_path))
         elif entry.name.lower().endswith(IMG_EXTENSIONS):
             yield folder / entry.name

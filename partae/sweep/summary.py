@@ -18,6 +18,7 @@ from partae import figures
 from partae.files import write_bytes
 from partae.published import published_measures
 from partae.report import Cell, number, table
+from partae.sweep.page import write_page
 
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 PANELS = (
@@ -50,14 +51,14 @@ class Summary(Callback):
         if panels := sweep_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Drawn in {folder / 'panels.pdf'}")
+        print(f"To be looked at in {write_page(folder, rows)}")
 
     def _shown(self, folder: Path, row: Row) -> Row:
         """What the printed table has of a row; ``ours (published)`` where both are known."""
         shown = {_short(key): value for key, value in row.items() if not _is_detail(key)} | {"status": row["status"]}
         known = {}
         if self.published:
-            config = _plain(folder / str(row["folder"]) / ".hydra" / "config.yaml")
-            known = published_measures(config["sparsity"]) if config["latent_dim"] == 100 else {}
+            known = published_measures(_plain(folder / str(row["folder"]) / ".hydra" / "config.yaml"))
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
