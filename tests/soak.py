@@ -34,6 +34,7 @@ CONF = ROOT / "conf"
 Random = random.Random
 Overrides = dict[str, str]
 
+AUTOENCODERS = ("autoencoder", "nnsae", "asymmetric")  # the others take no encoder, penalty or constraint
 INSIDE = [name for name, (_, (low, high)) in ACTIVATIONS.items() if (low, high) == (0.0, 1.0)]
 
 
@@ -199,6 +200,13 @@ def valid(draw: Random) -> Configuration:
         for group in set(groups) - {"experiment", "data"}:
             del groups[group]
         values = {key: value for key, value in values.items() if key.split(".")[0] in {"data", *TOP}}
+    model = groups.get("model", "autoencoder")
+    if model not in AUTOENCODERS:  # it says itself what it is made of
+        for group in set(groups) - {"data", "model", "logger"}:
+            del groups[group]
+        values = {key: value for key, value in values.items() if key.split(".")[0] in {"data", *TOP}}
+        values["latent_dim"] = "2"  # no more than pixels
+        values["metric"] = "val/reconstruction_error"
     if groups["data"] == "bars":
         size = draw.choice((2, 5, 8))
         values |= {"data.source.size": str(size), "data.image_shape": f"[1,{size},{size}]"}
@@ -211,8 +219,12 @@ def _fitting(groups: Overrides, values: Overrides, draw: Random) -> Overrides:
     """The values, mended where they do not fit each other."""
     if values["svm"] == "quick" and values.get("data.source.probability") in ("0.01", "0.99"):
         values["svm"] = "none"  # all images may be of one class
-    if "experiment" in groups:
+    if "experiment" in groups or groups["model"] not in AUTOENCODERS:
         return values
+    if groups["model"] == "asymmetric":
+        groups["encoder"] = "conv"
+    elif groups["model"] == "nnsae" or groups["sparsity"] == "intrinsic_plasticity":
+        groups["encoder"] = "dense"
     if "intrinsic_plasticity" in groups["sparsity"] or groups["model"] == "nnsae":
         values |= {"encoder.activation": "logistic"}
     elif groups["sparsity"] == "kl":
