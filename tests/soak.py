@@ -235,6 +235,11 @@ def _fitting(groups: Overrides, values: Overrides, draw: Random) -> Overrides:
         values["encoder.hidden"] = "[]"
     if int(values.get("callbacks.pruning.end", 30)) < int(values.get("callbacks.pruning.begin", 15)):
         values |= {"callbacks.pruning.begin": "0"}
+    if groups["encoder"] == "conv":  # it has its own layers, and weights of its own
+        values.pop("encoder.hidden", None)
+        values.pop("encoder.tied", None)
+        if groups["data"] == "bars":  # the least that its layers take
+            values |= {"data.source.size": "8", "data.image_shape": "[1,8,8]"}
     return values
 
 
@@ -268,7 +273,9 @@ def _word(key: str) -> str:
 
 def _unknown_key(draw: Random, groups: Overrides, values: Overrides, arguments: list[str]) -> Broken:
     group = draw.choice(["sparsity", "decay", "encoder", "data", "trainer", "optimizer", "model", "data.source"])
-    prefix = draw.choice(["", "+"])
+    # a key added to a part that the model does not use is nobody's argument
+    used = "experiment" in groups or groups["model"] in AUTOENCODERS or group in ("data", "trainer", "data.source")
+    prefix = draw.choice(["", "+"]) if used else ""
     return Broken([*arguments, f"{prefix}{group}.betta=1"], "betta")
 
 

@@ -55,7 +55,14 @@ def test_commands_are_found_in_every_shape() -> None:
     assert {"make train", "python train.py -m experiment=table_1", "python docs/figures.py"} <= set(shown())
     assert len(of("python train.py")) > 5
     assert len(of("python evaluate.py")) > 2
-    known = ("python train.py", "python evaluate.py", "python docs/", "python benchmarks/", "python -m tests.")
+    known = (
+        "python train.py",
+        "python evaluate.py",
+        "python docs/",
+        "python benchmarks/",
+        "python examples/",
+        "python -m tests.",
+    )
     others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ")
     assert not [command for command in shown() if not command.startswith((*known, *others))]
 
@@ -128,7 +135,7 @@ def test_what_is_typed_to_make_can_be_made(command: str) -> None:
     assert made.returncode == 0, made.stderr
 
 
-@pytest.mark.parametrize("command", [*of("python docs/"), *of("python benchmarks/")])
+@pytest.mark.parametrize("command", [*of("python docs/"), *of("python benchmarks/"), *of("python examples/")])
 def test_other_scripts_load(command: str) -> None:
     # a test of its own runs docs/figures.py; the benchmarks take minutes
     assert callable(runpy.run_path(str(ROOT / shlex.split(command)[1]))["main"])
