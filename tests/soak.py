@@ -142,7 +142,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "trainer.accelerator": ("abacus", "3", "[]"),
     "trainer.devices": ("0", "-3", "abc", "{a:1}"),
     "+trainer.precision": ("7", "abc", "[]"),
-    "+trainer.limit_val_batches": ("-1", "1.5", "abc"),
+    "+trainer.limit_val_batches": ("-1", "1.5"),
 }
 
 
