@@ -20,6 +20,7 @@ from partae.checks import InputError
 FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
 OF_ARGUMENTS = (
     MisconfigurationException,
+    ImportError,
     TypeError,
     ValueError,
     AttributeError,
