@@ -101,13 +101,16 @@ class AutoEncoder(Measured):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        self.train_losses: dict[str, list[Tensor]] = {}
+        self.train_losses: dict[str, Tensor] = {}
+        self.train_steps = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.losses(batch[0])
         # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
+        # (summed in place: a tensor kept for each step would splinter the memory that large batches come and go in)
         for name, value in losses.items():
-            self.train_losses.setdefault(name, []).append(value.detach())
+            self.train_losses.setdefault(name, torch.zeros_like(value)).add_(value.detach())
+        self.train_steps += 1
         return torch.stack(list(losses.values())).sum()
 
     def on_validation_start(self) -> None:
@@ -119,7 +122,7 @@ class AutoEncoder(Measured):
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
-        means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
+        means = {name: total / self.train_steps for name, total in self.train_losses.items()}
         self.check_finite("mean losses", means)
         return means
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
@@ -10,12 +11,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from hydra import compose, initialize
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+from sklearn.datasets import load_digits
 
+import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.soak import run as type_in
 
 ROOT = Path(__file__).parent.parent
@@ -55,14 +60,8 @@ def test_commands_are_found_in_every_shape() -> None:
     assert {"make train", "python train.py -m experiment=table_1", "python docs/figures.py"} <= set(shown())
     assert len(of("python train.py")) > 5
     assert len(of("python evaluate.py")) > 2
-    known = (
-        "python train.py",
-        "python evaluate.py",
-        "python docs/",
-        "python benchmarks/",
-        "python examples/",
-        "python -m tests.",
-    )
+    scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/", "-m tests.")
+    known = tuple(f"python {script}" for script in scripts)
     others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ")
     assert not [command for command in shown() if not command.startswith((*known, *others))]
 
@@ -70,7 +69,7 @@ def test_commands_are_found_in_every_shape() -> None:
 @pytest.mark.parametrize("command", dict.fromkeys([*of("python train.py"), *headers()]))
 def test_what_is_typed_to_train_composes(command: str) -> None:
     overrides = []
-    arguments = [argument for argument in typed(command) if argument != "-m"]
+    arguments = [argument for argument in typed(command) if not argument.startswith("-")]
     for override in OverridesParser.create().parse_overrides(arguments):
         first = next(iter(override.sweep_string_iterator())) if override.is_sweep_override() else None
         line = str(override.input_line)
@@ -86,6 +85,9 @@ def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
     arguments = [argument for argument in typed(command) if not argument.startswith("data")]
     outcome = type_in("train.py", [*arguments, *SHORT], tmp_path)
     assert outcome.status == 0, outcome.err
+    if "--help" in arguments:
+        assert "sparsity=" in outcome.out
+        return
     assert list(tmp_path.rglob("metrics.json"))
     assert len(list(tmp_path.rglob("sweep.csv"))) == arguments.count("-m")
 
@@ -180,3 +182,43 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert "sparsity.KL" in (tmp_path / "api.html").read_text()
+
+
+def test_the_digits_are_written_and_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "digits.py"))["main"](tmp_path / "digits.npz")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  python train.py"))
+    with initialize(version_base="1.3", config_path="../conf"):
+        cfg = compose("train", overrides=shlex.split(line)[2:])
+    data = instantiate(cfg.data)
+    data.check()
+    data.setup("test")
+    assert cfg.encoder.image_shape == [1, 8, 8]
+    assert data.classes == tuple("0123456789")
+    images, labels = (torch.cat(parts) for parts in zip(*data.batches("test"), strict=True))
+    digits = load_digits()
+    np.testing.assert_allclose(images[:, 0] * 16, digits.images[-360:])
+    np.testing.assert_array_equal(labels, digits.target[-360:])
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_sizes: Path, some_arrays: Path) -> None:
+    images_of_odd_sizes.rename(tmp_path / "photos")
+    text = (ROOT / "docs" / "data.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines = [line for line in lines if "mnist" not in line]  # not to be had here
+    assert len(lines) >= 5
+    for line in lines:
+        _, script, *overrides = shlex.split(line.replace("<run folder>", "run"))
+        if script == "train.py":
+            run = "run" if "data.source.root=outputs/digits.npz" in overrides else "other"
+            overrides += ["trainer.max_epochs=1", f"hydra.run.dir={run}"]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / script), *overrides],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "evaluation" / "metrics.json").exists()

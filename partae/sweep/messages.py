@@ -60,7 +60,8 @@ def run(main: Callable[[], object]) -> None:
             message = f"{error}, in: {' '.join(sys.argv[1:])}"
         if not message:
             raise
-        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        told = within_job or not isinstance(error.__cause__, OmegaConfBaseException)
+        cause = "" if told else f"\n{error.__cause__}"  # of what cannot be composed
         print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
         sys.exit(1)
     finally:
