@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -66,11 +67,10 @@ def published_beside(file: Path, protocol: str) -> dict[str, float]:
     config = run_folder(file) / ".hydra" / "config.yaml"
     if not config.exists():
         return {}
-    cfg = OmegaConf.load(config)
-    kind, latent_dim = (OmegaConf.select(cfg, key) for key in ("model._target_", "latent_dim"))
-    if kind != "partae.AutoEncoder" or latent_dim != 100:
+    cfg: Any = OmegaConf.to_container(OmegaConf.load(config), resolve=False)  # a reference stays the text that it is
+    if not (isinstance(cfg, dict) and {"latent_dim", "model", "sparsity"} <= cfg.keys()):
         return {}
-    known = published_measures(cfg.sparsity)
+    known = published_measures(cfg)
     return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
 
 

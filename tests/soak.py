@@ -34,6 +34,7 @@ CONF = ROOT / "conf"
 Random = random.Random
 Overrides = dict[str, str]
 
+AUTOENCODERS = ("autoencoder", "nnsae", "asymmetric")  # the others take no encoder, penalty or constraint
 INSIDE = [name for name, (_, (low, high)) in ACTIVATIONS.items() if (low, high) == (0.0, 1.0)]
 
 
@@ -141,7 +142,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "trainer.accelerator": ("abacus", "3", "[]"),
     "trainer.devices": ("0", "-3", "abc", "{a:1}"),
     "+trainer.precision": ("7", "abc", "[]"),
-    "+trainer.limit_val_batches": ("-1", "1.5", "abc"),
+    "+trainer.limit_val_batches": ("-1", "1.5"),
 }
 
 
@@ -199,6 +200,13 @@ def valid(draw: Random) -> Configuration:
         for group in set(groups) - {"experiment", "data"}:
             del groups[group]
         values = {key: value for key, value in values.items() if key.split(".")[0] in {"data", *TOP}}
+    model = groups.get("model", "autoencoder")
+    if model not in AUTOENCODERS:  # it says itself what it is made of
+        for group in set(groups) - {"data", "model", "logger"}:
+            del groups[group]
+        values = {key: value for key, value in values.items() if key.split(".")[0] in {"data", *TOP}}
+        values["latent_dim"] = "2"  # no more than pixels
+        values["metric"] = "val/reconstruction_error"
     if groups["data"] == "bars":
         size = draw.choice((2, 5, 8))
         values |= {"data.source.size": str(size), "data.image_shape": f"[1,{size},{size}]"}
@@ -211,8 +219,12 @@ def _fitting(groups: Overrides, values: Overrides, draw: Random) -> Overrides:
     """The values, mended where they do not fit each other."""
     if values["svm"] == "quick" and values.get("data.source.probability") in ("0.01", "0.99"):
         values["svm"] = "none"  # all images may be of one class
-    if "experiment" in groups:
+    if "experiment" in groups or groups["model"] not in AUTOENCODERS:
         return values
+    if groups["model"] == "asymmetric":
+        groups["encoder"] = "conv"
+    elif groups["model"] == "nnsae" or groups["sparsity"] == "intrinsic_plasticity":
+        groups["encoder"] = "dense"
     if "intrinsic_plasticity" in groups["sparsity"] or groups["model"] == "nnsae":
         values |= {"encoder.activation": "logistic"}
     elif groups["sparsity"] == "kl":
@@ -223,6 +235,11 @@ def _fitting(groups: Overrides, values: Overrides, draw: Random) -> Overrides:
         values["encoder.hidden"] = "[]"
     if int(values.get("callbacks.pruning.end", 30)) < int(values.get("callbacks.pruning.begin", 15)):
         values |= {"callbacks.pruning.begin": "0"}
+    if groups["encoder"] == "conv":  # it has its own layers, and weights of its own
+        values.pop("encoder.hidden", None)
+        values.pop("encoder.tied", None)
+        if groups["data"] == "bars":  # the least that its layers take
+            values |= {"data.source.size": "8", "data.image_shape": "[1,8,8]"}
     return values
 
 
@@ -256,7 +273,9 @@ def _word(key: str) -> str:
 
 def _unknown_key(draw: Random, groups: Overrides, values: Overrides, arguments: list[str]) -> Broken:
     group = draw.choice(["sparsity", "decay", "encoder", "data", "trainer", "optimizer", "model", "data.source"])
-    prefix = draw.choice(["", "+"])
+    # a key added to a part that the model does not use is nobody's argument
+    used = "experiment" in groups or groups["model"] in AUTOENCODERS or group in ("data", "trainer", "data.source")
+    prefix = draw.choice(["", "+"]) if used else ""
     return Broken([*arguments, f"{prefix}{group}.betta=1"], "betta")
 
 

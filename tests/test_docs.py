@@ -69,7 +69,7 @@ def test_commands_are_found_in_every_shape() -> None:
 @pytest.mark.parametrize("command", dict.fromkeys([*of("python train.py"), *headers()]))
 def test_what_is_typed_to_train_composes(command: str) -> None:
     overrides = []
-    arguments = [argument for argument in typed(command) if argument != "-m"]
+    arguments = [argument for argument in typed(command) if not argument.startswith("-")]
     for override in OverridesParser.create().parse_overrides(arguments):
         first = next(iter(override.sweep_string_iterator())) if override.is_sweep_override() else None
         line = str(override.input_line)
@@ -83,8 +83,14 @@ def test_what_is_typed_to_train_composes(command: str) -> None:
 def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
     # whatever the data, an epoch of one batch of bars
     arguments = [argument for argument in typed(command) if not argument.startswith("data")]
+    arguments.sort(key=lambda argument: not argument.startswith("-"))
+    options = sum(argument.startswith("-") for argument in arguments)
+    arguments.insert(options, "latent_dim=4")  # unless it is typed: images of bars have 64 pixels
     outcome = type_in("train.py", [*arguments, *SHORT], tmp_path)
     assert outcome.status == 0, outcome.err
+    if "--help" in arguments:
+        assert "sparsity=" in outcome.out
+        return
     assert list(tmp_path.rglob("metrics.json"))
     assert len(list(tmp_path.rglob("sweep.csv"))) == arguments.count("-m")
 
@@ -94,14 +100,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The folders of a run and of a sweep."""
     here = tmp_path_factory.mktemp("here")
     for arguments in (["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=sweep"]):
-        assert type_in("train.py", [*SHORT, *arguments], here).status == 0
+        assert type_in("train.py", [*arguments, *SHORT], here).status == 0
     return here / "run", here / "sweep"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", of("python evaluate.py"))
 def test_what_is_typed_to_evaluate_evaluates(command: str, trained: tuple[Path, Path], tmp_path: Path) -> None:
-    arguments = [argument for argument in typed(command, *trained) if not argument.startswith("data")]
+    # a folder with a name of its own stands for any run
+    ckpt = re.sub(r"ckpt=outputs/\S+", "ckpt=<run folder>", command)
+    arguments = [argument for argument in typed(ckpt, *trained) if not argument.startswith("data")]
     outcome = type_in("evaluate.py", [*arguments, "data=bars"], tmp_path)
     assert outcome.status == 0, outcome.err
 
@@ -132,7 +140,7 @@ def test_what_is_typed_to_make_can_be_made(command: str) -> None:
     assert made.returncode == 0, made.stderr
 
 
-@pytest.mark.parametrize("command", [*of("python docs/"), *of("python benchmarks/")])
+@pytest.mark.parametrize("command", [*of("python docs/"), *of("python benchmarks/"), *of("python examples/")])
 def test_other_scripts_load(command: str) -> None:
     # a test of its own runs docs/figures.py; the benchmarks take minutes
     assert callable(runpy.run_path(str(ROOT / shlex.split(command)[1]))["main"])

@@ -102,6 +102,16 @@ def test_kl_at_the_edges_in_closed_form(value: float) -> None:
     assert KL(BETA, P).double()(code).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_kl_takes_codes_of_probabilities_only() -> None:
+    assert KL().code_range == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_hoyer_of_a_code_whose_squares_no_float_can_hold(scale: float) -> None:
+    code = scale * torch.tensor([[0.0, 3.0, 0.0, 4.0]])
+    torch.testing.assert_close(hoyer_sparsity(code), torch.tensor([2 - 7 / 5]))
+
+
 @pytest.mark.parametrize("units", [1, 2, 7])
 def test_hoyer_of_zero_single_unit_and_one_unit_codes(units: int) -> None:
     penalty = Hoyer(1.0, 0.65)

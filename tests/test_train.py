@@ -166,8 +166,10 @@ def test_an_optimizer_that_cannot_be_built_is_named_with_its_arguments(run: Run)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml")))
-def test_every_experiment_trains_a_batch(run: Run, name: str) -> None:
-    assert run(f"experiment={name}", "trainer.max_epochs=1", "+trainer.limit_train_batches=1")
+def test_every_experiment_trains_a_batch(run: Run, composed: Compose, tmp_path: Path, name: str) -> None:
+    brief = [f"experiment={name}", "trainer.max_epochs=1", "+trainer.limit_train_batches=1"]
+    on_files = "root" in composed(*brief).data.source
+    assert run(*brief) if on_files else train(composed(*brief, "trainer.accelerator=cpu"), tmp_path / "run")
 
 
 def test_an_svm_measures_the_codes_by_option(run: Run) -> None:

@@ -20,6 +20,7 @@ from partae.checks import InputError
 FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
 OF_ARGUMENTS = (
     MisconfigurationException,
+    ImportError,
     TypeError,
     ValueError,
     AttributeError,
@@ -59,9 +60,8 @@ def run(main: Callable[[], object]) -> None:
             message = f"{error}, in: {' '.join(sys.argv[1:])}"
         if not message:
             raise
-        # what Hydra says of an override is half the story; where the root was found it is the whole one
-        half = message == str(error) and isinstance(error.__cause__, OmegaConfBaseException)
-        cause = f"\n{error.__cause__}" if half else ""
+        told = within_job or not isinstance(error.__cause__, OmegaConfBaseException)
+        cause = "" if told else f"\n{error.__cause__}"  # of what cannot be composed
         print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
         sys.exit(1)
     finally:

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from hydra.experimental.callback import Callback
@@ -58,8 +58,7 @@ class Summary(Callback):
         shown = {_short(key): value for key, value in row.items() if not _is_detail(key)} | {"status": row["status"]}
         known = {}
         if self.published:
-            config = OmegaConf.load(folder / str(row["folder"]) / ".hydra" / "config.yaml")
-            known = published_measures(cast("DictConfig", config))
+            known = published_measures(_plain(folder / str(row["folder"]) / ".hydra" / "config.yaml"))
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
@@ -73,14 +72,21 @@ def read_sweep(folder: Path) -> list[Row]:
     rows: list[tuple[int, Row]] = []
     for file in folder.glob("*/.hydra/hydra.yaml"):
         run = file.parent.parent
-        hydra = OmegaConf.load(file).hydra
-        row: Row = {key: value for key, _, value in (override.partition("=") for override in hydra.overrides.task)}
+        hydra = _plain(file)["hydra"]
+        row: Row = {
+            key: value for key, _, value in (override.partition("=") for override in hydra["overrides"]["task"])
+        }
         finished = run / "metrics.json"
         if finished.exists():
             row |= json.loads(finished.read_text())
         row |= {"status": "finished" if finished.exists() else "unfinished", "folder": run.name}
-        rows.append((int(hydra.job.num), row))
+        rows.append((int(hydra["job"]["num"]), row))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def _plain(file: Path) -> Any:
+    """What a file of Hydra's holds, as plain data: a reference stays the text that it is."""
+    return OmegaConf.to_container(OmegaConf.load(file), resolve=False)
 
 
 def job_folder(overrides: str) -> str:
