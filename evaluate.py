@@ -61,9 +61,7 @@ def published_beside(file: Path, protocol: str) -> dict[str, float]:
     if not config.exists():
         return {}
     cfg = OmegaConf.load(config)
-    if OmegaConf.select(cfg, "latent_dim") != 100 or OmegaConf.select(cfg, "sparsity") is None:
-        return {}
-    known = published_measures(cfg.sparsity)
+    known = published_measures(cfg) if isinstance(cfg, DictConfig) else {}
     return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
 
 

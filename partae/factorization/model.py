@@ -92,7 +92,9 @@ class Factorization(Measured):
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        images, _ = self.trainer.datamodule.sets["train"]  # type: ignore[attr-defined]
-        self.fit(images)
+        sets = self.trainer.datamodule.sets  # type: ignore[attr-defined]
+        if "train" not in sets:
+            raise InputError("a factorization is fitted to all training images at once: raise data.memory to hold them")
+        self.fit(sets["train"][0])
         self.optimizers().step()  # type: ignore[union-attr]
         self.log_losses("train", self.losses(batch[0]), batch_size=len(batch[0]))
