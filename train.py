@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,17 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import InputError, one_of, whole
+from partae.checks import InputError, flag, one_of, random_seed, whole
 from partae.data import DataModule
 from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import explained
+from partae.sweep import explained, run
 
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
+CONF = str(Path(__file__).with_name("conf").resolve())
 GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 GROUPS += ["optimizer", "schedule"]
 
@@ -53,12 +55,15 @@ def _class(part: DictConfig) -> str:
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
-    seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
     data.need_labels(protocol)
+    if (quiet := flag("quiet", cfg.quiet)) and "progress" in cfg.callbacks:
+        cfg.callbacks.progress.refresh_rate = 0
     logger = instantiate(cfg.logger)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
@@ -70,7 +75,8 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}
+    accuracy = measure_svm(model, data.batches, protocol, cfg.seed, progress=not quiet)
+    measures |= {f"test/{key}": value for key, value in accuracy.items()}
 
     if isinstance(logger, TensorBoardLogger):
         logger.log_hyperparams(hyperparameters(cfg), measures, step=trainer.global_step)
@@ -82,7 +88,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     return measures
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> float:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     hydra_cfg = HydraConfig.get()
@@ -95,9 +101,15 @@ def main(cfg: DictConfig) -> float:
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
         same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
-        print(f"  tensorboard --logdir {folder}\n  {' '.join(['python evaluate.py', f'ckpt={folder}', *same_data])}\n")
+        command = "python evaluate.py" if Path(sys.argv[0]).name == "train.py" else "partae-evaluate"
+        print(f"  tensorboard --logdir {folder}\n  {' '.join([command, f'ckpt={folder}', *same_data])}\n")
     return measures[cfg.metric]
 
 
+def command() -> None:
+    """What the installed package calls."""
+    run(main)
+
+
 if __name__ == "__main__":
-    main()
+    command()

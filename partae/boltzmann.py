@@ -13,6 +13,7 @@ from partae.autoencoder import AutoEncoder
 from partae.checks import InputError, whole
 from partae.decoder import Dictionary
 from partae.encoder import Dense
+from partae.representation import numpy_too
 from partae.schedule import Constant
 
 
@@ -127,6 +128,7 @@ class SparseDBN(SparseRBM):
         """The units of the second machine, (B, K of the second), for images (B, C, H, W)."""
         return self.top.encode(_as_images(super().encode(images)))
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.top.decode(self.top_code(images)).flatten(1) if self.is_deep else super().encode(images)
 

@@ -24,7 +24,9 @@ def load(path: str | Path) -> Representation:
 
     It is in evaluation mode, on the CPU and without gradients; its verbs take and give numpy arrays or tensors.
 
-    The file is read with ``weights_only=True``, and parts are built only from classes of partae or torch.nn.
+    The file is read with ``weights_only=True``, its parts are built only from classes that `partae.specification`
+    allows. A packed file, or a tensor that says to be larger than what the file holds, is refused before it takes any
+    memory.
 
     Raises:
         InputError: if there is no model at ``path``, or it is damaged, foreign or hostile.
@@ -42,10 +44,11 @@ def load(path: str | Path) -> Representation:
 
 def _read_checkpoint(file: Path) -> tuple[Any, Any]:
     """The specification and the weights in a checkpoint, None where it has none."""
-    if not zipfile.is_zipfile(file):
-        raise InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
     try:
+        _check_whole(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
     except Exception as error:  # a damaged file makes torch raise nearly anything
@@ -65,6 +68,18 @@ def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
         raise InputError(
             f"{file} is not a whole safetensors file: it is truncated, damaged or of another kind"
         ) from error
+
+
+def _check_whole(file: Path) -> None:
+    """Raise unless ``file`` is a whole zip archive that takes no more room unpacked than packed, as torch writes it."""
+    refusal = InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
+    if not zipfile.is_zipfile(file):
+        raise refusal
+    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+            raise InputError(f"{file} would take more memory than its size: torch packs no checkpoint; it is refused")
+        if archive.testzip() is not None:
+            raise refusal
 
 
 def checkpoint_file(path: str | Path) -> Path:

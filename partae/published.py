@@ -34,7 +34,7 @@ def _is_model_of(row: Mapping[str, str], cfg: Mapping[str, Any]) -> bool:
         estimator = model.get("estimator") or {}
         asked = f"S_h={estimator.get('sparseness_of_code')}"
         return estimator.get("_target_") == "partae.factorization.SparseNMF" and asked == row["sparsity"]
-    name = {"partae.sparsity.NoSparsity": "none", "partae.sparsity.KL": "kl"}.get(penalty.get("_target_"))
+    name = {"partae.sparsity.NoSparsity": "none", "partae.sparsity.KL": "kl"}.get(str(penalty.get("_target_")))
     if model.get("_target_") != "partae.AutoEncoder" or row["sparsity"] != name:
         return False
     return name == "none" or all(float(row[key]) == penalty[key] for key in ("p", "beta"))

@@ -2,7 +2,7 @@
 
 from omegaconf import OmegaConf
 
-from partae.sweep.messages import explained
+from partae.sweep.messages import explained, run
 from partae.sweep.shape import image_shape
 from partae.sweep.summary import Summary, job_folder
 
@@ -10,4 +10,4 @@ from partae.sweep.summary import Summary, job_folder
 OmegaConf.register_new_resolver("partae.job_folder", job_folder, replace=True)
 OmegaConf.register_new_resolver("partae.image_shape", image_shape, replace=True, use_cache=True)
 
-__all__ = ["Summary", "explained", "image_shape", "job_folder"]
+__all__ = ["Summary", "explained", "image_shape", "job_folder", "run"]
