@@ -23,19 +23,18 @@ def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
     """
     with TABLE_1.open(newline="") as file:
         for row in csv.DictReader(file):
-            if cfg["latent_dim"] == 100 and _is_model_of(row, cfg):
+            if cfg.get("latent_dim") == 100 and _is_model_of(row, cfg):
                 return {name: float(row[name]) for name in MEASURES}
     return {}
 
 
 def _is_model_of(row: Mapping[str, str], cfg: Mapping[str, Any]) -> bool:
-    kind = cfg["model"]["_target_"]
+    model, penalty = cfg.get("model") or {}, cfg.get("sparsity") or {}
     if row["model"] == "sparse_nmf":
-        estimator = cfg["model"].get("estimator") or {}
+        estimator = model.get("estimator") or {}
         asked = f"S_h={estimator.get('sparseness_of_code')}"
         return estimator.get("_target_") == "partae.factorization.SparseNMF" and asked == row["sparsity"]
-    penalty = cfg["sparsity"]
-    name = {"partae.sparsity.NoSparsity": "none", "partae.sparsity.KL": "kl"}.get(penalty["_target_"])
-    if kind != "partae.AutoEncoder" or row["sparsity"] != name:
+    name = {"partae.sparsity.NoSparsity": "none", "partae.sparsity.KL": "kl"}.get(str(penalty.get("_target_")))
+    if model.get("_target_") != "partae.AutoEncoder" or row["sparsity"] != name:
         return False
     return name == "none" or all(float(row[key]) == penalty[key] for key in ("p", "beta"))
