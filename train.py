@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import InputError, one_of, whole
+from partae.checkpoint import latest
+from partae.checks import one_of, whole
 from partae.data import DataModule
-from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import explained
+from partae.sweep import finish, is_first_process, resume, run
 
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
@@ -42,31 +45,34 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
+    """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
+    started = time.monotonic()
     seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
+    file, before = latest(folder) or (None, {"measures": {}, "seconds": 0.0})
     logger = instantiate(cfg.logger)
+    if file and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
+        logger = instantiate(cfg.logger, purge_step=before["global_step"])
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
 
-    (folder / "metrics.json").unlink(missing_ok=True)  # its presence says that a run is finished
-    trainer.fit(model, data)
+    trainer.fit(model, data, ckpt_path=file, weights_only=True)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    measures = measures or dict(before["measures"])  # nothing was left to train
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
     measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}
 
     if isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(hyperparameters(cfg), measures, step=trainer.global_step)
+        tested = {key: value for key, value in measures.items() if key.startswith("test/")}
+        logger.log_hyperparams(hyperparameters(cfg), tested, step=trainer.global_step)
         logger.finalize("success")
     if trainer.is_global_zero:
-        write_json(folder / "metrics.json", measures)
-    if cfg.metric not in measures:
-        raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
+        finish(folder, measures, before["seconds"] + time.monotonic() - started)
     return measures
 
 
@@ -75,16 +81,15 @@ def main(cfg: DictConfig) -> float:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
-    with explained():
-        measures = train(cfg, folder)
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    if hydra_cfg.mode == RunMode.RUN and first:  # a sweep ends with a table of its own
+    measures = run(train, cfg, folder)
+    if hydra_cfg.mode == RunMode.RUN and is_first_process():  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
         print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
-    return measures[cfg.metric]
+    return measures.get(cfg.metric, math.nan)
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = resume(sys.argv[1:])
     main()

@@ -124,7 +124,12 @@ class AutoEncoder(Representation, LightningModule):
             self._train_means()
 
     def on_train_epoch_end(self) -> None:
-        self._log_losses("train", self._train_means())
+        losses = self._train_means()
+        self._log_losses("train", losses, logger=False)
+        # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
+        values = {f"train/{name}": value.item() for name, value in _with_total(losses).items()}
+        for logger in self.loggers:
+            logger.log_metrics(values, self.global_step - 1)
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
@@ -160,16 +165,22 @@ class AutoEncoder(Representation, LightningModule):
         self.measures.update(self, batch[0])
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()})
+        # logged with the hyper-parameters, once the run is finished
+        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()}, logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
 
-    def _log_losses(self, split: str, losses: dict[str, Tensor], batch_size: int | None = None) -> None:
-        total = torch.stack(list(losses.values())).sum()
-        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": batch_size}
-        self.log(f"{split}/loss", total, prog_bar=split == "train", **every)
-        self.log_dict({f"{split}/{name}": value for name, value in losses.items()}, **every)
+    def _log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
+        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
+        values = {f"{split}/{name}": value for name, value in _with_total(losses).items()}
+        self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
+        self.log_dict(values, **every)
+
+
+def _with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of a loss, and their sum as ``loss``."""
+    return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
 
 def _check_fit(model: AutoEncoder) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from partae.checkpoint import read
 from partae.checks import InputError
 from partae.representation import Representation
 from partae.specification import build
@@ -23,16 +21,7 @@ def load(path: str | Path) -> Representation:
         InputError: if there is no checkpoint at ``path``, or it is damaged, foreign or hostile.
     """
     file = checkpoint_file(path)
-    if not zipfile.is_zipfile(file):
-        raise InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise InputError(f"{file} is not a whole checkpoint: it is damaged") from error
-    if not (isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping)):
-        raise InputError(f"{file} is not a checkpoint of partae")
+    checkpoint = read(file)
     try:
         with torch.device("meta"):  # nothing is allocated before the weights are known to fit
             model = build(checkpoint["model"], Representation)
