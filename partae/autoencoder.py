@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
@@ -92,7 +92,7 @@ class AutoEncoder(Representation, LightningModule):
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
-            "sparsity": self.sparsity(code),
+            "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images),
         }
@@ -133,7 +133,8 @@ class AutoEncoder(Representation, LightningModule):
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
-        means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
+        reduce = self.trainer.strategy.reduce  # over the processes that share a batch
+        means = {name: reduce(torch.stack(values).mean()) for name, values in self.train_losses.items()}
         if not all(mean.isfinite() for mean in means.values()):
             terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
             raise InputError(
@@ -144,7 +145,10 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
-            self.sparsity.update(self.encoder.activate)
+            logistic = self.encoder.activate
+            if logistic.inputs is not None:
+                logistic.inputs = self._of_all_processes(logistic.inputs)
+            self.sparsity.update(logistic)
 
     def on_validation_epoch_start(self) -> None:
         self.measures.reset()
@@ -170,6 +174,12 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
+
+    def _of_all_processes(self, rows: Tensor) -> Tensor:
+        """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
+        if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return rows
+        return cast("Tensor", self.all_gather(rows, sync_grads=True)).flatten(0, 1)
 
     def _log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
