@@ -159,8 +159,8 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
-        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
-        self.log_dict({f"val/{name}": value for name, value in measures.items()})
+        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         self.measures.reset()
@@ -170,7 +170,8 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_test_epoch_end(self) -> None:
         # logged with the hyper-parameters, once the run is finished
-        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()}, logger=False)
+        measures = {f"test/{name}": value for name, value in self.measures.compute().items()}
+        self.log_dict(measures, logger=False, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
@@ -179,7 +180,10 @@ class AutoEncoder(Representation, LightningModule):
         """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
         if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
             return rows
-        return cast("Tensor", self.all_gather(rows, sync_grads=True)).flatten(0, 1)
+        parts = list(cast("Tensor", self.all_gather(rows.detach())))
+        # these rows themselves, with a gradient that outweighs the mean over the processes
+        parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
+        return torch.cat(parts)
 
     def _log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}

@@ -18,7 +18,7 @@ from partae.sweep import jobs
 from partae.sweep.messages import explained
 from partae.sweep.summary import any_failed, write_sweep
 
-# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked; each process that runs a job comes here
+# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked; each job's process passes here
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 Train = Callable[[DictConfig, Path], dict[str, float]]
