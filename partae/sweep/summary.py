@@ -156,11 +156,11 @@ def job_folder(overrides: str) -> str:
     >>> job_folder("experiment/table_1@_global_-none__sparsity.beta-0.1")
     'table_1-none__sparsity.beta-0.1'
     >>> job_folder("data.source.root-/data")
-    'data.source.root-_data-5f1ec1c5'
+    'data.source.root-_data-4e63c28e'
     """
     short = re.sub(r"(^|__)(?:\w+/)*(\w+)@\w+-", r"\1\2-", overrides)
     word = re.sub(r"[^\w.+-]", "_", short)[:200]
-    return word if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
+    return (word or "job") if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
 
 
 def sweep_folder(name: str, now: str) -> str:
