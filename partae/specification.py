@@ -11,12 +11,14 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from partae.checks import InputError
 
 TARGET = "_target_"
 ALLOWED = ("partae", "torch.nn")
+PLAIN = (bool, int, float, str, list, tuple, Tensor, nn.Module)
 PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -25,7 +27,7 @@ Module = TypeVar("Module", bound=nn.Module)
 def describe(module: nn.Module) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
-    Arguments that are neither plain values nor modules (an optimizer's factory) are left out.
+    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
@@ -34,7 +36,7 @@ def describe(module: nn.Module) -> dict[str, Any]:
     spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
     for name in _arguments(kind):
         value = getattr(module, name)
-        if not callable(value) or isinstance(value, nn.Module):
+        if value is None or isinstance(value, PLAIN):
             spec[name] = _plain(value)
     return spec
 
@@ -57,6 +59,19 @@ def build(spec: Mapping[str, Any], base: type[Module]) -> Module:
     if unknown:
         raise InputError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}: not a specification of partae")
     return kind(**arguments)
+
+
+def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
+    """The module that ``spec`` describes, with ``weights``, its state dict.
+
+    Raises:
+        InputError: as `build` does.
+        RuntimeError: if the weights do not fit.
+    """
+    with torch.device("meta"):  # nothing is allocated before the weights are known to fit
+        module = build(spec, base)
+    module.load_state_dict(weights, assign=True)
+    return module
 
 
 def _arguments(kind: type[nn.Module]) -> list[str]:
