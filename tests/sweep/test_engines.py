@@ -169,4 +169,7 @@ def test_two_devices_train_to_the_measures_of_one(
     one, two = (measures_of(tmp_path / name) for name in ("one", "two"))
     for found in (one, two):
         found.pop("wall_time")
-    assert two == pytest.approx(one, rel=0.001, abs=1e-6)
+    # the loss of validation images, which is not trained on, takes the means of each device's own share
+    own = {key: (one.pop(key), two.pop(key)) for key in ("val/loss", "val/sparsity")}
+    assert all(loss == pytest.approx(alone, rel=0.02) for alone, loss in own.values())
+    assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
