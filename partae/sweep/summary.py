@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -103,7 +103,7 @@ class Summary(Callback):
         known = {}
         if self.published:
             config = OmegaConf.load(folder / str(row["folder"]) / ".hydra" / "config.yaml")
-            known = published_measures(config.sparsity) if config.latent_dim == 100 else {}
+            known = published_measures(cast("DictConfig", config))
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue

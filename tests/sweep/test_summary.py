@@ -47,7 +47,8 @@ def test_no_panels_where_one_number_varies_or_a_name(tmp_path: Path) -> None:
 
 def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job(tmp_path, 0, ["a=1"], {"test/reconstruction_error": 0.0099, "test/dead_atoms": 0})
-    config = {"seed": 0, "latent_dim": 100, "sparsity": {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}}
+    sparsity = {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}
+    config = {"seed": 0, "latent_dim": 100, "model": {"_target_": "partae.AutoEncoder"}, "sparsity": sparsity}
     OmegaConf.save(config, tmp_path / "a=1" / ".hydra" / "config.yaml")
     Summary(published=True).on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert "0.009900 (0.0103)" in capsys.readouterr().out
