@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import warnings
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import InputError, flag, one_of, random_seed, whole
+from partae.checkpoint import latest
+from partae.checks import flag, one_of, random_seed, whole
 from partae.data import DataModule
-from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import explained, run
-
-# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
-warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+from partae.sweep import finish, is_first_process, resume, run, run_job
 
 CONF = str(Path(__file__).with_name("conf").resolve())
 GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
@@ -54,7 +52,8 @@ def _class(part: DictConfig) -> str:
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
+    """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
+    started = time.monotonic()
     seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
@@ -64,50 +63,51 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     data.need_labels(protocol)
     if (quiet := flag("quiet", cfg.quiet)) and "progress" in cfg.callbacks:
         cfg.callbacks.progress.refresh_rate = 0
+    file, before = latest(folder) or (None, {"measures": {}, "seconds": 0.0})
     logger = instantiate(cfg.logger)
+    if file and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
+        logger = instantiate(cfg.logger, purge_step=before["global_step"])
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
 
-    (folder / "metrics.json").unlink(missing_ok=True)  # its presence says that a run is finished
-    trainer.fit(model, data)
+    trainer.fit(model, data, ckpt_path=file, weights_only=True)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    measures = measures or dict(before["measures"])  # nothing was left to train
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    accuracy = measure_svm(model, data.batches, protocol, cfg.seed, progress=not quiet)
-    measures |= {f"test/{key}": value for key, value in accuracy.items()}
+    svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed, progress=not quiet)
+    measures |= {f"test/{key}": value for key, value in svm.items()}
 
     if isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(hyperparameters(cfg), measures, step=trainer.global_step)
+        tested = {key: value for key, value in measures.items() if key.startswith("test/")}
+        logger.log_hyperparams(hyperparameters(cfg), tested, step=trainer.global_step)
         logger.finalize("success")
     if trainer.is_global_zero:
-        write_json(folder / "metrics.json", measures)
-    if cfg.metric not in measures:
-        raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
+        finish(folder, measures, before["seconds"] + time.monotonic() - started)
     return measures
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> float | None:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
-    with explained():
-        measures = train(cfg, folder)
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    if hydra_cfg.mode == RunMode.RUN and first:  # a sweep ends with a table of its own
+    measures = run_job(train, cfg, folder)
+    if hydra_cfg.mode == RunMode.RUN and is_first_process():  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
         same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
         command = "python evaluate.py" if Path(sys.argv[0]).name == "train.py" else "partae-evaluate"
         print(f"  tensorboard --logdir {folder}\n  {' '.join([command, f'ckpt={folder}', *same_data])}\n")
-    return measures[cfg.metric]
+    return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 
 def command() -> None:
     """What the installed package calls."""
+    sys.argv[1:] = resume(sys.argv[1:])
     run(main)
 
 

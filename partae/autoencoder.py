@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
@@ -18,7 +18,7 @@ from partae.checks import InputError, within
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Encoder
-from partae.measured import Batch, Measured
+from partae.measured import Batch, Measured, with_total
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.representation import numpy_too
@@ -85,7 +85,7 @@ class AutoEncoder(Measured):
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
-            "sparsity": self.sparsity(code),
+            "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images),
         }
@@ -118,17 +118,35 @@ class AutoEncoder(Measured):
             self._train_means()
 
     def on_train_epoch_end(self) -> None:
-        self.log_losses("train", self._train_means())
+        losses = self._train_means()
+        self.log_losses("train", losses, logger=False)
+        # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
+        values = {f"train/{name}": value.item() for name, value in with_total(losses).items()}
+        for logger in self.loggers:
+            logger.log_metrics(values, self.global_step - 1)
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
-        means = {name: total / self.train_steps for name, total in self.train_losses.items()}
+        reduce = self.trainer.strategy.reduce  # over the processes that share a batch
+        means = {name: reduce(total / self.train_steps) for name, total in self.train_losses.items()}
         self.check_finite("mean losses", means)
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
-            self.sparsity.update(self.encoder.activate)
+            logistic = self.encoder.activate
+            if logistic.inputs is not None:
+                logistic.inputs = self._of_all_processes(logistic.inputs)
+            self.sparsity.update(logistic)
+
+    def _of_all_processes(self, rows: Tensor) -> Tensor:
+        """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
+        if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return rows
+        parts = list(cast("Tensor", self.all_gather(rows.detach())))
+        # these rows themselves, with a gradient that outweighs the mean over the processes
+        parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
+        return torch.cat(parts)
 
 
 def _check_fit(model: AutoEncoder) -> None:

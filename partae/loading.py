@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from partae.checkpoint import read
 from partae.checks import InputError
 from partae.export import SPECIFICATION
 from partae.representation import Representation
@@ -44,18 +42,8 @@ def load(path: str | Path) -> Representation:
 
 def _read_checkpoint(file: Path) -> tuple[Any, Any]:
     """The specification and the weights in a checkpoint, None where it has none."""
-    try:
-        _check_whole(file)
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except InputError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise InputError(f"{file} is not a whole checkpoint: it is damaged") from error
-    if not isinstance(checkpoint, Mapping):
-        return None, None
-    return checkpoint.get("model"), checkpoint.get("state_dict")
+    checkpoint = read(file)
+    return checkpoint["model"], checkpoint.get("state_dict")
 
 
 def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
@@ -68,18 +56,6 @@ def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
         raise InputError(
             f"{file} is not a whole safetensors file: it is truncated, damaged or of another kind"
         ) from error
-
-
-def _check_whole(file: Path) -> None:
-    """Raise unless ``file`` is a whole zip archive that takes no more room unpacked than packed, as torch writes it."""
-    refusal = InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
-    if not zipfile.is_zipfile(file):
-        raise refusal
-    with zipfile.ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
-            raise InputError(f"{file} would take more memory than its size: torch packs no checkpoint; it is refused")
-        if archive.testzip() is not None:
-            raise refusal
 
 
 def checkpoint_file(path: str | Path) -> Path:

@@ -43,8 +43,8 @@ class Measured(Representation, LightningModule):
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
         self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
-        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
-        self.log_dict({f"val/{name}": value for name, value in measures.items()})
+        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         self.measures.reset()
@@ -53,7 +53,9 @@ class Measured(Representation, LightningModule):
         self.measures.update(self, batch[0])
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()})
+        # logged with the hyper-parameters, once the run is finished
+        measures = {f"test/{name}": value for name, value in self.measures.compute().items()}
+        self.log_dict(measures, logger=False, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
@@ -71,9 +73,14 @@ class Measured(Representation, LightningModule):
                 "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
             )
 
-    def log_losses(self, split: str, losses: dict[str, Tensor], batch_size: int | None = None) -> None:
-        """Log the terms of the loss of a split, and their sum as its ``loss``."""
-        total = torch.stack(list(losses.values())).sum()
-        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": batch_size}
-        self.log(f"{split}/loss", total, prog_bar=split == "train", **every)
-        self.log_dict({f"{split}/{name}": value for name, value in losses.items()}, **every)
+    def log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
+        """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
+        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
+        values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
+        self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
+        self.log_dict(values, **every)
+
+
+def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of a loss, and their sum as ``loss``."""
+    return {"loss": torch.stack(list(losses.values())).sum(), **losses}

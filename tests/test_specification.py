@@ -48,7 +48,7 @@ def test_a_description_is_plain_data(composed: Compose) -> None:
         "partae.data.fashion_mnist.subprocess.Popen",  # through a module to what it imported
         "partae.data.fashion_mnist.datasets",
         "partae.data.os.system",
-        "partae.loading.pickle.loads",
+        "partae.checkpoint.pickle.loads",
         "partae.files.os.system",
         "partae.sweep.summary.figures.matplotlib",
         "partae.specification.importlib.import_module",

@@ -41,7 +41,7 @@ class Gallery(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 data = cast("DataModule", trainer.datamodule)  # type: ignore[attr-defined]
-                self._draw(logger, cast("Representation", pl_module), data, trainer.global_step)
+                self._draw(logger, cast("Representation", pl_module), data, trainer.global_step - 1)
 
     @torch.no_grad()
     def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, step: int) -> None:

@@ -27,7 +27,7 @@ class DataModule(LightningDataModule):
     Args:
         source: where images come from.
         image_shape: (C, H, W) that the images must have; None: the source's.
-        batch_size: of training.
+        batch_size: of training; processes that train one model together share it.
         eval_batch_size: of validation and test.
         val_size: number of training images kept for validation, or, below 1, the share of them.
         seed: of the validation split and of the order of the images in each epoch.
@@ -103,10 +103,22 @@ class DataModule(LightningDataModule):
                 part = images[index] if isinstance(images, Tensor) else Part(images, index)
                 self._keep(split, part, labels[index])
 
-    def batches(self, split: str, *, shuffled: bool = False) -> Batches | StreamedBatches:
-        """Batches of this process's share of the "train", "val" or "test" images."""
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        size = self.batch_size if split == "train" else self.eval_batch_size
+    def batches(self, split: str, *, shuffled: bool = False, shared: bool = True) -> Batches | StreamedBatches:
+        """Batches of the "train", "val" or "test" images.
+
+        Args:
+            split: which images.
+            shuffled: whether in the order of an epoch, or in their own.
+            shared: whether processes that train one model together each take their share of each training batch, and of
+                the validation and test images; else each takes all.
+
+        Raises:
+            InputError: if the processes cannot share a training batch equally.
+        """
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer and shared else (0, 1)
+        if self.batch_size % world_size:
+            raise InputError(f"data.batch_size must be a multiple of the {world_size} devices; got {self.batch_size}")
+        size = self.batch_size // world_size if split == "train" else self.eval_batch_size
         labels = (self.streams if split in self.streams else self.sets)[split][1]
         order = Order(len(labels), self.seed if shuffled else None, rank, world_size)
         if split in self.streams:
