@@ -16,8 +16,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: $(INSTALLED)  ## Train the default model on Fashion-MNIST
 	$(BIN)/python train.py
 
+# a thread for each of two workers: more, and they wait for each other's
 test: $(INSTALLED)  ## Run the quick tests
-	$(BIN)/pytest -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not slow'
 
 test-slow: $(INSTALLED)  ## Run the tests that train on the real data, or take long
 	$(BIN)/pytest -m slow
