@@ -13,6 +13,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+import partae.sweep  # noqa: F401  (what conf/ calls)
 from partae.published import published_measures
 
 CONF = Path(__file__).parent.parent / "conf"

@@ -121,7 +121,7 @@ def read_sweep(folder: Path) -> list[Row]:
         if hydra["mode"] != "MULTIRUN":
             continue  # a run of the same name, beside the sweep
         row: Row = {key: value for key, _, value in (override.partition("=") for override in overrides(run))}
-        row.setdefault("seed", str(_yaml(file.with_name("config.yaml"))["seed"]))
+        row.setdefault("seed", str(_yaml(file.with_name("config.yaml")).get("seed", "")))
         if is_finished(run):
             row |= measures_of(run)
         row |= {"status": status(run), "folder": run.name}
