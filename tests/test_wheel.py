@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 def test_every_package_is_in_the_wheel() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     found = find_packages(str(ROOT), include=["partae", "partae.*"])
-    found += find_namespace_packages(str(ROOT), include=["hydra_plugins.*"])
+    found += find_namespace_packages(str(ROOT), include=["hydra_plugins"])
     assert sorted(listed) == sorted([*found, "partae.commands"])
 
 
