@@ -213,10 +213,10 @@ def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_size
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     lines = [line for line in lines if "mnist" not in line]  # not to be had here
     assert len(lines) >= 5
-    for line in lines:
+    for number, line in enumerate(lines):
         _, script, *overrides = shlex.split(line.replace("<run folder>", "run"))
         if script == "train.py":
-            run = "run" if "data.source.root=outputs/digits.npz" in overrides else "other"
+            run = "run" if "data.source.root=outputs/digits.npz" in overrides else f"other_{number}"
             overrides += ["trainer.max_epochs=1", f"hydra.run.dir={run}"]
         done = subprocess.run(
             [sys.executable, str(ROOT / script), *overrides],
