@@ -9,25 +9,31 @@ import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
-from partae.checks import InputError, flag, one_of, real, whole
+from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
-from partae.files import write_json
+from partae.export import FILES, FORMATS, export
+from partae.files import write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import codes, measure, measure_dictionary, stability
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.morphology import Operator, operator
-from partae.report import table
+from partae.published import published_measures
+from partae.report import run_page, table
 from partae.representation import Representation
-from partae.sweep import explained
+from partae.sweep import explained, run
+from partae.sweep.page import PAGE, REPORT, write_page
+from partae.sweep.summary import read_sweep
 
+CONF = str(Path(__file__).with_name("conf").resolve())
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
 
@@ -43,7 +49,12 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
         names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
         return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, evaluation_folder(file)
+    return {"model": file}, evaluation_folder(file)
+
+
+def is_sweep(ckpt: str | ListConfig) -> bool:
+    """Whether ``ckpt`` is the folder of a sweep."""
+    return isinstance(ckpt, str) and bool(run_folders(ckpt))
 
 
 def evaluation_folder(file: Path) -> Path:
@@ -51,11 +62,22 @@ def evaluation_folder(file: Path) -> Path:
     return run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
 
 
+def published_beside(file: Path, protocol: str) -> dict[str, float]:
+    """The published measures of the model in a checkpoint, by what its run folder says of it; empty if none."""
+    config = run_folder(file) / ".hydra" / "config.yaml"
+    if not config.exists():
+        return {}
+    cfg: Any = OmegaConf.to_container(OmegaConf.load(config), resolve=False)  # a reference stays the text that it is
+    if not (isinstance(cfg, dict) and {"latent_dim", "model", "sparsity"} <= cfg.keys()):
+        return {}
+    known = published_measures(cfg)
+    return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
+
+
 @torch.no_grad()
 def draw(models: Mapping[str, Representation], data: DataModule, operators: list[Operator]) -> dict[str, Figure]:
     """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name."""
-    images, labels = data.one_per_class("test")
-    names = [data.classes[label] for label in labels.tolist()]
+    images, names = data.examples("test")
     code = {name: model.encode(images) for name, model in models.items()}
     reconstructions = {name: model.decode(code[name]).numpy() for name, model in models.items()}
     drawn = {
@@ -86,13 +108,22 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     operators = [operator(str(text)) for text in cfg.operators]
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
-    bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
+    bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
+    quiet = flag("quiet", cfg.quiet)
+    form = one_of("export", cfg.export, FORMATS)
     files, folder = find(cfg.ckpt)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = {name: load(file).to(device) for name, file in files.items()}
     data: DataModule = instantiate(cfg.data)
+    for name, model in models.items():
+        if model.atoms.shape[1:] != data.image_shape:
+            raise InputError(
+                f"ckpt={files[name]} knows images of shape {list(model.atoms.shape[1:])}, but data.image_shape="
+                f"{list(data.image_shape)}: give the data= of its training"
+            )
     data.prepare_data()
+    data.need_labels(protocol)
     for stage in ("fit", "test") if protocol == "quick" else ("test",):
         data.setup(stage)
 
@@ -100,12 +131,35 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     for name, model in models.items():
         found = measure(model, data.batches("test"), operators, bias=bias)
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
-        found |= measure_svm(model, data.batches, protocol, seed, standardised)
+        found |= measure_svm(model, data.batches, protocol, seed, standardised, progress=not quiet)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
+        export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
-    for name, figure in draw({name: models[name].cpu() for name in order}, data, operators).items():
+    drawn = draw({name: models[name].cpu() for name in order}, data, operators)
+    for name, figure in drawn.items():
         figures.save(figure, folder / name)
+    captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
+    images, names = data.examples("test")
+    for name, model in models.items():
+        page = run_page(
+            name if len(models) > 1 else "/".join(run_folder(files[name]).resolve().parts[-2:]),
+            model,
+            data.batches("test"),
+            dict(zip(names, images, strict=True)),
+            operators[0],
+            measures[name],
+            published_beside(files[name], protocol),
+            {caption: file for caption, file in captions.items() if caption != "Atoms"} if len(models) == 1 else {},
+            l0_threshold,
+        )
+        write_bytes(evaluation_folder(files[name]) / REPORT.name, page.encode())
+    if is_sweep(cfg.ckpt):
+        rows = {str(row["folder"]): row for row in read_sweep(Path(cfg.ckpt))}
+        for name, file in files.items():
+            job = run_folder(file).name
+            rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
+        write_page(Path(cfg.ckpt), list(rows.values()), captions)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
         pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))
         mean = sum(stability(one, other).item() for one, other in pairs) / len(pairs)
@@ -113,7 +167,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     return {name: measures[name] for name in order}, folder
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     """Evaluate, and say what came of it."""
     with explained():
@@ -129,8 +183,19 @@ def main(cfg: DictConfig) -> None:
     if len(measures) > 1 and stability_file.exists():
         mean = json.loads(stability_file.read_text())["stability"]
         print(f"\nStability of the atoms between these models, in [-1, 1]: {mean:.3f} (1: the same atoms)")
-    print(f"\nMeasures and figures written to {folder}")
+    files, _ = find(cfg.ckpt)
+    pages = [evaluation_folder(file) / REPORT.name for file in files.values()]
+    print(f"\nMeasures and figures written to {folder}. Open in a browser")
+    for page in [Path(cfg.ckpt) / PAGE] if is_sweep(cfg.ckpt) else pages:
+        print(f"  {page}")
+    if cfg.export != "none":
+        print(f"Exported to {', '.join(str(evaluation_folder(file) / FILES[cfg.export]) for file in files.values())}")
+
+
+def command() -> None:
+    """What the installed package calls."""
+    run(main)
 
 
 if __name__ == "__main__":
-    main()
+    command()

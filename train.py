@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
+import shlex
+import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,77 +18,98 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checks import InputError, one_of, whole
+from partae.checkpoint import latest
+from partae.checks import flag, one_of, random_seed, whole
 from partae.data import DataModule
-from partae.files import write_json
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import explained
+from partae.sweep import finish, is_first_process, resume, run, run_job
 
-# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
-warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-
-GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint"]
+CONF = str(Path(__file__).with_name("conf").resolve())
+GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 GROUPS += ["optimizer", "schedule"]
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """What TensorBoard's HParams tab shows of a run: the class of each group, and its values."""
-    shown = {key: OmegaConf.select(cfg, key) for key in ("seed", "latent_dim", "trainer.max_epochs", "data.batch_size")}
-    for group in GROUPS:
-        part = cfg[group]
-        shown[group] = part["_target_"].rpartition(".")[2] if "_target_" in part else ", ".join(part) or "none"
+    """What TensorBoard's HParams tab shows of a run: the class of each part of its model, and its values."""
+    model = cfg.model
+    shown = {"seed": cfg.seed, "latent_dim": cfg.latent_dim, "model": _class(model)}
+    if "optimizer" in model:
+        shown |= {"trainer.max_epochs": cfg.trainer.max_epochs, "data.batch_size": cfg.data.batch_size}
+    taken = {key for key in model if OmegaConf.is_interpolation(model, str(key))}
+    parts = {group: cfg[group] for group in GROUPS if group in taken}
+    parts |= {f"model.{key}": part for key, part in model.items() if key not in taken and isinstance(part, DictConfig)}
+    for name, part in {**parts, "constraint": cfg.constraint}.items():
+        shown[name] = _class(part) if "_target_" in part else ", ".join(part) or "none"
         for key, value in part.items():
             if isinstance(value, str | int | float) and key != "latent_dim" and not key.startswith("_"):
-                shown[f"{group}.{key}"] = value
+                shown[f"{name}.{key}"] = value
     return shown
 
 
+def _class(part: DictConfig) -> str:
+    return part["_target_"].rpartition(".")[2]
+
+
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Train what ``cfg`` composes, test it, and write all into ``folder``; the measures as in its metrics.json."""
-    seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
+    started = time.monotonic()
+    seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
+    data.need_labels(protocol)
+    if (quiet := flag("quiet", cfg.quiet)) and "progress" in cfg.callbacks:
+        cfg.callbacks.progress.refresh_rate = 0
+    file, before = latest(folder) or (None, {"measures": {}, "seconds": 0.0})
     logger = instantiate(cfg.logger)
+    if file and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
+        logger = instantiate(cfg.logger, purge_step=before["global_step"])
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
 
-    (folder / "metrics.json").unlink(missing_ok=True)  # its presence says that a run is finished
-    trainer.fit(model, data)
+    trainer.fit(model, data, ckpt_path=file, weights_only=True)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    measures = measures or dict(before["measures"])  # nothing was left to train
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}
+    svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed, progress=not quiet)
+    measures |= {f"test/{key}": value for key, value in svm.items()}
 
     if isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(hyperparameters(cfg), measures, step=trainer.global_step)
+        tested = {key: value for key, value in measures.items() if key.startswith("test/")}
+        logger.log_hyperparams(hyperparameters(cfg), tested, step=trainer.global_step)
         logger.finalize("success")
     if trainer.is_global_zero:
-        write_json(folder / "metrics.json", measures)
-    if cfg.metric not in measures:
-        raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
+        finish(folder, measures, before["seconds"] + time.monotonic() - started)
     return measures
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> float:
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
+def main(cfg: DictConfig) -> float | None:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
-    with explained():
-        measures = train(cfg, folder)
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    if hydra_cfg.mode == RunMode.RUN and first:  # a sweep ends with a table of its own
+    measures = run_job(train, cfg, folder)
+    if hydra_cfg.mode == RunMode.RUN and is_first_process():  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
-    return measures[cfg.metric]
+        same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
+        command = "python evaluate.py" if Path(sys.argv[0]).name == "train.py" else "partae-evaluate"
+        print(f"  tensorboard --logdir {folder}\n  {' '.join([command, f'ckpt={folder}', *same_data])}\n")
+    return measures.get(cfg.metric)  # None says to a sweeper that the job failed
+
+
+def command() -> None:
+    """What the installed package calls."""
+    sys.argv[1:] = resume(sys.argv[1:])
+    run(main)
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -20,19 +19,16 @@ from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Encoder
-from partae.metrics import Measures
+from partae.measured import Batch, Measured, with_total
 from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
-from partae.representation import Representation
+from partae.representation import numpy_too
 from partae.schedule import Constant
 from partae.sparsity import NoSparsity
-from partae.specification import describe
-
-Batch = tuple[Tensor, ...]  # images, labels, and the operated images if the approximation asks for them
 
 
-class AutoEncoder(Representation, LightningModule):
+class AutoEncoder(Measured):
     """Composes the parts below and sums their loss terms.
 
     Args:
@@ -79,25 +75,19 @@ class AutoEncoder(Representation, LightningModule):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Code (B, K) of images (B, C, H, W)."""
-        return self.encode(images)
-
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
-        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
-
-        ``operated`` (B, O, C, H, W) spares the approximation its operators on the images.
-        """
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
-            "sparsity": self.sparsity(code),
+            "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images, operated),
         }
@@ -107,24 +97,28 @@ class AutoEncoder(Representation, LightningModule):
         try:
             optimizer = self.optimizer(self.parameters())
         except (TypeError, ValueError) as error:
-            raise InputError(f"optimizer cannot be built: {error}") from error
+            arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
+            raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
-        self.measures = Measures(len(self.atoms))
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, DataModule):
             data.operate(cast("tuple[Operator, ...]", self.approximation.applied))
 
     def on_train_epoch_start(self) -> None:
-        self.train_losses: dict[str, list[Tensor]] = {}
+        self.train_losses: dict[str, Tensor] = {}
+        self.train_steps = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self._losses(batch)
+        losses = self.losses(batch[0], *batch[2:])
         # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
+        # (summed in place: a tensor kept for each step would splinter the memory that large batches come and go in)
         for name, value in losses.items():
-            self.train_losses.setdefault(name, []).append(value.detach())
+            self.train_losses.setdefault(name, torch.zeros_like(value)).add_(value.detach())
+        self.train_steps += 1
         return torch.stack(list(losses.values())).sum()
 
     def on_validation_start(self) -> None:
@@ -132,56 +126,35 @@ class AutoEncoder(Representation, LightningModule):
             self._train_means()
 
     def on_train_epoch_end(self) -> None:
-        self._log_losses("train", self._train_means())
+        losses = self._train_means()
+        self.log_losses("train", losses, logger=False)
+        # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
+        values = {f"train/{name}": value.item() for name, value in with_total(losses).items()}
+        for logger in self.loggers:
+            logger.log_metrics(values, self.global_step - 1)
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
-        means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
-        if not all(mean.isfinite() for mean in means.values()):
-            terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
-            raise InputError(
-                f"training diverged in epoch {self.current_epoch}, step {self.global_step} (mean losses: {terms}): "
-                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-            )
+        reduce = self.trainer.strategy.reduce  # over the processes that share a batch
+        means = {name: reduce(total / self.train_steps) for name, total in self.train_losses.items()}
+        self.check_finite("mean losses", means)
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
-            self.sparsity.update(self.encoder.activate)
+            logistic = self.encoder.activate
+            if logistic.inputs is not None:
+                logistic.inputs = self._of_all_processes(logistic.inputs)
+            self.sparsity.update(logistic)
 
-    def on_validation_epoch_start(self) -> None:
-        self.measures.reset()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-        self._log_losses("val", self._losses(batch), batch_size=len(batch[0]))
-
-    def on_validation_epoch_end(self) -> None:
-        measures = self.measures.compute()
-        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
-        self.log_dict({f"val/{name}": value for name, value in measures.items()})
-
-    def on_test_epoch_start(self) -> None:
-        self.measures.reset()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-
-    def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()})
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["model"] = describe(self)
-
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        images, _, *operated = batch
-        return self.losses(images, *operated)
-
-    def _log_losses(self, split: str, losses: dict[str, Tensor], batch_size: int | None = None) -> None:
-        total = torch.stack(list(losses.values())).sum()
-        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": batch_size}
-        self.log(f"{split}/loss", total, prog_bar=split == "train", **every)
-        self.log_dict({f"{split}/{name}": value for name, value in losses.items()}, **every)
+    def _of_all_processes(self, rows: Tensor) -> Tensor:
+        """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
+        if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return rows
+        parts = list(cast("Tensor", self.all_gather(rows.detach())))
+        # these rows themselves, with a gradient that outweighs the mean over the processes
+        parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
+        return torch.cat(parts)
 
 
 def _check_fit(model: AutoEncoder) -> None:

@@ -1,6 +1,7 @@
 """Callbacks that watch a training."""
 
+from partae.callbacks.checkpoint import Checkpoint
 from partae.callbacks.gallery import Gallery
 from partae.callbacks.revival import Revival
 
-__all__ = ["Gallery", "Revival"]
+__all__ = ["Checkpoint", "Gallery", "Revival"]

@@ -49,7 +49,7 @@ class Order:
 
 
 class Batches:
-    """Iterates over (images (B, C, H, W), labels (B,), ...); the last batch of an epoch may be smaller.
+    """Iterates over (images (B, C, H, W), labels (B,), ...); the last batch of an epoch may be smaller, none is empty.
 
     Args:
         images: all images, (N, C, H, W), on the device where they are wanted.
@@ -68,5 +68,12 @@ class Batches:
         return math.ceil(len(self.sampler) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for index in self.sampler.indices().to(self.images.device).split(self.batch_size):
+        indices = self.sampler.indices().to(self.images.device)
+        for start in range(0, len(indices), self.batch_size):
+            index = indices[start : start + self.batch_size]
             yield tuple(each.index_select(0, index) for each in (self.images, self.labels, *self.more))
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Images as floats in [0, 1], from uint8 in [0, 255] or from such floats."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()

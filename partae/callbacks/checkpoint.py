@@ -1,0 +1,38 @@
+"""The best and the last checkpoint of a run, from which it goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+
+class Checkpoint(ModelCheckpoint):
+    """Lightning's, and in each file the validation measures and the seconds that the run has taken so far.
+
+    What TensorBoard was given of an epoch is on the disk before the epoch's checkpoint is, so that a run that is killed
+    and goes on has no gap there.
+    """
+
+    seconds = 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        with warnings.catch_warnings():  # a run that goes on finds its checkpoints there
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            super().setup(trainer, pl_module, stage)
+        self.started = time.monotonic()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                logger.experiment.flush()
+        measured = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+        checkpoint["measures"] = measured
+        checkpoint["seconds"] = self.seconds + time.monotonic() - self.started
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.seconds = checkpoint["seconds"]

@@ -1,0 +1,123 @@
+"""How a job begins, ends, and is recognised: by the files in its folder, so that any process can tell, now or later.
+
+============================  ========================================================================================
+``.hydra/``                   what was asked for: written when a job begins, and never by a job of other settings
+``checkpoints/``              how far it came
+``metrics.json``              it is finished: its measures and ``wall_time``, written last
+``error.txt``                 it failed when it was last tried: a traceback, or one message
+============================  ========================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from partae.checks import InputError
+from partae.files import write_bytes, write_json
+
+# what may differ between a run and the same run, gone on with: where it runs and what is shown of it
+IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
+IGNORED |= {"data.source.root", "data.source.download", "callbacks.progress.refresh_rate"}
+
+
+def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
+    """Take ``folder`` for the job that ``cfg`` composes: what it was asked goes into ``.hydra/``, an old error away.
+
+    Args:
+        cfg: the composed configuration, without Hydra's own.
+        hydra: Hydra's own.
+        folder: of the job.
+
+    Raises:
+        InputError: if ``folder`` holds a run of other settings; the message names the keys.
+    """
+    if keys := changed(cfg, folder):
+        raise InputError(
+            f"{folder} holds a run of other settings ({', '.join(keys)}): remove it, or choose another folder by "
+            f"{'hydra.run.dir=' if is_alone(hydra) else 'name='}"
+        )
+    if not is_first_process():
+        return
+    (folder / "error.txt").unlink(missing_ok=True)
+    if has_run(folder) and is_alone(hydra):
+        return  # a sweep's job that is gone on with by itself remains the sweep's
+    own = OmegaConf.create({"hydra": OmegaConf.to_container(hydra, resolve=False)})
+    for name, content in (("config", cfg), ("overrides", hydra.overrides.task), ("hydra", own)):
+        write_bytes(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(content).encode())
+
+
+def changed(cfg: DictConfig, folder: Path) -> list[str]:
+    """What differs between ``cfg`` and the run in ``folder``, as ``key: before -> now``; nothing without a run."""
+    file = folder / ".hydra" / "config.yaml"
+    if not (file.exists() and has_run(folder)):
+        return []
+    before, now = _flat(OmegaConf.to_container(OmegaConf.load(file))), _flat(OmegaConf.to_container(cfg))
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in IGNORED]
+    return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys]
+
+
+def has_run(folder: Path) -> bool:
+    """Whether ``folder`` holds what a run has trained, in part or whole."""
+    return is_finished(folder) or any((folder / "checkpoints").glob("*.ckpt"))
+
+
+def is_alone(hydra: HydraConf) -> bool:
+    """Whether Hydra runs this one job, and not a sweep."""
+    return hydra.mode != RunMode.MULTIRUN
+
+
+def finish(folder: Path, measures: Mapping[str, float], seconds: float) -> None:
+    """Say that the job in ``folder`` is finished, with what it measured and the ``seconds`` that it took in all."""
+    write_json(folder / "metrics.json", {**measures, "wall_time": seconds})
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the job in ``folder`` is finished."""
+    return (folder / "metrics.json").exists()
+
+
+def measures_of(folder: Path) -> dict[str, float]:
+    """The measures of the finished job in ``folder``, and its ``wall_time`` in seconds."""
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def fail(folder: Path, error: BaseException) -> None:
+    """Say that the job in ``folder`` failed, and of what: a message where the user can mend it, else a traceback."""
+    plain = isinstance(error, InputError | CompactHydraException)
+    lines = [str(error).removeprefix("error: ")] if plain else traceback.format_exception(error)
+    write_bytes(folder / "error.txt", ("".join(lines).strip() + "\n").encode())
+
+
+def failure(folder: Path) -> str:
+    """The last line of the error of the job in ``folder``; empty if it did not fail when it was last tried."""
+    file = folder / "error.txt"
+    return file.read_text().splitlines()[-1] if file.exists() else ""
+
+
+def status(folder: Path) -> str:
+    """How the job in ``folder`` stands: "failed" when last tried, else "finished" or "unfinished"."""
+    if failure(folder):
+        return "failed"
+    return "finished" if is_finished(folder) else "unfinished"
+
+
+def is_first_process() -> bool:
+    """Whether this is the one of a job's processes that writes and prints."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested dicts by their dotted keys; an empty dict is a leaf."""
+    if not (isinstance(tree, dict) and tree):
+        return {prefix.removesuffix("."): tree}
+    return {key: leaf for name, child in tree.items() for key, leaf in _flat(child, f"{prefix}{name}.").items()}
