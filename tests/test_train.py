@@ -68,6 +68,15 @@ def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Pa
     assert model.atoms.shape == (8, 1, 28, 28)
 
 
+def test_without_validation_images_the_last_checkpoint_is_the_best(run: Run, tmp_path: Path) -> None:
+    measures = run("data.val_size=0")
+    assert measures.keys() == {f"test/{name}" for name in MEASURES}
+    best, last = (partae.load(tmp_path / "run" / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
+    assert best.atoms.equal(last.atoms)
+    (file,) = [each for each in (tmp_path / "run" / "tensorboard").glob("events.*") if each.stat().st_size > 10_000]
+    assert EventAccumulator(str(file)).Reload().Tags()["images"] == ["atoms", "images"]
+
+
 def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tmp_path: Path) -> None:
     run()
     events: dict[str, set[str]] = {"scalars": set(), "images": set(), "histograms": set()}

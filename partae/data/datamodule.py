@@ -30,7 +30,8 @@ class DataModule(LightningDataModule):
         image_shape: (C, H, W) that the images must have; None: the source's.
         batch_size: of training; processes that train one model together share it.
         eval_batch_size: of validation and test.
-        val_size: number of training images kept for validation, or, below 1, the share of them.
+        val_size: number of training images kept for validation, or the share of them if between 0 and 1. With 0 there
+            are no ``val/`` measures.
         seed: of the validation split and of the order of the images in each epoch.
         memory: gigabytes that a set may take as floats, at least 0.
         prefetch: number of batches that are read from disk ahead, each by a thread of its own, at least 1.
@@ -86,6 +87,8 @@ class DataModule(LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str) -> None:
+        if not self.val_size and self.trainer:
+            self.trainer.limit_val_batches = 0
         if stage == "test":
             self._keep("test", *self._load("test"))
         elif "train" in self.streams:
@@ -98,13 +101,15 @@ class DataModule(LightningDataModule):
         else:
             images, labels = self._load("train")
             count = images.shape[0]
-            kept = self.val_size if self.val_size >= 1 else max(1, round(self.val_size * count))
+            share = 0 < self.val_size < 1
+            kept = max(1, round(self.val_size * count)) if share else int(self.val_size)
             if kept >= count:
                 raise InputError(f"data.val_size must leave some of the {count} images; got {self.val_size}")
             order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
             for split, index in (("val", order[:kept]), ("train", order[kept:])):
-                part = images[index] if isinstance(images, Tensor) else Part(images, index)
-                self._keep(split, part, labels[index])
+                if len(index):
+                    part = images[index] if isinstance(images, Tensor) else Part(images, index)
+                    self._keep(split, part, labels[index])
 
     def operate(self, operators: Sequence[Operator]) -> None:
         """Have each training and validation batch bring along what ``operators`` make of its images, (B, O, C, H, W).
@@ -211,8 +216,8 @@ class DataModule(LightningDataModule):
 
 
 def _val_size(value: float) -> float:
-    """A number of images of at least 1, or a share of them below 1, checked."""
+    """A number of images of at least 0, or a share of them between 0 and 1, checked."""
     share = isinstance(value, float) and 0 < value < 1
-    if not share and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"data.val_size must be a whole number, at least 1, or a share between 0 and 1; got {value!r}")
+    if not share and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InputError(f"data.val_size must be a whole number, at least 0, or a share between 0 and 1; got {value!r}")
     return value
