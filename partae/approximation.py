@@ -56,6 +56,37 @@ class MaxApproximation(nn.Module):
         return self.weight * torch.stack(errors).mean()
 
 
+class Overlap(nn.Module):
+    r"""Trains towards parts that do not overlap, where the maximum of weighted atoms is their sum.
+
+    .. math:: w \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |a_j|, |a_l| \rangle
+
+    the product of each two weighted atoms, mean over images and the P values of an image. It is 0 where no two atoms
+    that an image uses share a pixel.
+
+    Args:
+        weight: w, in the loss, at least 0.
+
+    Raises:
+        InputError: if the weight is out of range.
+
+    Source: suggested, without a formula, by Ponchon (2018).
+    """
+
+    weight: Tensor
+    applied: tuple[Operator, ...] = ()
+
+    def __init__(self, weight: float = 0.001) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
+
+    def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
+        """Loss of the code (B, K) of images (B, C, H, W), a scalar."""
+        code, atoms = code.abs(), model.atoms.flatten(1).abs()
+        together = (code.T @ code) * (atoms @ atoms.T) / len(code)  # (K, K)
+        return self.weight * (together.sum() - together.diagonal().sum()) / atoms.shape[1]
+
+
 class NoApproximation(nn.Module):
     """No training towards the max-approximation."""
 

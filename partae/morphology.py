@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
+from typing import Any
 
 import kornia.morphology
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional as F
 
 from partae.checks import InputError, whole
@@ -36,25 +38,75 @@ def disk(radius: int) -> Tensor:
     return (offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2).float()
 
 
-def dilate(images: Tensor, radius: int) -> Tensor:
-    """Kornia's dilation by the disk, with a cheaper gradient: images (B, C, H, W) -> (B, C, H, W).
+class Dilation(Function):
+    """Kornia's dilation by the disk, with a gradient at a fraction of its cost: it goes to the pixel of each maximum.
 
     A disk is a stack of rows: the maxima along a row, which grow by one pixel to each side at a time, are shared by all
     rows of that width and moved up and down. So it takes about 4 ``radius`` maxima of whole batches, where one for each
-    pixel of the disk would be about three times its square.
+    pixel of the disk would be about three times its square. Images in a frame of ``radius`` pixels lie in memory as one
+    line, on which a move is a step; how far each maximum has come is summed up beside it.
     """
-    height, width = images.shape[-2:]
-    padded = F.pad(images, (radius, radius, radius, radius), value=-math.inf)
-    within = [padded[..., radius : radius + width]]  # maxima within 0, 1, ... pixels along the row
-    for reach in range(1, radius + 1):
-        left, right = padded[..., radius - reach :][..., :width], padded[..., radius + reach :][..., :width]
-        within.append(torch.maximum(within[-1], torch.maximum(left, right)))
-    rows = ((within[math.isqrt(radius**2 - row**2)], radius + row) for row in range(-radius, radius + 1))
-    return reduce(torch.maximum, (maxima[..., top : top + height, :] for maxima, top in rows))
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(images: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+        """The dilation, and how many steps each of its values came along the line: both (B, C, H, W)."""
+        framed = F.pad(images, (radius, radius, radius, radius), value=torch.finfo(images.dtype).min)
+        line, down = framed.reshape(-1), framed.shape[-1]
+        within = [(line, torch.zeros_like(line))]  # maxima within 0, 1, ... pixels along the row
+        for reach in range(1, radius + 1):
+            values, steps = within[-1]
+            best = _larger(values[1:-1], steps[1:-1], line[: -2 * reach], -reach)
+            within.append(_larger(*best, line[2 * reach :], reach))
+        margin = radius * down + radius
+        count = len(line) - 2 * margin
+        best = line[:0], line[:0]
+        for row in sorted(range(-radius, radius + 1), key=abs):  # among equal pixels, the nearest row's
+            values, steps = within[width := math.isqrt(radius**2 - row**2)]
+            start = margin + row * down - width
+            values, steps = values[start : start + count], steps[start : start + count] + row * down
+            best = _larger(*best, values, steps) if row else (values, steps)
+        values, steps = (_inside(F.pad(each, (margin, margin)).view(framed.shape), radius) for each in best)
+        return values.contiguous(), steps
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, Tensor]) -> None:
+        ctx.radius = inputs[1]
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        gradient, (steps,), frame = gradients[0], ctx.saved_tensors, 2 * ctx.radius
+        shape = (*gradient.shape[:-2], gradient.shape[-2] + frame, gradient.shape[-1] + frame)
+        line = gradient.new_zeros(math.prod(shape))
+        here = _inside(torch.arange(len(line), device=line.device).view(shape), ctx.radius)
+        line = line.scatter_add(0, (here + steps.long()).reshape(-1), gradient.reshape(-1))
+        return _inside(line.view(shape), ctx.radius), None
+
+
+def _inside(framed: Tensor, radius: int) -> Tensor:
+    """Images without their frame."""
+    height, width = framed.shape[-2] - 2 * radius, framed.shape[-1] - 2 * radius
+    return framed[..., radius : radius + height, radius : radius + width]
+
+
+def _larger(values: Tensor, steps: Tensor, others: Tensor, their_steps: Tensor | int) -> tuple[Tensor, Tensor]:
+    """The larger of two values each, and its steps; of equal ones the first."""
+    largest = torch.maximum(values, others)
+    moved = (largest - values).sign_()  # 1 where the other is larger, else 0
+    return largest, steps.lerp(torch.as_tensor(their_steps).to(steps), moved)  # `torch.where` takes five times as long
+
+
+def dilate(images: Tensor, radius: int) -> Tensor:
+    """`Dilation` of images (B, C, H, W) -> (B, C, H, W)."""
+    dilated: Tensor = Dilation.apply(images, radius)[0]
+    return dilated
 
 
 def erode(images: Tensor, radius: int) -> Tensor:
-    """Kornia's erosion by the disk, with a cheaper gradient: images (B, C, H, W) -> (B, C, H, W)."""
+    """The dual of `dilate`."""
     return -dilate(-images, radius)
 
 

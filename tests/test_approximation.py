@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from pytorch_lightning import Trainer
 
 from partae import AutoEncoder
-from partae.approximation import MaxApproximation, NoApproximation
+from partae.approximation import MaxApproximation, NoApproximation, Overlap
 from partae.checks import InputError
 from partae.data import DataModule
 from partae.decoder import Dictionary
@@ -131,3 +131,38 @@ def test_other_batches_are_pairs(garments: Path, composed: Compose) -> None:
 def test_bad_arguments_are_refused_by_key(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         MaxApproximation(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_overlap_is_the_product_of_each_two_weighted_atoms() -> None:
+    autoencoder, images, code = model(), torch.rand(6, *SHAPE), torch.randn(6, 4)
+    weighted = (code[:, :, None] * autoencoder.atoms.flatten(1)).abs()  # (images, atoms, pixels)
+    pairs = [
+        (weighted[:, one] * weighted[:, other]).mean().item() for one in range(4) for other in range(4) if one != other
+    ]
+    assert Overlap(0.5)(autoencoder, code, images).item() == pytest.approx(0.5 * sum(pairs), rel=1e-5)
+
+
+def test_disjoint_atoms_and_single_atoms_do_not_overlap() -> None:
+    autoencoder, images = model(), torch.rand(4, *SHAPE)
+    single = torch.eye(4)
+    assert Overlap()(autoencoder, single, images).item() == pytest.approx(0, abs=1e-9)
+    with torch.no_grad():
+        autoencoder.atoms.zero_()
+        autoencoder.atoms.flatten(1)[:, :4] = torch.eye(4)
+    assert Overlap()(autoencoder, torch.rand(4, 4), images).item() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_atoms_overlap_less_where_that_is_asked_for(composed: Compose, garments: Path) -> None:
+    overlaps = []
+    for weight in (0, 1):
+        cfg = composed(
+            f"data.source.root={garments}", "data.val_size=100", "latent_dim=8", "approximation=overlap",
+            f"approximation.weight={weight}",
+        )  # fmt: skip
+        torch.manual_seed(0)
+        autoencoder, data = instantiate(cfg.model), instantiate(cfg.data)
+        Trainer(max_epochs=20, accelerator="cpu", logger=False, enable_checkpointing=False).fit(autoencoder, data)
+        images = data.sets["val"][0]
+        overlaps.append(Overlap(1)(autoencoder, autoencoder.encode(images), images).item())
+    assert overlaps[1] < 0.5 * overlaps[0]

@@ -70,7 +70,6 @@ class Summary(Callback):
             figures.save(panels, folder / "panels")
             print(f"Drawn in {folder / 'panels.pdf'}")
         print(f"To be looked at in {write_page(folder, rows)}", flush=True)
-        print(f"To be looked at in {write_page(folder, rows)}", flush=True)
         if any(row["status"] == "failed" for row in rows):
             raise SystemExit(1)
 
