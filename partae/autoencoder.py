@@ -23,7 +23,7 @@ from partae.metrics import Measures
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.representation import Representation
-from partae.schedule import Constant
+from partae.schedule import Constant, by_step
 from partae.sparsity import NoSparsity
 from partae.specification import describe
 
@@ -98,13 +98,20 @@ class AutoEncoder(Representation, LightningModule):
         }
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        steps = self.trainer.estimated_stepping_batches
+        optimizer = self.build_optimizer(self.parameters())
+        scheduler = LambdaLR(optimizer, by_step(self.schedule, int(self.trainer.estimated_stepping_batches)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """The optimizer of ``parameters``; it may hold those of several models of the same settings.
+
+        Raises:
+            InputError: if it does not take its arguments.
+        """
         try:
-            optimizer = self.optimizer(self.parameters())
+            return self.optimizer(parameters)
         except (TypeError, ValueError) as error:
             raise InputError(f"optimizer cannot be built: {error}") from error
-        scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
         self.measures = Measures(len(self.atoms))
@@ -127,19 +134,15 @@ class AutoEncoder(Representation, LightningModule):
         losses = self._train_means()
         self._log_losses("train", losses, logger=False)
         # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
-        values = {f"train/{name}": value.item() for name, value in _with_total(losses).items()}
+        values = {f"train/{name}": value.item() for name, value in with_total(losses).items()}
         for logger in self.loggers:
             logger.log_metrics(values, self.global_step - 1)
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
-        if not all(mean.isfinite() for mean in means.values()):
-            terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
-            raise InputError(
-                f"training diverged in epoch {self.current_epoch}, step {self.global_step} (mean losses: {terms}): "
-                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-            )
+        if error := divergence(means, self.current_epoch, self.global_step):
+            raise error
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -173,12 +176,23 @@ class AutoEncoder(Representation, LightningModule):
 
     def _log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
-        values = {f"{split}/{name}": value for name, value in _with_total(losses).items()}
+        values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
         self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
         self.log_dict(values, **every)
 
 
-def _with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+def divergence(means: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
+    """What to tell the user of mean losses that are not finite; None if all of them are."""
+    if all(mean.isfinite() for mean in means.values()):
+        return None
+    terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
+    return InputError(
+        f"training diverged in epoch {epoch}, step {step} (mean losses: {terms}): "
+        "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
+    )
+
+
+def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
