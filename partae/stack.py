@@ -89,7 +89,9 @@ def reason_alone(model: AutoEncoder, callbacks: Iterable[Callback], constraints:
         if not isinstance(constraint, Constraint):
             return f"constraint {type(constraint).__name__} is no projection"
     factory = getattr(model.optimizer, "func", model.optimizer)
-    known = isinstance(factory, type) and issubclass(factory, Optimizer) and factory.__module__.startswith("torch.optim")
+    known = (
+        isinstance(factory, type) and issubclass(factory, Optimizer) and factory.__module__.startswith("torch.optim")
+    )
     if not known or issubclass(cast("type", factory), LBFGS):
         return f"optimizer {getattr(factory, '__name__', factory)} is not known to treat every tensor by itself"
     return None
@@ -194,7 +196,9 @@ class Stack(LightningModule):
             saved = start["optimizer_states"][0]["param_groups"][0]
             group.update({key: value for key, value in saved.items() if key != "params"})
         states = [start["lr_schedulers"][0] for start in starts]
-        lists = {key: [state[key][0] for state in states] for key, value in states[0].items() if isinstance(value, list)}
+        lists = {
+            key: [state[key][0] for state in states] for key, value in states[0].items() if isinstance(value, list)
+        }
         scheduler.load_state_dict(states[0] | lists)
 
     # --- training -----------------------------------------------------------------------------------------------------
@@ -318,7 +322,9 @@ class Stack(LightningModule):
         settings = {key: value for key, value in optimizer.param_groups[group].items() if key != "params"}
         checkpoint["optimizer_states"] = [
             {
-                "state": {place: optimizer.state[own] for place, own in enumerate(parameters) if own in optimizer.state},
+                "state": {
+                    place: optimizer.state[own] for place, own in enumerate(parameters) if own in optimizer.state
+                },
                 "param_groups": [{**settings, "params": list(range(len(parameters)))}],
             }
         ]

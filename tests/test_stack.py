@@ -161,8 +161,13 @@ def test_a_stack_of_eight_equals_eight_runs(case: str) -> None:
 def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
     """What can be stacked is tested to be equal: a new variant has to join a case."""
     built = [case[0](0.1) for case in CASES.values()]
-    for module, key, left_out in ((sparsity, "sparsity", {"MeanActivationPenalty"}), (decay, "decay", {"AsymmetricDecay"})):
-        kinds = {kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__}
+    for module, key, left_out in (
+        (sparsity, "sparsity", {"MeanActivationPenalty"}),
+        (decay, "decay", {"AsymmetricDecay"}),
+    ):
+        kinds = {
+            kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__
+        }
         names = {kind.__name__ for kind in kinds} - left_out - {"NoSparsity", "NoDecay"}
         assert names <= {type(parts[key]).__name__ for parts in built if key in parts}
     assert set(Constraint.__subclasses__()) <= {type(each) for case in CASES.values() for each in case[-1]}
