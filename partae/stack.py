@@ -110,6 +110,8 @@ class Stack(LightningModule):
         batch_size: B of all but an epoch's last batch.
     """
 
+    saving: Member  # whose checkpoint is being written
+
     def __init__(
         self,
         members: Sequence[Member],
@@ -212,10 +214,11 @@ class Stack(LightningModule):
 
     def on_train_start(self) -> None:
         for _, member in self.alive:
-            for callback in member.callbacks if member.start else ():
-                if state := member.start["callbacks"].get(callback.state_key):
+            start = dict(member.start or {})
+            for callback in member.callbacks if start else ():
+                if state := start["callbacks"].get(callback.state_key):
                     callback.load_state_dict(state)
-                callback.on_load_checkpoint(self._seen_by(member), member.model, dict(member.start))
+                callback.on_load_checkpoint(self._seen_by(member), member.model, start)
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
@@ -271,28 +274,28 @@ class Stack(LightningModule):
     # --- validation ---------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        self.val_losses: dict[str, list[Tensor]] = {}
+        self.val_losses: list[dict[str, list[Tensor]]] = [{} for _ in self.members]
         self.val_sizes: list[int] = []
         for measures in self.measures:
             measures.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch[0]
+        operated = [operator(images) for operator in self.measures[0].operators]
+        # one by one: without gradients a model's images and code stay in the cache, a stack's do not
         for index, member in self.alive:
-            self.measures[index].update(member.model, images)
-        for name, values in self.pass_over(images).items():
-            self.val_losses.setdefault(name, []).append(values)
+            self.measures[index].update(member.model, images, operated)
+            for name, value in member.model.losses(images).items():
+                self.val_losses[index].setdefault(name, []).append(value)
         self.val_sizes.append(len(images))
 
     def on_validation_epoch_end(self) -> None:
         self._tell("on_validation_epoch_end")
-        share = torch.tensor(self.val_sizes, dtype=torch.float32, device=self.device)[:, None]
-        means = {
-            name: (torch.stack(values) * share).sum(dim=0) / share.sum() for name, values in self.val_losses.items()
-        }
+        share = torch.tensor(self.val_sizes, device=self.device) / sum(self.val_sizes)
         for index, member in self.alive:
-            own = with_total({name: values[index] for name, values in means.items()})
-            self._log(member, {f"val/{name}": value for name, value in (self.measures[index].compute() | own).items()})
+            means = {name: (torch.stack(own) * share).sum() for name, own in self.val_losses[index].items()}
+            values = self.measures[index].compute() | with_total(means)
+            self._log(member, {f"val/{name}": value for name, value in values.items()})
 
     def on_validation_end(self) -> None:
         self._tell("on_validation_end")

@@ -5,24 +5,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
+from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, decay, sparsity
+from partae.callbacks import Checkpoint, Gallery
+from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.plasticity import IntrinsicPlasticity
 from partae.pruning import DenseSparseDense
-from partae.reconstruction import BCE, MSE
-from partae.schedule import Constant, Cosine, by_step
+from partae.reconstruction import BCE
+from partae.schedule import Cosine, by_step
 from partae.stack import Member, Stack, reason_alone, structure
 
 SHAPE = (1, 6, 6)
@@ -37,33 +42,13 @@ QUIET: dict[str, Any] = {
     "log_every_n_steps": 1,
 }
 Build = Callable[[int], AutoEncoder]
+Parts = Callable[[float], dict[str, Any]]
 
 
 def batches(dtype: torch.dtype = torch.float64) -> Batches:
     """Five batches, the last one smaller, in the same order in each epoch."""
     images = torch.rand(71, *SHAPE, generator=torch.Generator().manual_seed(1)).to(dtype)
     return Batches(images, torch.arange(71) % 10, 16, Order(71))
-
-
-def builder(parts: Callable[[float], dict[str, Any]], optimizer: type, options: dict[str, Any], lr: float) -> Build:
-    """Model number i: its own seed, learning rate, and values in the penalties."""
-
-    def build(index: int) -> AutoEncoder:
-        torch.manual_seed(index)
-        share = 0.1 + 0.1 * index
-        own = parts(share)
-        activation = own.pop("activation", "leaky_relu")
-        factory = partial(optimizer, lr=lr * (1 + share), **options)
-        model = AutoEncoder(
-            Dense(SHAPE, 5, hidden=own.pop("hidden", ()), tied=own.pop("tied", False)),
-            Dictionary(SHAPE, 5, activation),
-            optimizer=factory,
-            schedule=Cosine(0.1 * index),
-            **own,
-        )
-        return model.double()
-
-    return build
 
 
 def one_by_one(build: Build, count: int, constraints: list[Constraint]) -> list[AutoEncoder]:
@@ -92,65 +77,114 @@ def stacked(members: list[Member], constraints: list[Constraint], epochs: int = 
 
 def assert_equal(ours: AutoEncoder, theirs: AutoEncoder) -> None:
     for (name, parameter), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(parameter, other, rtol=0, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(parameter, other, rtol=0, atol=1e-9, msg=f"{name} differs")
 
 
-def penalised(penalty: type[nn.Module], **more: Any) -> Callable[[float], dict[str, Any]]:
-    """Models of one penalty, with values of their own."""
-    names = {"p", "target"} & set(penalty(**{}).state_dict())
-    return lambda share: {"sparsity": penalty(**{"beta": share, **dict.fromkeys(names, share)}), **more}
+def valued(kind: type[nn.Module], share: float, *names: str) -> nn.Module:
+    """A penalty or decay whose arguments ``names`` are ``share``."""
+    return kind(**dict.fromkeys(names, share))
 
 
-def decayed(cost: type[nn.Module], parts: Callable[[float], dict[str, Any]]) -> Callable[[float], dict[str, Any]]:
-    own = {"alpha"} & set(cost.__init__.__code__.co_varnames)  # type: ignore[misc]
-    return lambda share: {**parts(share), "decay": cost(**{"lambda_": 0.01 * share, **dict.fromkeys(own, share)})}
+class Case(NamedTuple):
+    """How the models of a stack are built, by their own number, and what is applied to their atoms."""
+
+    parts: Parts
+    optimizer: Callable[..., Optimizer]
+    options: dict[str, Any]
+    lr: float
+    constraints: list[Constraint]
 
 
-CASES: dict[str, tuple[Callable[[float], dict[str, Any]], type, dict[str, Any], float, list[Constraint]]] = {
-    "kl, nonnegative, adam": (
-        penalised(sparsity.KL),
-        torch.optim.Adam,
+def builder(case: Case) -> Build:
+    """Model number i: its own seed, learning rate, and values in the penalties."""
+
+    def build(index: int) -> AutoEncoder:
+        torch.manual_seed(index)
+        share = 0.1 + 0.1 * index
+        own = case.parts(share)
+        activation = own.pop("activation", "leaky_relu")
+        factory = partial(case.optimizer, lr=case.lr * (1 + share), **case.options)
+        model = AutoEncoder(
+            Dense(SHAPE, 5, hidden=own.pop("hidden", ()), tied=own.pop("tied", False)),
+            Dictionary(SHAPE, 5, activation),
+            optimizer=factory,
+            schedule=Cosine(0.1 * index),
+            **own,
+        )
+        return model.double()
+
+    return build
+
+
+CASES = {
+    "kl, nonnegative, adam": Case(
+        lambda share: {"sparsity": valued(sparsity.KL, share, "beta", "p")},
+        Adam,
         {"fused": True, "betas": (0.5, 0.999)},
         0.01,
         [NonNegative(bias=True)],
     ),
-    "l2, unit interval, adadelta": (
-        decayed(decay.AsymmetricL2, penalised(sparsity.L2)),
-        torch.optim.Adadelta,
+    "l2, unit interval, adadelta": Case(
+        lambda share: {
+            "sparsity": valued(sparsity.L2, share, "beta", "p"),
+            "decay": valued(decay.AsymmetricL2, share, "lambda_", "alpha"),
+        },
+        Adadelta,
         {},
         1.0,
         [UnitInterval()],
     ),
-    "epsilon l1, unit norm, sgd": (
-        decayed(decay.AsymmetricL1, penalised(sparsity.EpsilonL1)),
-        torch.optim.SGD,
+    "epsilon l1, unit norm, sgd": Case(
+        lambda share: {
+            "sparsity": valued(sparsity.EpsilonL1, share, "beta", "p", "epsilon"),
+            "decay": valued(decay.AsymmetricL1, share, "lambda_", "alpha"),
+        },
+        SGD,
         {"momentum": 0.9, "weight_decay": 0.01},
         0.05,
         [NonNegative(), UnitNorm()],
     ),
-    "log, hoyer, adamw": (
-        decayed(decay.AsymmetricL1L2, penalised(sparsity.Log)),
-        torch.optim.AdamW,
+    "log, hoyer, adamw": Case(
+        lambda share: {
+            "sparsity": valued(sparsity.Log, share, "beta", "p"),
+            "decay": valued(decay.AsymmetricL1L2, share, "lambda_", "alpha", "kappa"),
+        },
+        AdamW,
         {},
         0.01,
         [HoyerSparseness(bias=True)],
     ),
-    "l1, rmsprop, tied": (decayed(decay.L2, penalised(sparsity.L1, tied=True)), torch.optim.RMSprop, {}, 0.003, []),
-    "hoyer, bce, nadam, deep": (
-        decayed(decay.L1, penalised(sparsity.Hoyer, reconstruction=BCE(), activation="sigmoid", hidden=(9,))),
-        torch.optim.NAdam,
+    "l1, rmsprop, tied": Case(
+        lambda share: {
+            "sparsity": valued(sparsity.L1, share, "beta"),
+            "decay": valued(decay.L2, share, "lambda_"),
+            "tied": True,
+        },
+        RMSprop,
+        {},
+        0.003,
+        [],
+    ),
+    "hoyer, bce, nadam, deep": Case(
+        lambda share: {
+            "sparsity": valued(sparsity.Hoyer, share, "beta", "target"),
+            "decay": valued(decay.L1, share, "lambda_"),
+            "reconstruction": BCE(),
+            "activation": "sigmoid",
+            "hidden": (9,),
+        },
+        NAdam,
         {},
         0.01,
         [],
     ),
-    "no penalty, adagrad": (lambda _: {"reconstruction": MSE()}, torch.optim.Adagrad, {}, 0.05, []),
+    "no penalty, adagrad": Case(lambda _: {}, Adagrad, {}, 0.05, []),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_stack_of_eight_equals_eight_runs(case: str) -> None:
-    *how, constraints = CASES[case]
-    build = builder(*how)
+    build, constraints = builder(CASES[case]), CASES[case].constraints
     members = [Member(build(index)) for index in range(8)]
     assert len({structure(member.model) for member in members}) == 1
     stacked(members, constraints)
@@ -160,7 +194,7 @@ def test_a_stack_of_eight_equals_eight_runs(case: str) -> None:
 
 def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
     """What can be stacked is tested to be equal: a new variant has to join a case."""
-    built = [case[0](0.1) for case in CASES.values()]
+    built = [case.parts(0.1) for case in CASES.values()]
     for module, key, left_out in (
         (sparsity, "sparsity", {"MeanActivationPenalty"}),
         (decay, "decay", {"AsymmetricDecay"}),
@@ -170,4 +204,106 @@ def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
         }
         names = {kind.__name__ for kind in kinds} - left_out - {"NoSparsity", "NoDecay"}
         assert names <= {type(parts[key]).__name__ for parts in built if key in parts}
-    assert set(Constraint.__subclasses__()) <= {type(each) for case in CASES.values() for each in case[-1]}
+    assert set(Constraint.__subclasses__()) <= {type(each) for case in CASES.values() for each in case.constraints}
+
+
+def test_a_stack_of_one_equals_the_run_of_lightning(tmp_path: Path) -> None:
+    """To the last checkpoint: the same entries, of the same values."""
+    build = builder(CASES["kl, nonnegative, adam"])
+    constraints: list[Constraint] = [NonNegative()]
+    checkpoints = []
+    for name in ("alone", "stacked"):
+        callback = Checkpoint(dirpath=tmp_path / name, filename="best", monitor="val/loss", save_last=True)
+        logger = TensorBoardLogger(tmp_path / f"{name}_events", name="", version="")
+        options = QUIET | {"max_epochs": 3, "plugins": [WholeCheckpoints()], "enable_checkpointing": name == "alone"}
+        if name == "alone":
+            trainer = Trainer(**options | {"logger": logger}, callbacks=[callback, *constraints])
+            trainer.fit(build(0), batches(), batches())
+        else:
+            stack = Stack([Member(build(0), [logger], [callback])], constraints)
+            Trainer(**options).fit(stack, batches(), batches())
+        logger.finalize("success")
+        saved = flat(torch.load(tmp_path / name / "last.ckpt", weights_only=True))
+        checkpoints.append({key.replace(str(tmp_path / name), "folder"): value for key, value in saved.items()})
+        assert {file.name for file in (tmp_path / name).glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+    assert scalars(tmp_path / "alone_events") == scalars(tmp_path / "stacked_events")
+    alone, company = checkpoints
+    assert alone.keys() == company.keys()
+    for key, value in alone.items():
+        if isinstance(value, Tensor | float) and "seconds" not in key:
+            torch.testing.assert_close(company[key], value, rtol=1e-6, atol=1e-9, msg=f"{key} differs")
+        elif not isinstance(value, str | float):
+            assert company[key] == value, key
+
+
+def scalars(folder: Path) -> set[tuple[str, int, float]]:
+    """The tag, step and value of every scalar that TensorBoard was given."""
+    accumulator = EventAccumulator(str(folder)).Reload()
+    return {
+        (tag, event.step, float(f"{event.value:.4g}"))
+        for tag in accumulator.Tags()["scalars"]
+        for event in accumulator.Scalars(tag)
+    }
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested dicts and lists."""
+    if isinstance(tree, list | tuple):
+        tree = dict(enumerate(tree))
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {key: leaf for name, child in tree.items() for key, leaf in flat(child, f"{prefix}/{name}").items()}
+
+
+def test_a_member_that_diverges_is_frozen_and_the_others_go_on() -> None:
+    case = CASES["kl, nonnegative, adam"]
+    members = [Member(builder(case._replace(lr=lr))(index)) for index, lr in enumerate((0.01, 1e200, 0.01))]
+    stacked(members, [], epochs=4)
+    assert "training diverged in epoch 0" in str(members[1].error)
+    assert members[0].error is None is members[2].error
+    others = [Member(builder(case)(index)) for index in (0, 2)]
+    stacked(others, [], epochs=4)
+    for one, other in zip((members[0], members[2]), others, strict=True):
+        assert_equal(one.model, other.model)
+
+
+def test_training_stops_when_every_member_has_diverged() -> None:
+    members = [Member(builder(CASES["kl, nonnegative, adam"]._replace(lr=1e200))(0))]
+    stack = stacked(members, [])
+    assert stack.trainer.current_epoch < 3
+
+
+def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
+    def model(**parts: Any) -> AutoEncoder:
+        return AutoEncoder(Dense(SHAPE, 5, parts.pop("activation", "sigmoid")), Dictionary(SHAPE, 5), **parts)
+
+    plastic = model(activation="logistic", sparsity=IntrinsicPlasticity())
+    assert "intrinsic_plasticity" in str(reason_alone(plastic, [], []))
+    assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
+    assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
+    assert "Callback" in str(reason_alone(model(), [], [Callback()]))
+    assert reason_alone(model(optimizer=partial(Adam, lr=1.0)), [Gallery()], [NonNegative()]) is None
+
+
+@pytest.mark.slow
+def test_a_compiled_stack_equals_the_plain_one() -> None:
+    case = CASES["kl, nonnegative, adam"]
+    compiled, plain = ([Member(builder(case)(index)) for index in range(3)] for _ in range(2))
+    stack = stacked(compiled, [NonNegative()], epochs=3, compiled=True, batch_size=16)
+    assert stack.compiled is not None
+    stacked(plain, [NonNegative()], epochs=3)
+    for one, other in zip(compiled, plain, strict=True):
+        assert_equal(one.model, other.model)
+
+
+def test_a_stack_trains_where_it_cannot_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        def fail(*_: Any) -> None:
+            raise RuntimeError("no compiler")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    members = [Member(builder(CASES["kl, nonnegative, adam"])(0))]
+    with pytest.warns(UserWarning, match="without being compiled: no compiler"):
+        stacked(members, [], epochs=1, compiled=True, batch_size=16)

@@ -103,7 +103,7 @@ def launch(
 def raising(error: Exception) -> Callable[[DictConfig, Path], dict[str, float]]:
     """A training that ends with ``error``."""
 
-    def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
+    def train(*_: Any) -> dict[str, float]:
         raise error
 
     return train
@@ -122,13 +122,13 @@ def enlist(cfg: DictConfig) -> Job | None:
 
 
 def grouped(enlisted: list[Job]) -> list[list[Job]]:
-    """The jobs that can be trained in one stack; those that have to run alone are in none, with a line that says why."""
+    """The jobs of each stack; one that has to run alone is in none, and a line says why."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in enlisted:
         try:
             member, callbacks, constraints = build(job)
             reason = reason_alone(member.model, callbacks, constraints) or _trainer_alone(job)
-        except Exception:  # whatever it is, the job meets it again when it runs, and reports it
+        except Exception:  # noqa: S112 - whatever it is, the job meets it again when it runs, and reports it
             continue
         if reason:
             print(f"{job.folder.name} runs alone: {reason}", file=sys.stderr)
