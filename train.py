@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,6 @@ from partae.data import DataModule
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
 from partae.sweep import finish, is_first_process, resume, run
-
-# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked
-warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint"]
 GROUPS += ["optimizer", "schedule"]
@@ -65,7 +61,8 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     measures = measures or dict(before["measures"])  # nothing was left to train
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    measures |= {f"test/{key}": value for key, value in measure_svm(model, data.batches, protocol, cfg.seed).items()}
+    svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed)
+    measures |= {f"test/{key}": value for key, value in svm.items()}
 
     if isinstance(logger, TensorBoardLogger):
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
@@ -77,7 +74,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> float | None:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
@@ -87,7 +84,7 @@ def main(cfg: DictConfig) -> float:
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
         print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
-    return measures.get(cfg.metric, math.nan)
+    return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
@@ -92,7 +92,7 @@ class AutoEncoder(Representation, LightningModule):
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
-            "sparsity": self.sparsity(code),
+            "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images),
         }
@@ -140,14 +140,18 @@ class AutoEncoder(Representation, LightningModule):
 
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
-        means = {name: torch.stack(values).mean() for name, values in self.train_losses.items()}
+        reduce = self.trainer.strategy.reduce  # over the processes that share a batch
+        means = {name: reduce(torch.stack(values).mean()) for name, values in self.train_losses.items()}
         if error := divergence(means, self.current_epoch, self.global_step):
             raise error
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
-            self.sparsity.update(self.encoder.activate)
+            logistic = self.encoder.activate
+            if logistic.inputs is not None:
+                logistic.inputs = self._of_all_processes(logistic.inputs)
+            self.sparsity.update(logistic)
 
     def on_validation_epoch_start(self) -> None:
         self.measures.reset()
@@ -158,8 +162,8 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
-        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True)
-        self.log_dict({f"val/{name}": value for name, value in measures.items()})
+        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         self.measures.reset()
@@ -169,10 +173,20 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_test_epoch_end(self) -> None:
         # logged with the hyper-parameters, once the run is finished
-        self.log_dict({f"test/{name}": value for name, value in self.measures.compute().items()}, logger=False)
+        measures = {f"test/{name}": value for name, value in self.measures.compute().items()}
+        self.log_dict(measures, logger=False, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
+
+    def _of_all_processes(self, rows: Tensor) -> Tensor:
+        """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
+        if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return rows
+        parts = list(cast("Tensor", self.all_gather(rows.detach())))
+        # these rows themselves, with a gradient that outweighs the mean over the processes
+        parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
+        return torch.cat(parts)
 
     def _log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}

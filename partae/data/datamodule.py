@@ -22,7 +22,7 @@ class DataModule(LightningDataModule):
     Args:
         source: where images come from.
         image_shape: (C, H, W) that the images must have.
-        batch_size: of training.
+        batch_size: of training; processes that train one model together share it.
         eval_batch_size: of validation and test.
         val_size: number of training images kept for validation.
         seed: of the validation split and of the order of the images in each epoch.
@@ -80,12 +80,25 @@ class DataModule(LightningDataModule):
             for split, index in (("val", order[: self.val_size]), ("train", order[self.val_size :])):
                 self._keep(split, images[index], labels[index], device)
 
-    def batches(self, split: str, *, shuffled: bool = False) -> Batches:
-        """Batches of this process's share of the "train", "val" or "test" images."""
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def batches(self, split: str, *, shuffled: bool = False, shared: bool = True) -> Batches:
+        """Batches of the "train", "val" or "test" images.
+
+        Args:
+            split: which images.
+            shuffled: whether in the order of an epoch, or in their own.
+            shared: whether processes that train one model together each take their share of each training batch, and of
+                the validation and test images; else each takes all.
+
+        Raises:
+            InputError: if the processes cannot share a training batch equally.
+        """
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer and shared else (0, 1)
+        if self.batch_size % world_size:
+            raise InputError(f"data.batch_size must be a multiple of the {world_size} devices; got {self.batch_size}")
         images, labels = self.sets[split]
         order = Order(len(images), self.seed if shuffled else None, rank, world_size)
-        return Batches(images, labels, self.batch_size if split == "train" else self.eval_batch_size, order)
+        size = self.batch_size // world_size if split == "train" else self.eval_batch_size
+        return Batches(images, labels, size, order)
 
     def train_dataloader(self) -> Batches:
         return self.batches("train", shuffled=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +17,9 @@ from partae.interruption import end_in_order, saying
 from partae.sweep import jobs
 from partae.sweep.messages import explained
 from partae.sweep.summary import any_failed, write_sweep
+
+# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked; each job's process passes here
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 Train = Callable[[DictConfig, Path], dict[str, float]]
 
@@ -78,6 +82,8 @@ def resume_line(folder: Path) -> str:
 
 
 def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> dict[str, float]:
+    if not jobs.is_alone(hydra) and str(cfg.trainer.get("strategy")).startswith("ddp"):
+        raise InputError("trainer=ddp trains one model on several devices, not a sweep: leave out -m, or trainer=ddp")
     jobs.begin(cfg, hydra, folder)
     measures = jobs.measures_of(folder) if jobs.is_finished(folder) else train(cfg, folder)
     if cfg.metric not in measures:

@@ -92,7 +92,7 @@ def launch(
     def tested_or_failed(cfg: DictConfig) -> Any:
         folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
         if error := errors.get(folder):
-            return run(raising(error), cfg, folder).get(cfg.metric, float("nan"))
+            return run(raising(error), cfg, folder).get(cfg.metric)
         return task_function(cfg)
 
     ordinary = BasicLauncher()

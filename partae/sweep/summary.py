@@ -50,7 +50,7 @@ class Summary(Callback):
 
     def __init__(self, published: bool = False) -> None:
         self.published = published
-        self._stopped: Callable[[], None] = lambda: None
+        self._stopped: Callable[[], None] | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         end_in_order()
@@ -61,7 +61,8 @@ class Summary(Callback):
         atexit.register(self._stopped)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        atexit.unregister(self._stopped)
+        if self._stopped:
+            atexit.unregister(self._stopped)
         folder = Path(config.hydra.sweep.dir)
         rows = self._print(folder)
         if panels := sweep_figure(rows):
@@ -81,14 +82,16 @@ class Summary(Callback):
         """Write and print the table of a sweep, and what failed in it."""
         rows = write_sweep(folder)
         if rows:
-            print(f"\n{table([self._shown(folder, row) for row in rows])}\n")
+            print(f"\n{table(_telling([self._shown(folder, row) for row in rows]))}\n")
         if self.published:
             print("Test images; in brackets the published figures.")
         if failed := [row for row in rows if row["status"] == "failed"]:
             print(f"{len(failed)} of {len(rows)} jobs failed:")
-            for row in failed:
-                run = folder / str(row["folder"])
-                print(f"  {' '.join(overrides(run))}: {failure(run)}")
+            settings = _telling([{key: row[key] for key in row if not _is_detail(key)} for row in rows])
+            for row, setting in zip(rows, settings, strict=True):
+                if row in failed:
+                    told = " ".join(f"{key}={value}" for key, value in setting.items())
+                    print(f"  {told}: {failure(folder / str(row['folder']))}")
         print(f"Written to {folder / 'sweep.csv'}", flush=True)
         return rows
 
@@ -132,7 +135,7 @@ def write_sweep(folder: Path) -> list[Row]:
 
 
 def overrides(run: Path) -> list[str]:
-    """What tells a job of a sweep from the others, as on the command line."""
+    """What a job was given, as on the command line."""
     return list(_yaml(run / ".hydra" / "overrides.yaml"))
 
 
@@ -153,11 +156,11 @@ def job_folder(overrides: str) -> str:
     >>> job_folder("experiment/table_1@_global_-none__sparsity.beta-0.1")
     'table_1-none__sparsity.beta-0.1'
     >>> job_folder("data.source.root-/data")
-    'data.source.root-_data-5f1ec1c5'
+    'data.source.root-_data-4e63c28e'
     """
     short = re.sub(r"(^|__)(?:\w+/)*(\w+)@\w+-", r"\1\2-", overrides)
     word = re.sub(r"[^\w.+-]", "_", short)[:200]
-    return word if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
+    return (word or "job") if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
 
 
 def sweep_folder(name: str, now: str) -> str:
@@ -213,6 +216,19 @@ def sweep_figure(rows: list[Row]) -> Figure | None:
             curves[value] = (np.array([at for at, _ in points]), np.array([measure for _, measure in points]))
         panels[name] = curves
     return figures.sweep_panels(panels, x, series)
+
+
+def _telling(rows: list[Row]) -> list[Row]:
+    """The rows without what all of them were given alike, unless that leaves nothing to tell them by."""
+    first = rows[0]
+    alike = {
+        key for key, value in first.items() if isinstance(value, str) and all(row.get(key) == value for row in rows)
+    }
+    return (
+        [{key: value for key, value in row.items() if key not in alike - {"status"}} for row in rows]
+        if rows[1:]
+        else rows
+    )
 
 
 def _is_detail(key: str) -> bool:

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from partae.sweep import Summary
-from partae.sweep.summary import PANELS, read_sweep, sweep_figure
+from partae.checks import InputError
+from partae.sweep import Summary, job_folder
+from partae.sweep.jobs import fail, finish
+from partae.sweep.summary import PANELS, new_folder, read_sweep, sweep_figure
 
 
-def job(folder: Path, number: int, overrides: list[str], measures: dict[str, float] | None) -> None:
+def job(folder: Path, number: int, overrides: list[str], measures: dict[str, float] | None, error: str = "") -> None:
     run = folder / ",".join(overrides)
     (run / ".hydra").mkdir(parents=True)
-    OmegaConf.save({"hydra": {"job": {"num": number}, "overrides": {"task": overrides}}}, run / ".hydra" / "hydra.yaml")
+    hydra = {"mode": "MULTIRUN", "job": {"num": number}}
+    for name, content in (("hydra", {"hydra": hydra}), ("overrides", overrides), ("config", {"seed": 0})):
+        OmegaConf.save(OmegaConf.create(content), run / ".hydra" / f"{name}.yaml")
     if measures is not None:
-        (run / "metrics.json").write_text(json.dumps(measures))
+        finish(run, measures, 1.5)
+    if error:
+        fail(run, InputError(error))
 
 
 def test_panels_are_drawn_where_two_numbers_vary(tmp_path: Path) -> None:
@@ -42,7 +47,7 @@ def test_no_panels_where_one_number_varies_or_a_name(tmp_path: Path) -> None:
 
 def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job(tmp_path, 0, ["a=1"], {"test/reconstruction_error": 0.0099, "test/dead_atoms": 0})
-    config = {"latent_dim": 100, "sparsity": {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}}
+    config = {"seed": 0, "latent_dim": 100, "sparsity": {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}}
     OmegaConf.save(config, tmp_path / "a=1" / ".hydra" / "config.yaml")
     Summary(published=True).on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert "0.009900 (0.0103)" in capsys.readouterr().out
@@ -60,8 +65,10 @@ def test_a_sweep_ends_with_a_row_a_job(tmp_path: Path, capsys: pytest.CaptureFix
     assert [row["status"] for row in rows] == ["finished", "finished", "unfinished"]
     assert rows[1] == {
         "sparsity.beta": "0.1",
+        "seed": "0",
         "test/reconstruction_error": "0.02",
         "val/loss": "0.3",
+        "wall_time": "1.5",
         "status": "finished",
         "folder": "sparsity.beta=0.1",
     }
@@ -69,3 +76,47 @@ def test_a_sweep_ends_with_a_row_a_job(tmp_path: Path, capsys: pytest.CaptureFix
     assert "0.02000" in shown
     assert "val/loss" not in shown
     assert str(tmp_path / "sweep.csv") in shown
+
+
+def test_a_failed_job_is_listed_and_ends_the_sweep_with_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measures = {"test/reconstruction_error": 0.02}
+    job(tmp_path, 0, ["latent_dim=4", "sparsity.p=0.1"], measures)
+    job(tmp_path, 1, ["latent_dim=4", "sparsity.p=1.5"], None, "sparsity.p must be less; got 1.5")
+    with pytest.raises(SystemExit) as end:
+        Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert end.value.code == 1
+    assert [row["status"] for row in read_sweep(tmp_path)] == ["finished", "failed"]
+    shown = capsys.readouterr().out
+    assert "1 of 2 jobs failed:\n  sparsity.p=1.5: sparsity.p must be less; got 1.5" in shown
+    assert "latent_dim" not in shown, "what all jobs share tells nothing"
+
+
+def test_no_panels_of_a_search(tmp_path: Path) -> None:
+    for number in range(4):
+        measures = {f"test/{name}": 0.1 for name in PANELS}
+        job(tmp_path, number, [f"sparsity.p=0.{number + 1}", f"sparsity.beta=0.0{number + 1}"], measures)
+    assert sweep_figure(read_sweep(tmp_path)) is None
+
+
+def test_a_run_of_the_same_name_is_no_job_of_the_sweep(tmp_path: Path) -> None:
+    job(tmp_path, 0, ["seed=1"], None)
+    job(tmp_path, 0, ["seed=2"], None)
+    file = tmp_path / "seed=2" / ".hydra" / "hydra.yaml"
+    file.write_text(file.read_text().replace("MULTIRUN", "RUN"))
+    assert [row["seed"] for row in read_sweep(tmp_path)] == ["1"]
+
+
+def test_jobs_of_other_overrides_have_other_folders() -> None:
+    overrides = ["a-x/y", "a-x_y", "a-x y", "a-" + 300 * "x", "a-" + 301 * "x", ""]
+    folders = [job_folder(each) for each in overrides]
+    assert len(set(folders)) == len(folders)
+    assert all(0 < len(folder) <= 255 for folder in folders)
+
+
+def test_two_commands_of_one_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [new_folder("default", "2024-05-01_12-00-00") for _ in range(3)]
+    assert folders == [f"outputs/default/2024-05-01_12-00-00{suffix}" for suffix in ("", "_2", "_3")]
+    assert all(Path(folder).is_dir() for folder in folders)

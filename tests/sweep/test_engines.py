@@ -1,0 +1,170 @@
+"""Sweeps as users start them: by each engine, killed, interrupted, and started again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from partae.sweep.jobs import measures_of
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = ["data=bars", "latent_dim=4", "data.source.train_size=300", "data.source.test_size=50", "data.val_size=50"]
+TINY += ["~callbacks.gallery", "~callbacks.progress", "+trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
+SWEEP = ["-m", "name=sweep", *TINY]
+JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+# what an engine's worker computes does not depend on how many threads it is given
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"}
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts train.py in a temporary folder, as the head of its own group of processes."""
+
+    def start_there(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *arguments],
+            cwd=tmp_path,
+            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start_there
+
+
+@pytest.fixture
+def done(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str]]:
+    """Runs train.py to its end: its exit status, and what it printed."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        process = start(*arguments)
+        printed, errors = process.communicate()
+        assert "Traceback" not in errors, errors
+        return process.returncode, printed
+
+    return run
+
+
+def wait(process: subprocess.Popen[str], found: Callable[[], bool]) -> None:
+    """Wait until something is ``found`` of a process that goes on."""
+    while not found():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    """The rows of a sweep, but for the time that each took."""
+    with (folder / "sweep.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "wall_time"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(
+    "engine", [JOBLIB, ["hydra/launcher=submitit_local"], ["hydra/launcher=ray"]], ids=lambda e: e[0]
+)
+def test_every_engine_runs_a_sweep_past_its_impossible_jobs(
+    engine: list[str], done: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    grid = ["sparsity.beta=0.001,0.01", "sparsity.p=0.1,1.5", "trainer.max_epochs=1"]
+    status, printed = done(*SWEEP, *grid, *engine)
+    assert status == 1
+    rows = figures(tmp_path / "outputs" / "sweep")
+    assert [row["status"] for row in rows] == ["finished", "failed"] * 2
+    assert [float(row["test/reconstruction_error"]) < 1 for row in rows if row["status"] == "finished"] == [True, True]
+    assert "2 of 4 jobs failed:" in printed
+    assert "  sparsity.beta=0.01 sparsity.p=1.5: sparsity.p must be a number in (0, 1); got 1.5" in printed
+
+
+def test_a_killed_sweep_goes_on_to_the_figures_of_an_undisturbed_one(
+    start: Callable[..., subprocess.Popen[str]], done: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    grid = ["sparsity.beta=0.001,0.01", "sparsity.p=0.1,0.2", "trainer.max_epochs=25"]
+    folder = tmp_path / "outputs" / "sweep"
+    assert done(*SWEEP, *grid)[0] == 0
+    assert (folder / "panels.pdf").exists()
+    undisturbed = figures(folder)
+    folder.rename(tmp_path / "undisturbed")
+
+    sweep = start(*SWEEP, *grid, *JOBLIB)
+    begun = "*/checkpoints/last.ckpt"
+    wait(sweep, lambda: any(folder.glob("*/metrics.json")) and len(list(folder.glob(begun))) > 2)
+    os.killpg(sweep.pid, signal.SIGKILL)
+    sweep.communicate()
+    finished = {file: file.stat().st_mtime_ns for file in folder.glob("*/metrics.json")}
+    assert 0 < len(finished) < 4
+    assert done(*SWEEP, *grid, *JOBLIB)[0] == 0
+    assert figures(folder) == undisturbed
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_does(
+    start: Callable[..., subprocess.Popen[str]], done: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    run = start(*TINY, "trainer.max_epochs=200")
+    wait(run, lambda: any(tmp_path.glob("outputs/default/*/checkpoints/best.ckpt")))
+    run.send_signal(signal.SIGTERM)
+    printed, errors = run.communicate()
+    assert run.returncode == 128 + signal.SIGTERM, errors
+    assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("outputs/default/*")
+    line = f"python train.py resume={folder.relative_to(tmp_path)}"
+    assert line in printed
+    assert not (folder / "metrics.json").exists()
+    status, printed = done(line.split()[-1])
+    assert status == 0
+    assert "Written to" in printed
+    assert measures_of(folder)["test/reconstruction_error"] < 1
+    assert len(list(folder.parent.iterdir())) == 1
+
+
+def test_an_interrupted_sweep_sums_up_what_is_finished(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    sweep = start("-m", *TINY, "trainer.max_epochs=20,2000")
+    wait(sweep, lambda: len(list(tmp_path.glob("outputs/default/*/*/checkpoints/best.ckpt"))) == 2)
+    sweep.send_signal(signal.SIGINT)
+    printed, errors = sweep.communicate()
+    assert sweep.returncode == 128 + signal.SIGINT, errors
+    assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("outputs/default/*")
+    assert [row["status"] for row in figures(folder)] == ["finished", "unfinished"]
+    assert f"hydra.sweep.dir={folder.relative_to(tmp_path)}" in printed
+    assert "finished" in printed
+
+
+def test_optuna_searches_and_finds_its_trials_again(done: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    search = ["-m", "experiment=search", *TINY, "trainer.max_epochs=1", "hydra.sweeper.n_trials=3"]
+    folder = tmp_path / "outputs" / "search"
+    assert done(*search)[0] == 0
+    rows = figures(folder)
+    assert len({row["sparsity.beta"] for row in rows}) == 3
+    best = (folder / "optimization_results.yaml").read_text()
+    assert str(min(float(row["val/max_approximation_error"]) for row in rows)) in best
+    finished = {file: file.stat().st_mtime_ns for file in folder.glob("*/metrics.json")}
+    assert done(*search)[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in folder.glob("*/metrics.json")} == finished
+    assert figures(folder) == rows
+
+
+@pytest.mark.parametrize("model", [["sparsity.beta=0.1"], ["model=nnsae"]], ids=lambda each: each[0])
+def test_two_devices_train_to_the_measures_of_one(
+    model: list[str], done: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    options = [*TINY, *model, "trainer.max_epochs=5", "data.batch_size=50"]
+    assert done(*options, "hydra.run.dir=one")[0] == 0
+    assert done(*options, "hydra.run.dir=two", "trainer=ddp", "trainer.devices=2")[0] == 0
+    one, two = (measures_of(tmp_path / name) for name in ("one", "two"))
+    for found in (one, two):
+        found.pop("wall_time")
+    assert two == pytest.approx(one, rel=0.001, abs=1e-6)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from partae.checks import InputError
+from partae.sweep import resume
+from partae.sweep.jobs import begin, changed, fail, failure, finish, is_finished, measures_of, status
+from partae.sweep.run import run
+from tests.conftest import Compose
+
+
+@pytest.fixture(params=[RunMode.RUN, RunMode.MULTIRUN], ids=["alone", "in a sweep"])
+def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RunMode:
+    """How Hydra was asked to run what a test runs."""
+    chosen: RunMode = request.param
+    own = OmegaConf.create({"mode": chosen, "overrides": {"task": ["seed=1"]}, "job": {"num": 0}})
+    monkeypatch.setattr(HydraConfig, "get", lambda: own)
+    return chosen
+
+
+def test_a_finished_job_is_not_trained_again(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep" / "job"
+    measures = {"val/reconstruction_error": 0.1}
+    begun = []
+
+    def train(*_: object) -> dict[str, float]:
+        begun.append(status(folder))
+        finish(folder, measures, 2.0)
+        return measures
+
+    for _ in range(2):
+        found = run(train, composed("seed=1"), folder)
+        assert found["val/reconstruction_error"] == 0.1
+    assert begun == ["unfinished"]
+    assert measures_of(folder) == {**measures, "wall_time": 2.0}
+    assert OmegaConf.load(folder / ".hydra" / "config.yaml") == composed("seed=1")
+    assert (tmp_path / "sweep" / "sweep.csv").exists() == (mode == RunMode.MULTIRUN)
+
+
+def test_a_job_of_other_settings_is_refused_and_the_finished_one_stays(
+    mode: RunMode, composed: Compose, tmp_path: Path
+) -> None:
+    own, folder = HydraConfig.get(), tmp_path / "job"
+    begin(composed("seed=1"), own, folder)
+    finish(folder, {}, 1.0)
+    begin(composed("seed=1", "name=other", "fail_fast=true", "data.source.root=elsewhere"), own, folder)
+    before = (folder / ".hydra" / "config.yaml").read_bytes()
+    with pytest.raises(InputError, match=r"other settings \(seed: 1 -> 2, sparsity\.beta: 0\.\d+ -> 0\.5\)"):
+        begin(composed("seed=2", "sparsity.beta=0.5"), own, folder)
+    assert any(
+        "_target_: partae.sparsity.KL -> partae.sparsity.L2" in key for key in changed(composed("sparsity=l2"), folder)
+    )
+    assert (folder / ".hydra" / "config.yaml").read_bytes() == before
+    assert is_finished(folder)
+
+
+def test_settings_may_change_before_anything_is_trained(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
+    begin(composed("sparsity.p=1.5"), HydraConfig.get(), tmp_path)
+    fail(tmp_path, InputError("sparsity.p must be less"))
+    begin(composed("sparsity.p=0.5"), HydraConfig.get(), tmp_path)
+    assert status(tmp_path) == "unfinished"
+    assert changed(composed("sparsity.p=1.5"), tmp_path) == []
+
+
+def test_an_error_is_the_jobs_own_in_a_sweep(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
+    def train(*_: object) -> dict[str, float]:
+        raise ZeroDivisionError("by this job")
+
+    folder = tmp_path / "job"
+    if mode == RunMode.RUN:
+        with pytest.raises(ZeroDivisionError):
+            run(train, composed(), folder)
+        return
+    assert run(train, composed(), folder) == {}
+    assert failure(folder) == "ZeroDivisionError: by this job"
+    assert "Traceback" in (folder / "error.txt").read_text()
+    assert run(train, composed("fail_fast=true"), tmp_path / "next") == {}
+    assert not (tmp_path / "next").exists()
+    assert run(train, composed(), tmp_path / "after") == {}
+    assert status(tmp_path / "after") == "failed"
+
+
+def test_resume_is_the_command_of_the_folder_again(composed: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "it's one"
+    own = OmegaConf.create({"mode": RunMode.RUN, "overrides": {"task": ["seed=1", "encoder.hidden=[8,4]"]}})
+    begin(composed(), own, folder)  # type: ignore[arg-type]
+    again = resume([f"resume={folder}", "trainer.accelerator=cpu"])
+    assert again[:3] == ["seed=1", "encoder.hidden=[8,4]", "trainer.accelerator=cpu"]
+    assert again[3] == f"hydra.run.dir='{tmp_path}/it\\'s one'"
+    assert resume(["seed=1"]) == ["seed=1"]
+
+
+@pytest.mark.parametrize(("sweep", "words"), [(False, "not the folder of a run"), (True, "is a sweep")])
+def test_resume_needs_a_run(sweep: bool, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if sweep:
+        (tmp_path / "multirun.yaml").touch()
+    with pytest.raises(SystemExit) as end:
+        resume([f"resume={tmp_path}"])
+    assert end.value.code == 1
+    assert words in capsys.readouterr().err

@@ -1,0 +1,204 @@
+"""A run that is killed and goes on is the run that never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from hydra import compose, initialize
+from pytorch_lightning import Callback, LightningModule, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from partae.checkpoint import WholeCheckpoints, latest, read
+from partae.checks import InputError
+from partae.data import Order
+from train import train
+
+TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
+# plasticity and pruning keep state of their own: the sparse phase begins before the kill and ends after it
+RUN = [*TINY, "latent_dim=6", "model=nnsae", "callbacks=dense_sparse_dense", "callbacks.pruning.begin=1"]
+RUN += ["callbacks.pruning.end=3", "trainer.max_epochs=4", "callbacks.gallery.every_n_epochs=2"]
+RUN += ["+trainer.enable_progress_bar=false", "~callbacks.progress"]
+PLACES = {"seconds", "dirpath", "best_model_path", "last_model_path", "kth_best_model_path", "best_k_models"}
+
+
+class Kill(Callback):
+    """Kills its process as an operator would, before a batch of an epoch is trained on."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self.epoch, self.batch = epoch, batch
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if (trainer.current_epoch, batch_idx) == (self.epoch, self.batch):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillAtSaving(Kill):
+    """Kills its process when what a checkpoint is to hold is gathered, and nothing of it is on the disk."""
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.current_epoch == self.epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillAtTest(Kill):
+    """Kills its process when all is trained, and nothing is tested."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_a_process(work: Callable[[], object]) -> int:
+    """Do ``work`` in a process of its own; how that ended, a negative signal if by one."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            torch.set_num_threads(1)
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def trained(folder: Path, kill: Kill | None = None, *changes: str) -> int:
+    """Train `RUN` in ``folder``, in a process of its own, to be killed there or not; how that process ended."""
+    places = [f"callbacks.checkpoint.dirpath={folder / 'checkpoints'}", f"logger.save_dir={folder}"]
+    killing = []
+    if kill:
+        killing = [f"+callbacks.kill.{key}={value}" for key, value in vars(kill).items()]
+        killing += [f"+callbacks.kill._target_={__name__}.{type(kill).__name__}"]
+    with initialize(version_base="1.3", config_path="../conf"):
+        root = f"trainer.default_root_dir={folder}"
+        cfg = compose("train", overrides=[*RUN, *places, root, *killing, *changes])
+    return in_a_process(lambda: train(cfg, folder))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was never stopped."""
+    folder = tmp_path_factory.mktemp("straight")
+    assert trained(folder) == 0
+    return folder
+
+
+def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a run: the steps of each tag, with the values of scalars."""
+    accumulator = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "histograms": 0, "scalars": 0}).Reload()
+    tags = cast("dict[str, list[str]]", accumulator.Tags())
+    shown = {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in tags["scalars"]}
+    shown |= {tag: [(event.step, 0.0) for event in accumulator.Images(tag)] for tag in tags["images"]}
+    return shown | {tag: [(event.step, 0.0) for event in accumulator.Histograms(tag)] for tag in tags["histograms"]}
+
+
+def measures(folder: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((folder / "metrics.json").read_text())
+    assert found.pop("wall_time") > 0
+    return found
+
+
+def differences(one: Any, other: Any, key: str = "") -> list[str]:
+    """The keys at which two checkpoints differ in a bit, but for where they lie and the time they took."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [name for name in {**one, **other} if name not in PLACES]
+        return [found for name in keys for found in differences(one.get(name), other.get(name), f"{key}.{name}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [found for place, pair in pairs for found in differences(*pair, f"{key}.{place}")]
+    same = torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+    return [] if same else [key]
+
+
+KILLS = [Kill(2, 3), Kill(2, 0), Kill(3, 4), KillAtSaving(2, 0), KillAtTest(0, -1)]
+SLOW = [pytest.param(kill, marks=pytest.mark.slow) for kill in KILLS[1:]]
+
+
+@pytest.mark.parametrize("kill", [KILLS[0], *SLOW], ids=lambda kill: f"{type(kill).__name__}-{kill.epoch}-{kill.batch}")
+def test_a_killed_run_goes_on_bit_for_bit(kill: Kill, straight: Path, tmp_path: Path) -> None:
+    assert trained(tmp_path, kill) == -signal.SIGKILL
+    assert not (tmp_path / "metrics.json").exists()
+    assert trained(tmp_path) == 0
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = (read(folder / "checkpoints" / name) for folder in (straight, tmp_path))
+        assert differences(one, other) == []
+        assert one["optimizer_states"]
+        assert one["lr_schedulers"]
+        assert any("DenseSparseDense" in key for key in one["callbacks"])
+    assert measures(tmp_path) == measures(straight)
+    assert events(tmp_path) == events(straight)
+    assert [step for step, _ in events(tmp_path)["train/loss"]] == [4, 9, 14, 19]
+
+
+def test_a_run_that_repeats_an_order_is_told_from_one_that_goes_on(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained(tmp_path, KILLS[0]) == -signal.SIGKILL
+    monkeypatch.setattr(Order, "set_epoch", lambda *_: None)  # what Lightning does where an order has no such method
+    assert trained(tmp_path) == 0
+    one, other = (read(folder / "checkpoints" / "last.ckpt") for folder in (straight, tmp_path))
+    assert ".state_dict.decoder.atoms" in differences(one, other)
+    assert measures(tmp_path) != measures(straight)
+    assert events(tmp_path) != events(straight)
+
+
+def test_a_truncated_last_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    for name, step in (("best", 5), ("last", 10)):
+        WholeCheckpoints().save_checkpoint({"model": {}, "global_step": step, "epoch": step}, folder / f"{name}.ckpt")
+    found = latest(tmp_path)
+    assert found is not None
+    assert found[0] == folder / "last.ckpt"
+    whole = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(UserWarning, match=r"last\.ckpt is not a whole checkpoint.* the one before"):
+        found = latest(tmp_path)
+    assert found is not None
+    assert found[0] == folder / "best.ckpt"
+    (folder / "best.ckpt").write_bytes(b"")
+    with pytest.warns(UserWarning, match="from its start"):
+        assert latest(tmp_path) is None
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(content: object, path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"model": {}, "global_step": 1}, file)
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        WholeCheckpoints().save_checkpoint({"model": {}, "global_step": 2}, file)
+    assert WholeCheckpoints().load_checkpoint(file)["global_step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+class Marked:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_a_run_does_not_go_on_from_more_than_weights(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    content = {"model": {}, "global_step": 1, "payload": Marked(tmp_path / "marker")}
+    torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
+    with pytest.warns(UserWarning, match="holds more than weights and is refused"):
+        assert latest(tmp_path) is None
+    with pytest.raises(InputError, match="holds more than weights"):  # nor where a caller asks for it
+        WholeCheckpoints().load_checkpoint(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
+    assert not (tmp_path / "marker").exists()
