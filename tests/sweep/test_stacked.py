@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 import partae
-from partae.sweep import stacked
+from partae.stack import Stack
 from partae.sweep.stacked import Job, fitting, grouped, is_out_of_memory, train_stacks, worth_compiling
 from tests.conftest import Compose
 
@@ -65,7 +65,7 @@ def test_a_stack_that_memory_does_not_hold_is_halved(
 ) -> None:
     jobs = [enlisted(f"seed={seed}") for seed in range(5)]
     sizes = []
-    setup = stacked.Stack.on_fit_start
+    setup = Stack.on_fit_start
 
     def short(stack: Any) -> None:
         sizes.append(len(stack.members))
@@ -73,7 +73,7 @@ def test_a_stack_that_memory_does_not_hold_is_halved(
             raise torch.OutOfMemoryError("CUDA out of memory")
         setup(stack)
 
-    monkeypatch.setattr(stacked.Stack, "on_fit_start", short)
+    monkeypatch.setattr(Stack, "on_fit_start", short)
     assert train_stacks(jobs, None, compiled=False) == {}
     assert sizes == [5, 2, 2, 1]
     assert "Memory does not hold 5 models at once: stacks of 2 now" in capsys.readouterr().err
