@@ -36,7 +36,7 @@ from partae.data import DataModule
 from partae.stack import Member, Stack
 
 COUNTS = (1, 8, 32, 128)
-TURNS = 5
+TURNS = 3
 STEPS = 8  # of a turn
 BETAS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5)
 TARGETS = (0.01, 0.05, 0.1, 0.2)
@@ -148,7 +148,7 @@ def stacked(cfg: DictConfig, count: int, images: Tensor, compiled: bool) -> Iter
     while True:
         timed = Timed()
         trainer = Trainer(max_epochs=1, accelerator=cfg.trainer.accelerator, callbacks=[timed], **QUIET)
-        trainer.fit(stack, Repeated(images, 3 * STEPS + 1), Repeated(images, 1))
+        trainer.fit(stack, Repeated(images, 2 * STEPS + 1), Repeated(images, 1))
         yield timed.seconds[-1]
 
 
@@ -159,7 +159,7 @@ def constraints(cfg: DictConfig) -> list[Constraint]:
 def to_tensor(cfg: DictConfig, count: int, batch_size: int) -> float:
     """Seconds of a turn of Lightning with ``DataLoader(ToTensor())``, one model."""
     root = str(Path(cfg.data.source.root))
-    images = Subset(FashionMNIST(root, transform=ToTensor()), range(min(count, (3 * STEPS + 1) * batch_size)))
+    images = Subset(FashionMNIST(root, transform=ToTensor()), range(min(count, (2 * STEPS + 1) * batch_size)))
     timed = Timed()
     trainer = Trainer(max_epochs=1, accelerator=cfg.trainer.accelerator, callbacks=[timed, *constraints(cfg)], **QUIET)
     trainer.fit(models(cfg, 1)[0], DataLoader(images, batch_size=batch_size, shuffle=True))

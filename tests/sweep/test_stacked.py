@@ -132,7 +132,7 @@ def assert_alike(ours: list[dict[str, str]], theirs: list[dict[str, str]], rel: 
     for one, other in zip(ours, theirs, strict=True):
         assert one.keys() == other.keys()
         for key in one:
-            if "/" in key:
+            if "/" in key and one[key] != other[key]:
                 assert float(one[key]) == pytest.approx(float(other[key]), rel=rel, abs=1e-6), key
             elif key != "wall_time":
                 assert one[key] == other[key]
