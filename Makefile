@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help train test test-slow lint check format tensorboard clean
+.PHONY: help train test test-slow lint check format docs tensorboard clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,8 +33,12 @@ format: $(INSTALLED)  ## Put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(INSTALLED)  ## Build the documentation into docs/build
+	$(BIN)/python docs/figures.py
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/build
+
 tensorboard: $(INSTALLED)  ## Look at all runs
 	$(BIN)/tensorboard --logdir outputs
 
 clean:  ## Remove the environment and all caches; outputs/ and data/ stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build docs/figures

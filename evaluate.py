@@ -14,19 +14,23 @@ import hydra
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
 from partae.checks import InputError, flag, one_of, real, whole
 from partae.data import DataModule
-from partae.files import write_json
+from partae.export import FORMATS, export
+from partae.files import write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import codes, measure, measure_dictionary, stability
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.morphology import Operator, operator
-from partae.report import table
+from partae.published import published_measures
+from partae.report import run_page, table
 from partae.representation import Representation
 from partae.sweep import explained
+from partae.sweep.page import REPORT, write_page
+from partae.sweep.summary import read_sweep
 
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
@@ -43,7 +47,7 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
         names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
         return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
-    return {"auto-encoder": file}, evaluation_folder(file)
+    return {"model": file}, evaluation_folder(file)
 
 
 def evaluation_folder(file: Path) -> Path:
@@ -51,11 +55,22 @@ def evaluation_folder(file: Path) -> Path:
     return run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
 
 
+def published_beside(file: Path, protocol: str) -> dict[str, float]:
+    """The published measures of the model in a checkpoint, by what its run folder says of it; empty if none."""
+    config = run_folder(file) / ".hydra" / "config.yaml"
+    if not config.exists():
+        return {}
+    cfg = OmegaConf.load(config)
+    if OmegaConf.select(cfg, "latent_dim") != 100 or OmegaConf.select(cfg, "sparsity") is None:
+        return {}
+    known = published_measures(cfg.sparsity)
+    return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
+
+
 @torch.no_grad()
 def draw(models: Mapping[str, Representation], data: DataModule, operators: list[Operator]) -> dict[str, Figure]:
     """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name."""
-    images, labels = data.one_per_class("test")
-    names = [data.classes[label] for label in labels.tolist()]
+    images, names = data.examples("test")
     code = {name: model.encode(images) for name, model in models.items()}
     reconstructions = {name: model.decode(code[name]).numpy() for name, model in models.items()}
     drawn = {
@@ -88,11 +103,19 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
     bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
+    form = one_of("export", cfg.export, FORMATS)
     files, folder = find(cfg.ckpt)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = {name: load(file).to(device) for name, file in files.items()}
     data: DataModule = instantiate(cfg.data)
+    for name, model in models.items():
+        if model.atoms.shape[1:] != data.image_shape:
+            raise InputError(
+                f"ckpt={files[name]} knows images of shape {list(model.atoms.shape[1:])}, but data.image_shape="
+                f"{list(data.image_shape)}: give the data= of its training"
+            )
     data.prepare_data()
+    data.need_labels(protocol)
     for stage in ("fit", "test") if protocol == "quick" else ("test",):
         data.setup(stage)
 
@@ -103,9 +126,31 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
         found |= measure_svm(model, data.batches, protocol, seed, standardised)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
+        export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
-    for name, figure in draw({name: models[name].cpu() for name in order}, data, operators).items():
+    drawn = draw({name: models[name].cpu() for name in order}, data, operators)
+    for name, figure in drawn.items():
         figures.save(figure, folder / name)
+    captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
+    for name, model in models.items():
+        page = run_page(
+            name if len(models) > 1 else "/".join(run_folder(files[name]).resolve().parts[-2:]),
+            model,
+            data.batches("test"),
+            dict(enumerate(data.classes)),
+            operators[0],
+            measures[name],
+            published_beside(files[name], protocol),
+            {caption: file for caption, file in captions.items() if caption != "Atoms"} if len(models) == 1 else {},
+            l0_threshold,
+        )
+        write_bytes(evaluation_folder(files[name]) / REPORT.name, page.encode())
+    if isinstance(cfg.ckpt, str) and run_folders(cfg.ckpt):
+        rows = {str(row["folder"]): row for row in read_sweep(Path(cfg.ckpt))}
+        for name, file in files.items():
+            run = run_folder(file).name
+            rows[run] = {**rows.get(run, {"folder": run, "status": "finished"}), **measures[name]}
+        write_page(Path(cfg.ckpt), list(rows.values()), captions)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
         pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))
         mean = sum(stability(one, other).item() for one, other in pairs) / len(pairs)

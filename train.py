@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from functools import partial
@@ -24,20 +25,29 @@ from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
 from partae.sweep import finish, is_first_process, resume, run
 
-GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation", "constraint"]
+GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 GROUPS += ["optimizer", "schedule"]
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """What TensorBoard's HParams tab shows of a run: the class of each group, and its values."""
-    shown = {key: OmegaConf.select(cfg, key) for key in ("seed", "latent_dim", "trainer.max_epochs", "data.batch_size")}
-    for group in GROUPS:
-        part = cfg[group]
-        shown[group] = part["_target_"].rpartition(".")[2] if "_target_" in part else ", ".join(part) or "none"
+    """What TensorBoard's HParams tab shows of a run: the class of each part of its model, and its values."""
+    model = cfg.model
+    shown = {"seed": cfg.seed, "latent_dim": cfg.latent_dim, "model": _class(model)}
+    if "optimizer" in model:
+        shown |= {"trainer.max_epochs": cfg.trainer.max_epochs, "data.batch_size": cfg.data.batch_size}
+    taken = {key for key in model if OmegaConf.is_interpolation(model, str(key))}
+    parts = {group: cfg[group] for group in GROUPS if group in taken}
+    parts |= {f"model.{key}": part for key, part in model.items() if key not in taken and isinstance(part, DictConfig)}
+    for name, part in {**parts, "constraint": cfg.constraint}.items():
+        shown[name] = _class(part) if "_target_" in part else ", ".join(part) or "none"
         for key, value in part.items():
             if isinstance(value, str | int | float) and key != "latent_dim" and not key.startswith("_"):
-                shown[f"{group}.{key}"] = value
+                shown[f"{name}.{key}"] = value
     return shown
+
+
+def _class(part: DictConfig) -> str:
+    return part["_target_"].rpartition(".")[2]
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
@@ -48,6 +58,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
+    data.need_labels(protocol)
     file, before = latest(folder) or (None, {"measures": {}, "seconds": 0.0})
     logger = instantiate(cfg.logger)
     if file and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
@@ -59,6 +70,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     trainer.fit(model, data, ckpt_path=file, weights_only=True)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
     measures = measures or dict(before["measures"])  # nothing was left to train
+    model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
     svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed)
@@ -83,7 +95,8 @@ def main(cfg: DictConfig) -> float | None:
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        print(f"  tensorboard --logdir {folder}\n  python evaluate.py ckpt={folder}\n")
+        same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
+        print(f"  tensorboard --logdir {folder}\n  {' '.join(['python evaluate.py', f'ckpt={folder}', *same_data])}\n")
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -18,19 +17,16 @@ from partae.approximation import NoApproximation
 from partae.checks import InputError, within
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
-from partae.encoder import Dense
-from partae.metrics import Measures
+from partae.encoder import Encoder
+from partae.measured import Batch, Measured, with_total
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
-from partae.representation import Representation
+from partae.representation import numpy_too
 from partae.schedule import Constant, by_step
 from partae.sparsity import NoSparsity
-from partae.specification import describe
-
-Batch = tuple[Tensor, Tensor]
 
 
-class AutoEncoder(Representation, LightningModule):
+class AutoEncoder(Measured):
     """Composes the parts below and sums their loss terms.
 
     Args:
@@ -49,7 +45,7 @@ class AutoEncoder(Representation, LightningModule):
 
     def __init__(
         self,
-        encoder: Dense,
+        encoder: Encoder,
         decoder: Dictionary,
         reconstruction: nn.Module | None = None,
         sparsity: nn.Module | None = None,
@@ -77,18 +73,15 @@ class AutoEncoder(Representation, LightningModule):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Code (B, K) of images (B, C, H, W)."""
-        return self.encode(images)
-
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum."""
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
@@ -113,9 +106,6 @@ class AutoEncoder(Representation, LightningModule):
         except (TypeError, ValueError) as error:
             raise InputError(f"optimizer cannot be built: {error}") from error
 
-    def setup(self, stage: str) -> None:
-        self.measures = Measures(len(self.atoms))
-
     def on_train_epoch_start(self) -> None:
         self.train_losses: dict[str, list[Tensor]] = {}
 
@@ -132,7 +122,7 @@ class AutoEncoder(Representation, LightningModule):
 
     def on_train_epoch_end(self) -> None:
         losses = self._train_means()
-        self._log_losses("train", losses, logger=False)
+        self.log_losses("train", losses, logger=False)
         # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
         values = {f"train/{name}": value.item() for name, value in with_total(losses).items()}
         for logger in self.loggers:
@@ -153,32 +143,6 @@ class AutoEncoder(Representation, LightningModule):
                 logistic.inputs = self._of_all_processes(logistic.inputs)
             self.sparsity.update(logistic)
 
-    def on_validation_epoch_start(self) -> None:
-        self.measures.reset()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-        self._log_losses("val", self.losses(batch[0]), batch_size=len(batch[0]))
-
-    def on_validation_epoch_end(self) -> None:
-        measures = self.measures.compute()
-        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
-        self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
-
-    def on_test_epoch_start(self) -> None:
-        self.measures.reset()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-
-    def on_test_epoch_end(self) -> None:
-        # logged with the hyper-parameters, once the run is finished
-        measures = {f"test/{name}": value for name, value in self.measures.compute().items()}
-        self.log_dict(measures, logger=False, sync_dist=True)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["model"] = describe(self)
-
     def _of_all_processes(self, rows: Tensor) -> Tensor:
         """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
         if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
@@ -187,12 +151,6 @@ class AutoEncoder(Representation, LightningModule):
         # these rows themselves, with a gradient that outweighs the mean over the processes
         parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
         return torch.cat(parts)
-
-    def _log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
-        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
-        values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
-        self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
-        self.log_dict(values, **every)
 
 
 def divergence(means: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
@@ -204,11 +162,6 @@ def divergence(means: dict[str, Tensor], epoch: int, step: int) -> InputError | 
         f"training diverged in epoch {epoch}, step {step} (mean losses: {terms}): "
         "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
     )
-
-
-def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The terms of a loss, and their sum as ``loss``."""
-    return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
 
 def _check_fit(model: AutoEncoder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,26 +14,58 @@ from partae.activation import Logistic
 from partae.activation import activation as activation_named
 from partae.checks import InputError, flag, whole, wholes
 
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
-class Dense(nn.Module):
-    """Dense layers from the pixels to the code: one (shallow) unless ``hidden`` names more.
+
+class Encoder(nn.Module):
+    """Inner layers from the images to features, then one dense layer and an activation to the code.
 
     Weights are drawn Glorot-uniform, biases start at 0.
 
     Args:
-        image_shape: (C, H, W) of the images.
+        inner: images (B, C, H, W) -> features (B, F).
+        features: F.
         latent_dim: K, the number of units of the code, at least 1.
         activation: of the code: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh or logistic (with a
             slope and a bias of its own for each unit, which intrinsic plasticity adapts, in place of the layer's bias).
-        hidden: widths of the layers between, each followed by a LeakyReLU of slope 0.1.
-        tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
 
     Attributes:
         code_range: the interval that each entry of the code lies in.
 
     Raises:
-        InputError: if a size is not a whole number of at least 1, the activation is unknown, or tied weights are asked
-            for with hidden layers.
+        InputError: if a size is not a whole number of at least 1, or the activation is unknown.
+    """
+
+    def __init__(self, inner: nn.Sequential, features: int, latent_dim: int, activation: str) -> None:
+        super().__init__()
+        self.latent_dim = whole("latent_dim", latent_dim)
+        self.activation = activation
+        self.inner = inner
+        self.last = _drawn(nn.Linear(features, self.latent_dim))
+        self.activate, self.code_range = activation_named("encoder.activation", activation, self.latent_dim)
+        if isinstance(self.activate, Logistic):
+            self.last.register_parameter("bias", None)
+
+    def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
+        """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""
+        code: Tensor = self.activate(F.linear(self.inner(images), self.last.weight, self.last.bias))
+        return code
+
+
+class Dense(Encoder):
+    """Dense layers from the pixels to the code: one (shallow) unless ``hidden`` names more.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        latent_dim: K, the number of units of the code, at least 1.
+        activation: of the code, as of `Encoder`.
+        hidden: widths of the layers between, each followed by a LeakyReLU of slope 0.1.
+        batch_norm: whether the layers between are normalised over the batch, before their activation.
+        tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
+
+    Raises:
+        InputError: if a size is not a whole number of at least 1, the activation is unknown, tied weights are asked
+            for with hidden layers, or batch norm without.
     """
 
     def __init__(
@@ -41,38 +74,97 @@ class Dense(nn.Module):
         latent_dim: int,
         activation: str = "sigmoid",
         hidden: Sequence[int] = (),
+        batch_norm: bool = False,
         tied: bool = False,
     ) -> None:
-        super().__init__()
-        self.image_shape = wholes("image_shape", image_shape)
-        self.latent_dim = whole("latent_dim", latent_dim)
-        self.activation = activation
-        self.hidden = wholes("encoder.hidden", hidden)
-        self.tied = flag("encoder.tied", tied)
-        if tied and self.hidden:
-            raise InputError(f"encoder.tied=true needs encoder.hidden=[]; got encoder.hidden={list(self.hidden)}")
-
-        *inner, last = itertools.pairwise((math.prod(self.image_shape), *self.hidden, self.latent_dim))
+        image_shape = wholes("image_shape", image_shape)
+        hidden = wholes("encoder.hidden", hidden)
+        if flag("encoder.tied", tied) and hidden:
+            raise InputError(f"encoder.tied=true needs encoder.hidden=[]; got encoder.hidden={list(hidden)}")
+        if flag("encoder.batch_norm", batch_norm) and not hidden:
+            raise InputError("encoder.batch_norm=true needs hidden layers to normalise; got encoder.hidden=[]")
+        widths = (math.prod(image_shape), *hidden)
         layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in inner:
-            layers += [_linear(inputs, outputs), nn.LeakyReLU(0.1)]
-        self.inner = nn.Sequential(*layers)
-        self.last = _linear(*last)
+        for inputs, outputs in itertools.pairwise(widths):
+            layers += _normalised(inputs, outputs) if batch_norm else [_drawn(nn.Linear(inputs, outputs))]
+            layers.append(nn.LeakyReLU(0.1))
+        super().__init__(nn.Sequential(*layers), widths[-1], latent_dim, activation)
+        self.image_shape = image_shape
+        self.hidden = hidden
+        self.batch_norm = batch_norm
+        self.tied = tied
         if tied:
             self.last.register_parameter("weight", None)
-        self.activate, self.code_range = activation_named("encoder.activation", activation, self.latent_dim)
-        if isinstance(self.activate, Logistic):
-            self.last.register_parameter("bias", None)
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
-        """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""
-        weight = atoms.flatten(1) if self.tied and atoms is not None else self.last.weight
-        code: Tensor = self.activate(F.linear(self.inner(images), weight, self.last.bias))
+        if not self.tied or atoms is None:
+            return super().forward(images)
+        code: Tensor = self.activate(F.linear(self.inner(images), atoms.flatten(1), self.last.bias))
         return code
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs)
-    nn.init.xavier_uniform_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
+class Conv(Encoder):
+    """Two convolutions and two dense layers from the images to the code: the encoder of the asymmetric auto-encoder.
+
+    64 filters 4 × 4 of stride 2; 128 filters 4 × 4 of stride 2, batch norm; dense to 1024 features, batch norm; each
+    followed by a LeakyReLU of slope 0.1; dense to the code. Each convolution halves the sides, rounded down.
+
+    Args:
+        image_shape: (C, H, W) of the images, H and W at least 8.
+        latent_dim: K, the number of units of the code, at least 1.
+        activation: of the code, as of `Encoder`.
+        tied: must be false: convolutions have no weights that could be the atoms.
+
+    Raises:
+        InputError: if a size is not a whole number of at least 1, the images are smaller than 8 × 8, the activation is
+            unknown, or tied weights are asked for.
+
+    Source: Chen et al., *InfoGAN: interpretable representation learning by information maximizing generative
+    adversarial nets*, NIPS 29 (2016), whose recognition network it is, without that network's second output.
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int], latent_dim: int, activation: str = "sigmoid", tied: bool = False
+    ) -> None:
+        channels, height, width = image_shape = wholes("image_shape", image_shape)
+        if flag("encoder.tied", tied):
+            raise InputError("encoder=conv cannot have encoder.tied=true: choose encoder=dense, or encoder.tied=false")
+        if min(height, width) < 8:
+            raise InputError(
+                f"encoder=conv needs images of at least 8 by 8 pixels; got data.image_shape={list(image_shape)}"
+            )
+        inner = nn.Sequential(
+            _drawn(nn.Conv2d(channels, 64, 4, stride=2, padding=1)),
+            nn.LeakyReLU(0.1),
+            _drawn(nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)),
+            nn.BatchNorm2d(128),
+            nn.LeakyReLU(0.1),
+            nn.Flatten(),
+            *_normalised(128 * (height // 4) * (width // 4), 1024),
+            nn.LeakyReLU(0.1),
+        )
+        super().__init__(inner, 1024, latent_dim, activation)
+        self.image_shape = image_shape
+        self.tied = tied
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that takes a batch of a single image, which has no variance, by the running mean and variance."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.training and len(inputs) == 1:
+            return F.batch_norm(inputs, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(inputs)
+
+
+def _normalised(inputs: int, outputs: int) -> list[nn.Module]:
+    """A dense layer and its batch norm, whose shift stands for the layer's bias."""
+    return [_drawn(nn.Linear(inputs, outputs, bias=False)), BatchNorm(outputs)]
+
+
+def _drawn(layer: Layer) -> Layer:
+    """The layer with Glorot-uniform weights and biases of 0."""
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

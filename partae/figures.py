@@ -46,7 +46,7 @@ def image_rows(rows: Mapping[str, Array], columns: Sequence[str], title: str = "
         columns: N names.
         title: above all.
     """
-    tiles = [[_coloured(image, 0, 1) for image in images] for images in rows.values()]
+    tiles = [[coloured(image, 0, 1) for image in images] for images in rows.values()]
     figure, (x, y) = _mosaic(tiles, inches=0.75, title=title)
     axes = figure.axes[0]
     axes.set_xticks(x, columns, fontsize=7)
@@ -65,7 +65,7 @@ def atoms(atoms: Array, title: str = "") -> Figure:
         title: above all.
     """
     columns = min(len(atoms), max(10, math.ceil(math.sqrt(len(atoms)))))
-    tiles = _scaled_each(atoms)
+    tiles = scaled_each(atoms)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     figure, (x, y) = _mosaic(rows, inches=0.65, title=title)
     axes = figure.axes[0]
@@ -82,10 +82,43 @@ def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
         rows: label -> atoms (N, C, H, W).
         title: above all.
     """
-    figure, (_, y) = _mosaic([_scaled_each(atoms) for atoms in rows.values()], inches=0.75, title=title)
+    figure, (_, y) = _mosaic([scaled_each(atoms) for atoms in rows.values()], inches=0.75, title=title)
     axes = figure.axes[0]
     axes.set_xticks([])
     axes.set_yticks(y, list(rows))
+    return figure
+
+
+@_styled
+def coefficient_paths(paths: Mapping[str, tuple[Array, Array]], title: str = "") -> Figure:
+    """What becomes of the coefficients of one image as a penalty grows: a panel for each penalty.
+
+    Args:
+        paths: name of the penalty -> its weights (N,), above 0 and rising, and the coefficients (N, K) at each of them.
+        title: above all.
+    """
+    figure = Figure(figsize=(3.3 * len(paths), 2.7))
+    panels = figure.subplots(1, len(paths), sharey=True, squeeze=False)[0]
+    for axes, (name, (weights, coefficients)) in zip(panels, paths.items(), strict=True):
+        axes.semilogx(weights, coefficients, linewidth=1)
+        axes.set_title(name)
+        axes.set_xlabel("weight of the penalty")
+        left = (coefficients > 0).sum(axis=1)
+        marks = np.linspace(0, len(weights) - 1, 4).round().astype(int)[1:-1]
+        for at in marks:
+            axes.axvline(weights[at], color="0.8", linewidth=0.7, zorder=0)
+            axes.annotate(
+                f"{left[at]} left",
+                (weights[at], 1),
+                (2, -2),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+                color="0.4",
+            )
+    panels[0].set_ylabel("coefficient")
+    figure.suptitle(title)
     return figure
 
 
@@ -180,18 +213,18 @@ def save(figure: Figure, path: Path) -> None:
                 figure.savefig(beside)
 
 
-def _coloured(image: Array, low: float, high: float, cmap: str = "gray") -> Array:
+def coloured(image: Array, low: float, high: float, cmap: str = "gray") -> Array:
     """An image (C, H, W) as (H, W, 3) in [0, 1]: by ``cmap`` for a single channel, in colour for three."""
     scaled = np.clip((image - low) / (high - low), 0, 1)
     return matplotlib.colormaps[cmap](scaled[0])[..., :3] if len(image) == 1 else np.moveaxis(scaled, 0, -1)
 
 
-def _scaled_each(atoms: Array) -> list[Array]:
+def scaled_each(atoms: Array) -> list[Array]:
     """Atoms (K, C, H, W) as K tiles (H, W, 3), each on its own scale, signed where any atom has a negative value."""
     signed = bool((atoms < 0).any())
     largest = [float(np.abs(atom).max()) or 1.0 for atom in atoms]
     return [
-        _coloured(atom, -most if signed else 0, most, "RdBu_r" if signed else "gray")
+        coloured(atom, -most if signed else 0, most, "RdBu_r" if signed else "gray")
         for atom, most in zip(atoms, largest, strict=True)
     ]
 

@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from partae.checkpoint import read
 from partae.checks import InputError
+from partae.export import SPECIFICATION
 from partae.representation import Representation
-from partae.specification import build
+from partae.specification import restore
 
 
 def load(path: str | Path) -> Representation:
-    """The model in a checkpoint or a run folder (its last checkpoint), in evaluation mode, on the CPU.
+    """The model in a checkpoint, a run folder (its last checkpoint) or an exported safetensors file.
+
+    It is in evaluation mode, on the CPU and without gradients; its verbs take and give numpy arrays or tensors.
 
     The file is read with ``weights_only=True``, and parts are built only from classes of partae or torch.nn.
 
     Raises:
-        InputError: if there is no checkpoint at ``path``, or it is damaged, foreign or hostile.
+        InputError: if there is no model at ``path``, or it is damaged, foreign or hostile.
     """
     file = checkpoint_file(path)
-    checkpoint = read(file)
+    specification, weights = _read_safetensors(file) if file.suffix == ".safetensors" else _read_checkpoint(file)
+    if not (isinstance(specification, Mapping) and isinstance(weights, Mapping)):
+        raise InputError(f"{file} is not a checkpoint of partae")
     try:
-        with torch.device("meta"):  # nothing is allocated before the weights are known to fit
-            model = build(checkpoint["model"], Representation)
-        model.load_state_dict(checkpoint["state_dict"], assign=True)
-    except Exception as error:  # so does a constructor with arguments that somebody made up
+        model = restore(specification, weights, Representation)
+    except Exception as error:  # a constructor with arguments that somebody made up raises nearly anything
         raise InputError(f"{file} does not fit what it says of itself: {error}") from error
-    return model.eval()
+    return model.eval().requires_grad_(False)
+
+
+def _read_checkpoint(file: Path) -> tuple[Any, Any]:
+    """The specification and the weights in a checkpoint, None where it has none."""
+    checkpoint = read(file)
+    return checkpoint["model"], checkpoint.get("state_dict")
+
+
+def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
+    """The specification and the weights in a file that `partae.export` wrote; None where it has no specification."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            return json.loads((opened.metadata() or {}).get(SPECIFICATION, "null")), weights
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{file} is not a whole safetensors file: it is truncated, damaged or of another kind"
+        ) from error
 
 
 def checkpoint_file(path: str | Path) -> Path:
-    """The checkpoint that ``path``, a checkpoint or a run folder, stands for.
+    """The file that ``path``, a checkpoint, an exported safetensors file or a run folder, stands for.
 
     Raises:
         InputError: if there is none.

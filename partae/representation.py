@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from partae.checks import InputError
 from partae.morphology import Operator
+
+Array = TypeVar("Array", NDArray[Any], Tensor)
+Model = TypeVar("Model", bound="Representation")
+P = ParamSpec("P")
+
+
+def numpy_too(
+    verb: Callable[Concatenate[Model, Tensor, P], Tensor],
+) -> Callable[Concatenate[Model, Array, P], Array]:
+    """Let a verb that maps tensors to tensors map numpy arrays to numpy arrays too, without gradients.
+
+    An array is computed on where the atoms live and in their precision.
+
+    Raises:
+        InputError: by the verb, if the array holds whole numbers, as images in [0, 255] do.
+    """
+
+    @wraps(verb)
+    def either(model: Model, given: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+        if not isinstance(given, np.ndarray):
+            return verb(model, given, *args, **kwargs)
+        if not np.issubdtype(given.dtype, np.floating):
+            raise InputError(f"{verb.__name__} needs an array of floats, images in [0, 1]; got one of {given.dtype}")
+        with torch.no_grad():
+            tensor = torch.from_numpy(np.require(given, requirements=("C", "W")))
+            return verb(model, tensor.to(model.atoms), *args, **kwargs).cpu().numpy()
+
+    return cast("Callable[Concatenate[Model, Array, P], Array]", either)
 
 
 class Representation(nn.Module):
     """A part-based representation: a map from images to codes, and atoms that a code puts together again.
 
-    A model defines ``atoms``, ``bias``, ``encode`` and ``decode``; the other verbs follow from these.
+    A model defines ``atoms``, ``bias``, ``encode`` and ``decode``; the other verbs follow from these. The verbs take a
+    numpy array or a tensor and give back the same kind, where a model defines its two by way of `numpy_too`.
     """
 
     @property
@@ -23,25 +60,25 @@ class Representation(nn.Module):
         """What is added to the weighted atoms, (C, H, W)."""
         raise NotImplementedError
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Array) -> Array:
         """Code (B, K) of images (B, C, H, W) with values in [0, 1]."""
         raise NotImplementedError
 
-    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    def decode(self, code: Array, atoms: Tensor | None = None, bias: Tensor | None = None) -> Array:
         """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given."""
         raise NotImplementedError
 
-    def reconstruct(self, images: Tensor) -> Tensor:
+    def reconstruct(self, images: Array) -> Array:
         """The model's own rendering (B, C, H, W) of images (B, C, H, W)."""
         return self.decode(self.encode(images))
 
-    def max_approximation(self, images: Tensor, operator: Operator, *, bias: bool = False) -> Tensor:
+    def max_approximation(self, images: Array, operator: Operator, *, bias: bool = False) -> Array:
         """What ``operator`` would make of ``images``, by operating on the K atoms only: (B, C, H, W).
 
         With ``bias`` the operator is applied to the bias too.
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 
-    def max_approximation_of_code(self, code: Tensor, operator: Operator, *, bias: bool = False) -> Tensor:
+    def max_approximation_of_code(self, code: Array, operator: Operator, *, bias: bool = False) -> Array:
         """The max-approximation (B, C, H, W) of the images that have the code (B, K)."""
         return self.decode(code, operator(self.atoms), operator(self.bias[None])[0] if bias else None)

@@ -11,12 +11,14 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from partae.checks import InputError
 
 TARGET = "_target_"
 ALLOWED = ("partae", "torch.nn")
+PLAIN = (bool, int, float, str, list, tuple, Tensor, nn.Module)
 PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -25,8 +27,8 @@ Module = TypeVar("Module", bound=nn.Module)
 def describe(module: nn.Module, *, buffers: bool = True) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
-    Arguments that are neither plain values nor modules (an optimizer's factory) are left out, and without ``buffers``
-    the numbers that a module keeps as tensors too: what remains is what models must share to be stacked.
+    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out, and without
+    ``buffers`` the numbers that a module keeps as tensors too: what remains is what models must share to be stacked.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
@@ -37,7 +39,7 @@ def describe(module: nn.Module, *, buffers: bool = True) -> dict[str, Any]:
         value = getattr(module, name)
         if isinstance(value, nn.Module):
             spec[name] = describe(value, buffers=buffers)
-        elif not callable(value) and (buffers or not isinstance(value, Tensor)):
+        elif value is None or (isinstance(value, PLAIN) and (buffers or not isinstance(value, Tensor))):
             spec[name] = _plain(value)
     return spec
 
@@ -60,6 +62,19 @@ def build(spec: Mapping[str, Any], base: type[Module]) -> Module:
     if unknown:
         raise InputError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}: not a specification of partae")
     return kind(**arguments)
+
+
+def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
+    """The module that ``spec`` describes, with ``weights``, its state dict.
+
+    Raises:
+        InputError: as `build` does.
+        RuntimeError: if the weights do not fit.
+    """
+    with torch.device("meta"):  # nothing is allocated before the weights are known to fit
+        module = build(spec, base)
+    module.load_state_dict(weights, assign=True)
+    return module
 
 
 def _arguments(kind: type[nn.Module]) -> list[str]:

@@ -22,13 +22,16 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from partae.autoencoder import AutoEncoder, Batch, divergence, with_total
+from partae.autoencoder import AutoEncoder, divergence
 from partae.callbacks import Gallery
 from partae.checks import InputError
 from partae.constraint import Constraint
+from partae.measured import Batch, with_total
 from partae.metrics import Measures
 from partae.plasticity import IntrinsicPlasticity
 from partae.schedule import by_step
@@ -78,10 +81,15 @@ def structure(model: AutoEncoder) -> str:
     return json.dumps([describe(model, buffers=False), repr(factory), tensors])
 
 
-def reason_alone(model: AutoEncoder, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:
+def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:
     """Why ``model`` cannot be trained in a stack; None if it can."""
+    if not isinstance(model, AutoEncoder):
+        return f"model {type(model).__name__} does not learn by gradients of a loss"
     if isinstance(model.sparsity, IntrinsicPlasticity):
         return "sparsity=intrinsic_plasticity moves slopes and biases outside of the loss"
+    for module in model.modules():
+        if isinstance(module, _BatchNorm | _DropoutNd):
+            return f"{type(module).__name__} does in training what no stack does: it keeps figures, or draws at random"
     for callback in callbacks:
         if not isinstance(callback, Gallery | ModelCheckpoint | ProgressBar):
             return f"callback {type(callback).__name__} reaches into a training of its own"

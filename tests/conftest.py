@@ -11,6 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize
 from omegaconf import DictConfig
+from PIL import Image
 
 from partae.data import fashion_mnist
 
@@ -47,6 +48,34 @@ def garments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.arange(count) % 10))
     checksums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
     monkeypatch.setattr(fashion_mnist, "CHECKSUMS", checksums)
+    return root
+
+
+@pytest.fixture
+def images_of_odd_sizes(tmp_path: Path) -> Path:
+    """A folder with 40 colour images in two classes: blobs, red or green, each on a sheet of its own size."""
+    generator = np.random.default_rng(0)
+    root = tmp_path / "images"
+    for index in range(40):
+        label, channel = (("green", 1), ("red", 0))[index % 2]
+        height, width = generator.integers(9, 30, 2)
+        pixels = np.zeros((height, width, 3), np.uint8)
+        top, left = generator.integers(0, 4, 2)
+        pixels[top : top + 5, left : left + 5, channel] = generator.integers(150, 255)
+        (root / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / label / f"{index:02}.{('png', 'jpg', 'bmp')[index % 3]}")
+    return root
+
+
+@pytest.fixture
+def some_arrays(tmp_path: Path) -> Path:
+    """A folder of .npy files: 60 grey images to train and 20 to test, 9 × 7, in the classes 3, 5 and 8."""
+    generator = np.random.default_rng(0)
+    root = tmp_path / "arrays"
+    root.mkdir()
+    for split, count in (("train", 60), ("test", 20)):
+        np.save(root / f"{split}_images.npy", generator.integers(0, 256, (count, 9, 7), np.uint8))
+        np.save(root / f"{split}_labels.npy", np.array([3, 5, 8])[np.arange(count) % 3])
     return root
 
 

@@ -37,9 +37,18 @@ def test_the_groups_are_found() -> None:
     }
 
 
+@pytest.fixture
+def needed(images_of_odd_sizes: Path, some_arrays: Path) -> dict[tuple[str, str], list[str]]:
+    """What a user must add to a choice."""
+    return {
+        ("data", "arrays"): [f"data.source.root={some_arrays}"],
+        ("data", "folder"): [f"data.source.root={images_of_odd_sizes}", "data.source.size=[8,6]"],
+    }
+
+
 @pytest.mark.parametrize(("group", "name"), YAMLS)
-def test_every_yaml_composes_and_instantiates(group: str, name: str) -> None:
-    part = composed(f"{group}={name}")[group]
+def test_every_yaml_composes_and_instantiates(group: str, name: str, needed: dict[tuple[str, str], list[str]]) -> None:
+    part = composed(f"{group}={name}", *needed.get((group, name), []))[group]
     built = instantiate(part)
     assert built is not None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,25 @@ def test_the_figures_of_the_docs_are_drawn(tmp_path: Path) -> None:
     script = runpy.run_path(str(ROOT / "docs" / "figures.py"))
     script["main"].__globals__["FOLDER"] = tmp_path
     script["main"]()
-    assert {file.name for file in tmp_path.iterdir()} == {
-        f"figure_{n}.{kind}" for n in (2, 3) for kind in ("pdf", "png")
-    }
+    names = ("figure_2", "figure_3", "shrinkage")
+    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("pdf", "png")}
+
+
+def test_l1_takes_coefficients_away_and_l2_does_not() -> None:
+    paths = runpy.run_path(str(ROOT / "docs" / "figures.py"))["shrinkage"]()
+    (_, l1), (_, l2) = paths.values()
+    assert (l1[0] > 0).sum() == (l2[0] > 0).sum()
+    assert (l1[-1] > 0).sum() == 0
+    assert (l2[-1] > 0).sum() > (l2[0] > 0).sum()
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path)]
+    subprocess.run([sys.executable, "docs/figures.py"], cwd=ROOT, check=True)
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    assert "sparsity.KL" in (tmp_path / "api.html").read_text()
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "benchmarks/epoch.py", "docs/figures.py"])

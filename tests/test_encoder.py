@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from partae.checks import InputError
-from partae.encoder import Dense
+from partae.encoder import Conv, Dense, Encoder
 
 
 def test_shallow_code_is_the_sigmoid_of_one_linear_layer() -> None:
@@ -43,6 +44,49 @@ def test_the_code_stays_in_its_range() -> None:
     assert low <= code.min() < 0 < code.max() <= high
 
 
+def test_hidden_layers_are_normalised_by_option() -> None:
+    encoder = Dense((1, 3, 3), latent_dim=2, hidden=[6], batch_norm=True)
+    images = torch.rand(20, 1, 3, 3)
+    widths = F.linear(images.flatten(1), encoder.inner.get_parameter("1.weight"))
+    expected = (widths - widths.mean(dim=0)) / (widths.var(dim=0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(encoder(images), torch.sigmoid(encoder.last(nn.LeakyReLU(0.1)(expected))))
+    encoder.eval()
+    torch.testing.assert_close(encoder(images[:1]), encoder(images)[:1])
+
+
+def test_a_convolutional_encoder_has_the_layers_of_the_text() -> None:
+    encoder = Conv((1, 28, 28), latent_dim=100)
+    shapes = {name: tuple(weight.shape) for name, weight in encoder.named_parameters() if weight.ndim > 1}
+    assert list(shapes.values()) == [(64, 1, 4, 4), (128, 64, 4, 4), (1024, 128 * 7 * 7), (100, 1024)]
+    code = encoder(torch.rand(3, 1, 28, 28))
+    assert code.shape == (3, 100)
+    assert code.min() >= 0
+    assert code.max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 17, 30), (2, 64, 48)])
+def test_a_convolutional_encoder_takes_images_of_other_sizes(shape: tuple[int, int, int]) -> None:
+    assert Conv(shape, latent_dim=5)(torch.rand(2, *shape)).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    "encoder", [Dense((1, 8, 8), 2, hidden=[6], batch_norm=True), Conv((1, 8, 8), 2)], ids=["dense", "conv"]
+)
+def test_batch_norm_takes_a_last_batch_of_one_image(encoder: Encoder) -> None:
+    image = torch.rand(1, 1, 8, 8)
+    assert encoder(image).isfinite().all()
+
+
+def test_images_too_small_for_the_convolutions_are_refused() -> None:
+    with pytest.raises(InputError, match=r"at least 8 by 8 pixels; got data\.image_shape=\[1, 4, 9\]"):
+        Conv((1, 4, 9), latent_dim=2)
+
+
+def test_convolutions_cannot_be_tied() -> None:
+    with pytest.raises(InputError, match=r"encoder=conv cannot have encoder\.tied=true"):
+        Conv((1, 28, 28), latent_dim=2, tied=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -50,6 +94,7 @@ def test_the_code_stays_in_its_range() -> None:
         ({"latent_dim": 2, "hidden": [16, 0]}, r"encoder\.hidden .* got 0"),
         ({"latent_dim": 2, "activation": "sine"}, r"encoder\.activation .* got 'sine'"),
         ({"latent_dim": 2, "hidden": [8], "tied": True}, r"encoder\.tied=true needs encoder\.hidden=\[\]"),
+        ({"latent_dim": 2, "batch_norm": True}, r"encoder\.batch_norm=true needs hidden layers .*encoder\.hidden=\[\]"),
     ],
 )
 def test_bad_arguments_are_refused_by_key(arguments: dict[str, object], message: str) -> None:

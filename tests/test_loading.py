@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import os
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import partae
-from partae import AutoEncoder
+from partae import AutoEncoder, dilation
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
@@ -129,3 +131,29 @@ def test_a_module_that_is_no_representation_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="Sigmoid is not a Representation"):
         partae.load(tmp_path / "other.ckpt")
+
+
+def test_the_verbs_give_the_kind_of_array_that_they_take(run: Path) -> None:
+    loaded = partae.load(run)
+    images = torch.rand(5, 1, 4, 4)
+    code = loaded.encode(images)
+    for verb, given in (
+        (loaded.encode, images),
+        (loaded.decode, code),
+        (loaded.reconstruct, images),
+        (partial(loaded.max_approximation, operator=dilation(1)), images),
+        (partial(loaded.max_approximation_of_code, operator=dilation(1)), code),
+    ):
+        expected = verb(given)
+        assert isinstance(expected, torch.Tensor)
+        # as numpy makes them: in double precision, and with rows that run backwards
+        for array in (given.numpy(), given.double().numpy(), given.numpy()[:, ::-1][:, ::-1]):
+            found = verb(array)
+            assert isinstance(found, np.ndarray)
+            np.testing.assert_array_equal(found, expected.numpy())
+    assert np.asarray(loaded.atoms).shape == (3, 1, 4, 4)
+
+
+def test_bytes_are_no_images(run: Path) -> None:
+    with pytest.raises(InputError, match=r"encode needs an array of floats, images in \[0, 1\]; got one of uint8"):
+        partae.load(run).encode(np.full((1, 1, 4, 4), 255, dtype=np.uint8))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.morphology import OPERATORS, Operator, dilation, disk, operator
-from partae.representation import Representation
+from partae.representation import Representation, numpy_too
 
 BY_SCIPY = {
     "dilation": ndimage.grey_dilation,
@@ -79,9 +79,11 @@ class TwoSquares(Representation):
         atoms[0, 0, 1, 1] = atoms[1, 0, 3, 3] = 1
         return atoms
 
+    @numpy_too
     def encode(self, images: Tensor) -> Tensor:
         return images[:, 0, [1, 3], [1, 3]]
 
+    @numpy_too
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return torch.einsum("bk,kchw->bchw", code, self.atoms if atoms is None else atoms)
 

@@ -23,7 +23,7 @@ from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
-from partae.encoder import Dense
+from partae.encoder import Conv, Dense
 from partae.plasticity import IntrinsicPlasticity
 from partae.pruning import DenseSparseDense
 from partae.reconstruction import BCE
@@ -279,6 +279,9 @@ def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
 
     plastic = model(activation="logistic", sparsity=IntrinsicPlasticity())
     assert "intrinsic_plasticity" in str(reason_alone(plastic, [], []))
+    normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))
+    assert "BatchNorm" in str(reason_alone(normalised, [], []))
+    assert "Linear does not learn by gradients" in str(reason_alone(nn.Linear(1, 1), [], []))
     assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
     assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
     assert "Callback" in str(reason_alone(model(), [], [Callback()]))

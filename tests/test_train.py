@@ -113,6 +113,17 @@ def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
     assert 0 < run("svm=quick")["test/svm_accuracy"] <= 1
 
 
+def test_batch_norm_takes_its_running_values_wherever_a_model_is_measured(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    measures = run("svm=quick", "encoder.hidden=[16]", "encoder.batch_norm=true")
+    options = [f"data.source.root={garments}", "data.val_size=100", "svm=quick"]
+    found, _ = evaluate(composed(f"ckpt={tmp_path / 'run'}", *options, config="evaluate"))
+    (evaluated,) = found.values()
+    tested = {key: value for key, value in measures.items() if key.startswith("test/")}
+    assert {key: evaluated[key] for key in tested} == tested
+
+
 def test_lightning_asks_for_the_order_of_each_epoch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     epochs = []
     indices = Order.indices
@@ -145,7 +156,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
     names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
-    assert {file.name for file in written.iterdir()} == {"metrics.json"} | {
+    assert {file.name for file in written.iterdir()} == {"metrics.json", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
 
@@ -169,6 +180,11 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
         assert json.loads((sweep / f"latent_dim-8__{name}" / "evaluation" / "metrics.json").read_text()) == found
     drawn = {file.stem for file in folder.glob("*.pdf")}
     assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
+    page = (sweep / "sweep.html").read_text()
+    for name in measures:
+        assert (sweep / f"latent_dim-8__{name}" / "evaluation" / "report.html").exists()
+        assert f'"report":"latent_dim-8__{name}/evaluation/report.html"' in page
+    assert "max_approximation_error/opening:2" in page
     assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
 
 
@@ -214,6 +230,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
         (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
         (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
+        (["train.py", "encoder=conv", "encoder.tied=true"], ["encoder=conv", "encoder.tied=true"]),
         (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
         (["train.py", "trainer.accelerator=abacus", "data.source.root=DATA"], ["abacus"]),

@@ -21,8 +21,8 @@ from partae.representation import Representation
 class Gallery(Callback):
     """Every few epochs, and at the end: the atoms, ten validation images as the model sees them, and its code.
 
-    The images are one a class; beside each come its reconstruction, its dilation and its max-approximation. Two
-    histograms show all entries of the validation code and each unit's mean.
+    The images are one a class, of ten classes at most; beside each come its reconstruction, its dilation and its
+    max-approximation. Two histograms show all entries of the validation code and each unit's mean.
 
     Args:
         every_n_epochs: how often, at least 1.
@@ -45,7 +45,7 @@ class Gallery(Callback):
 
     @torch.no_grad()
     def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, step: int) -> None:
-        images, labels = data.one_per_class("val")
+        images, names = data.examples("val")
         reconstruction = model.reconstruct(images)
         rows = {
             "original": images,
@@ -53,7 +53,6 @@ class Gallery(Callback):
             str(self.operator): self.operator(images),
             "max-approximation": model.max_approximation(images, self.operator),
         }
-        names = [data.classes[label] for label in labels.tolist()]
         writer = logger.experiment
         writer.add_figure("atoms", figures.atoms(_array(model.atoms)), step)
         writer.add_figure("images", figures.image_rows({name: _array(row) for name, row in rows.items()}, names), step)

@@ -1,9 +1,28 @@
 """Images: where they come from and how they are served."""
 
+from partae.data.arrays import Arrays
 from partae.data.batches import Batches, Order
 from partae.data.datamodule import DataModule
 from partae.data.fashion_mnist import FashionMNIST
-from partae.data.source import Source
+from partae.data.folder import Folder
+from partae.data.mnist import EMNIST, KMNIST, MNIST
+from partae.data.source import Source, Stored
+from partae.data.streaming import StreamedBatches
 from partae.data.synthetic import Bars, Swimmer
 
-__all__ = ["Bars", "Batches", "DataModule", "FashionMNIST", "Order", "Source", "Swimmer"]
+__all__ = [
+    "EMNIST",
+    "KMNIST",
+    "MNIST",
+    "Arrays",
+    "Bars",
+    "Batches",
+    "DataModule",
+    "FashionMNIST",
+    "Folder",
+    "Order",
+    "Source",
+    "Stored",
+    "StreamedBatches",
+    "Swimmer",
+]

@@ -69,3 +69,8 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for index in self.sampler.indices().to(self.images.device).split(self.batch_size):
             yield self.images.index_select(0, index), self.labels.index_select(0, index)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Images as floats in [0, 1], from uint8 in [0, 255] or from such floats."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,23 +10,33 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from partae.checks import InputError, whole, wholes
-from partae.data.batches import Batches, Order
-from partae.data.source import Labelled, Source
+from partae.checks import InputError, real, whole, wholes
+from partae.data.batches import Batches, Order, scaled
+from partae.data.source import Labelled, Source, Stored
+from partae.data.streaming import Part, StreamedBatches, read_all
+
+EXAMPLES = 10  # images that a figure shows
 
 
 class DataModule(LightningDataModule):
     """Serves a source's images as batches of (images (B, C, H, W) in [0, 1], labels (B,)).
 
-    Validation images are cut from the training set; the test images are loaded for testing only.
+    Validation images are cut from the training set; the test images are loaded for testing only. Images live on the
+    training device; a set on disk that would take more than ``memory`` stays there and is streamed: the same batches.
 
     Args:
         source: where images come from.
-        image_shape: (C, H, W) that the images must have.
+        image_shape: (C, H, W) that the images must have; None: the source's.
         batch_size: of training; processes that train one model together share it.
         eval_batch_size: of validation and test.
-        val_size: number of training images kept for validation.
+        val_size: number of training images kept for validation, or, below 1, the share of them.
         seed: of the validation split and of the order of the images in each epoch.
+        memory: gigabytes that a set may take as floats, at least 0.
+        prefetch: number of batches that are read from disk ahead, each by a thread of its own, at least 1.
+
+    Attributes:
+        sets: "train", "val" and "test" images (N, C, H, W) and labels (N,), on the training device.
+        streams: the same of sets that stay on disk.
 
     Raises:
         InputError: if a size or the seed is not a whole number in range.
@@ -34,24 +45,29 @@ class DataModule(LightningDataModule):
     def __init__(
         self,
         source: Source,
-        image_shape: Sequence[int],
+        image_shape: Sequence[int] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 1000,
-        val_size: int = 5000,
+        val_size: float = 5000,
         seed: int = 0,
+        memory: float = 4.0,
+        prefetch: int = 4,
     ) -> None:
         super().__init__()
         self.source = source
-        self.image_shape = wholes("data.image_shape", image_shape)
+        self.image_shape = wholes("data.image_shape", source.image_shape if image_shape is None else image_shape)
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
-        self.val_size = whole("data.val_size", val_size)
+        self.val_size = _val_size(val_size)
         self.seed = whole("data.seed", seed, minimum=0)
+        self.memory = real("data.memory", memory, low=0)
+        self.prefetch = whole("data.prefetch", prefetch)
         self.sets: dict[str, Labelled] = {}
+        self.streams: dict[str, tuple[Stored, Tensor]] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The name of each class."""
+        """The name of each class; none where there are no labels."""
         return self.source.classes
 
     def check(self) -> None:
@@ -67,20 +83,27 @@ class DataModule(LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str) -> None:
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if stage == "test":
-            self._keep("test", *self._load("test"), device)
+            self._keep("test", *self._load("test"))
+        elif "train" in self.streams:
+            pass
         elif "train" in self.sets:
-            self.sets = {split: (images.to(device), labels.to(device)) for split, (images, labels) in self.sets.items()}
+            self.sets = {
+                split: (images.to(self._device), labels.to(self._device))
+                for split, (images, labels) in self.sets.items()
+            }
         else:
             images, labels = self._load("train")
-            if self.val_size >= len(images):
-                raise InputError(f"data.val_size must leave some of the {len(images)} images; got {self.val_size}")
-            order = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))
-            for split, index in (("val", order[: self.val_size]), ("train", order[self.val_size :])):
-                self._keep(split, images[index], labels[index], device)
+            count = images.shape[0]
+            kept = self.val_size if self.val_size >= 1 else max(1, round(self.val_size * count))
+            if kept >= count:
+                raise InputError(f"data.val_size must leave some of the {count} images; got {self.val_size}")
+            order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
+            for split, index in (("val", order[:kept]), ("train", order[kept:])):
+                part = images[index] if isinstance(images, Tensor) else Part(images, index)
+                self._keep(split, part, labels[index])
 
-    def batches(self, split: str, *, shuffled: bool = False, shared: bool = True) -> Batches:
+    def batches(self, split: str, *, shuffled: bool = False, shared: bool = True) -> Batches | StreamedBatches:
         """Batches of the "train", "val" or "test" images.
 
         Args:
@@ -95,38 +118,75 @@ class DataModule(LightningDataModule):
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer and shared else (0, 1)
         if self.batch_size % world_size:
             raise InputError(f"data.batch_size must be a multiple of the {world_size} devices; got {self.batch_size}")
-        images, labels = self.sets[split]
-        order = Order(len(images), self.seed if shuffled else None, rank, world_size)
         size = self.batch_size // world_size if split == "train" else self.eval_batch_size
-        return Batches(images, labels, size, order)
+        labels = (self.streams if split in self.streams else self.sets)[split][1]
+        order = Order(len(labels), self.seed if shuffled else None, rank, world_size)
+        if split in self.streams:
+            return StreamedBatches(self.streams[split][0], labels, size, order, self._device, self.prefetch)
+        return Batches(self.sets[split][0], labels, size, order)
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Batches | StreamedBatches:
         return self.batches("train", shuffled=True)
 
-    def val_dataloader(self) -> Batches:
+    def val_dataloader(self) -> Batches | StreamedBatches:
         return self.batches("val")
 
-    def test_dataloader(self) -> Batches:
+    def test_dataloader(self) -> Batches | StreamedBatches:
         return self.batches("test")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # it is there already
 
-    def one_per_class(self, split: str) -> Labelled:
-        """The first image of each class in a split: images (N, C, H, W), labels (N,)."""
-        images, labels = self.sets[split]
-        first = [int((labels == label).nonzero()[0]) for label in labels.unique()]
-        return images[first], labels[first]
+    def examples(self, split: str) -> tuple[Tensor, list[str]]:
+        """Ten images of a split at most, (N, C, H, W), with their names: the first of each of the first classes.
 
-    def _load(self, split: str) -> Labelled:
+        Where there are no labels, the first images, named by their numbers.
+        """
+        if split in self.streams:
+            stored, labels = self.streams[split]
+        else:
+            images, labels = self.sets[split]
+        if self.classes:
+            found = labels.unique()[:EXAMPLES].tolist()
+            names = [self.classes[label] for label in found]
+            index = torch.stack([(labels == label).nonzero()[0, 0] for label in found])
+        else:
+            index = torch.arange(min(EXAMPLES, len(labels)), device=labels.device)
+            names = [str(number) for number in range(1, len(index) + 1)]
+        if split in self.streams:
+            return scaled(stored.read(index).to(self._device)), names
+        return images[index], names
+
+    def need_labels(self, protocol: str) -> None:
+        """Raise if an SVM is to be fitted by ``protocol``, but there are no labels."""
+        if protocol != "none" and not self.classes:
+            raise InputError(f"svm={protocol} needs labels, but the images of data.source have none: leave svm=none")
+
+    def _load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         images, labels = self.source.load(split)
         if images.shape[1:] != self.image_shape:
             raise InputError(
-                f"data.image_shape={list(self.image_shape)} is not the shape of the images, {list(images.shape[1:])}"
+                f"data.image_shape={list(self.image_shape)} is not the shape of the {split} images that data.source "
+                f"gives, {list(images.shape[1:])}: leave data.image_shape out, or change data.source"
             )
+        if not isinstance(images, Tensor) and 4 * math.prod(images.shape) <= self.memory * 1e9:
+            images = read_all(images, self.prefetch)
         return images, labels
 
-    def _keep(self, split: str, images: Tensor, labels: Tensor, device: torch.device) -> None:
-        images = images.to(device)
-        scaled = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-        self.sets[split] = scaled, labels.to(device)
+    def _keep(self, split: str, images: Tensor | Stored, labels: Tensor) -> None:
+        if isinstance(images, Tensor):
+            self.sets[split] = scaled(images.to(self._device)), labels.to(self._device)
+        else:
+            self.streams[split] = images, labels
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+
+def _val_size(value: float) -> float:
+    """A number of images of at least 1, or a share of them below 1, checked."""
+    share = isinstance(value, float) and 0 < value < 1
+    if not share and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"data.val_size must be a whole number, at least 1, or a share between 0 and 1; got {value!r}")
+    return value

@@ -7,19 +7,45 @@ from typing import Protocol
 from torch import Tensor
 
 Labelled = tuple[Tensor, Tensor]
+Shape = tuple[int, int, int, int]
+
+
+class Stored(Protocol):
+    """Images that lie on disk until they are wanted.
+
+    Attributes:
+        shape: (N, C, H, W).
+    """
+
+    @property
+    def shape(self) -> Shape: ...
+
+    def read(self, index: Tensor) -> Tensor:
+        """The images that ``index`` (B,) names, (B, C, H, W), uint8 in [0, 255] or float in [0, 1].
+
+        Several threads call it at once.
+
+        Raises:
+            InputError: if an image cannot be read; the message names its file.
+        """
 
 
 class Source(Protocol):
     """Images with labels, in two sets.
 
     Attributes:
-        classes: the name of each class.
+        classes: the name of each class; none where there are no labels, which are 0 then.
+        image_shape: (C, H, W), known before the images are loaded.
     """
 
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def image_shape(self) -> tuple[int, ...]: ...
 
     def prepare(self) -> None:
         """Fetch what is missing to disk. Called in one process before any `load`."""
 
-    def load(self, split: str) -> Labelled:
+    def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images (N, C, H, W), uint8 in [0, 255] or float in [0, 1], and labels (N,), of the "train" or "test" set."""

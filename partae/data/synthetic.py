@@ -50,6 +50,7 @@ class Bars:
         self.train_size = whole("data.source.train_size", train_size)
         self.test_size = whole("data.source.test_size", test_size)
         self.seed = whole("data.source.seed", seed, minimum=0)
+        self.image_shape = (1, size, size)
         rows = torch.eye(size)[:, None, :, None].expand(-1, -1, -1, size)
         self.parts = torch.cat([rows, rows.transpose(2, 3)]).contiguous()
 
@@ -87,6 +88,7 @@ class Swimmer:
     """
 
     classes: tuple[str, ...] = ("stretched", "raised", "level", "lowered")
+    image_shape = (1, 32, 32)
 
     def __init__(self) -> None:
         joints = [(12, 14, -1, -1), (12, 16, -1, 1), (19, 14, 1, -1), (19, 16, 1, 1)]  # row, column, and which way out

@@ -27,6 +27,7 @@ from partae.interruption import end_in_order
 from partae.published import published_measures
 from partae.report import Cell, number, table
 from partae.sweep.jobs import failure, is_finished, measures_of, status
+from partae.sweep.page import write_page
 
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 PANELS = (
@@ -68,6 +69,7 @@ class Summary(Callback):
         if panels := sweep_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Drawn in {folder / 'panels.pdf'}")
+        print(f"To be looked at in {write_page(folder, rows)}", flush=True)
         if any(row["status"] == "failed" for row in rows):
             raise SystemExit(1)
 

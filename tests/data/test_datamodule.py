@@ -51,9 +51,13 @@ def test_test_images_are_loaded_for_testing_only(garments: Path) -> None:
 
 
 def test_one_image_of_each_class(garments: Path) -> None:
-    images, labels = ready(garments).one_per_class("val")
+    data = ready(garments)
+    images, names = data.examples("val")
+    every, labels = data.sets["val"]
     assert images.shape == (10, 1, 28, 28)
-    assert labels.tolist() == list(range(10))
+    assert names == list(FashionMNIST.classes)
+    assert rows(images) <= rows(every)
+    assert all(image.equal(every[labels == label][0]) for label, image in enumerate(images))
 
 
 @pytest.mark.parametrize(
@@ -71,5 +75,5 @@ def test_bad_arguments_are_refused_by_key(arguments: dict[str, int], message: st
 
 def test_a_wrong_image_shape_is_refused(garments: Path) -> None:
     data = DataModule(FashionMNIST(garments), (3, 28, 28), val_size=100)
-    with pytest.raises(InputError, match=r"data\.image_shape=\[3, 28, 28\] is not .* \[1, 28, 28\]"):
+    with pytest.raises(InputError, match=r"data\.image_shape=\[3, 28, 28\] is not .*data\.source gives, \[1, 28, 28\]"):
         data.setup("fit")

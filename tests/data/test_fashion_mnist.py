@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from partae.checks import InputError
-from partae.data import FashionMNIST, fashion_mnist
+from partae.data import FashionMNIST, fashion_mnist, idx
 
 NAME = "train-images-idx3-ubyte"
 
@@ -119,17 +119,17 @@ def test_with_no_place_left_one_message_tells_what_was_tried(
 
 def test_download_false_asks_nobody(garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(fashion_mnist, "_torchvision_download", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(FashionMNIST, "_torchvision_download", lambda _: pytest.fail("asked"))
     with pytest.raises(InputError, match=r"data\.source\.download=false"):
         FashionMNIST(tmp_path / "empty", download=False).prepare()
 
 
 def test_a_network_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", lambda *_: time.sleep(3))
-    monkeypatch.setattr(fashion_mnist, "TIMEOUT", 0.2)
-    monkeypatch.setattr(fashion_mnist, "getproxies", dict)
+    monkeypatch.setattr(idx, "TIMEOUT", 0.2)
+    monkeypatch.setattr(idx, "getproxies", dict)
     start = time.monotonic()
-    with pytest.raises(RuntimeError, match="did not answer"), fashion_mnist._torchvision_download():
+    with pytest.raises(RuntimeError, match="did not answer"), FashionMNIST()._torchvision_download():
         pass
     assert time.monotonic() - start < 2
 

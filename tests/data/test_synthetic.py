@@ -66,9 +66,10 @@ def test_swimmer_shows_each_pair_of_positions_equally_often(split: str, size: in
 
 @pytest.mark.parametrize(("source", "shape", "val_size"), [(Bars(), (1, 8, 8), 200), (Swimmer(), (1, 32, 32), 32)])
 def test_sources_are_served(source: Bars | Swimmer, shape: tuple[int, ...], val_size: int) -> None:
-    data = DataModule(source, shape, val_size=val_size)
+    data = DataModule(source, val_size=val_size)
+    assert data.image_shape == shape
     data.prepare_data()
     for stage in ("fit", "test"):
         data.setup(stage)
     assert len(data.sets["val"][0]) == val_size
-    assert len(data.one_per_class("test")[1]) == len(data.classes)
+    assert data.examples("test")[1] == list(data.classes)

@@ -39,6 +39,8 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Ctrl-C works, even if these tests run in the background of a shell, which takes it from its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return start_there
@@ -131,7 +133,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
 def test_an_interrupted_sweep_sums_up_what_is_finished(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    sweep = start("-m", *TINY, "trainer.max_epochs=20,2000")
+    sweep = start("-m", *TINY, "trainer.max_epochs=5,2000")
     wait(sweep, lambda: len(list(tmp_path.glob("outputs/default/*/*/checkpoints/best.ckpt"))) == 2)
     sweep.send_signal(signal.SIGINT)
     printed, errors = sweep.communicate()
@@ -167,4 +169,7 @@ def test_two_devices_train_to_the_measures_of_one(
     one, two = (measures_of(tmp_path / name) for name in ("one", "two"))
     for found in (one, two):
         found.pop("wall_time")
-    assert two == pytest.approx(one, rel=0.001, abs=1e-6)
+    # the loss of validation images, which is not trained on, takes the means of each device's own share
+    own = {key: (one.pop(key), two.pop(key)) for key in ("val/loss", "val/sparsity")}
+    assert all(loss == pytest.approx(alone, rel=0.02) for alone, loss in own.values())
+    assert two == pytest.approx(one, rel=1e-4, abs=1e-6)

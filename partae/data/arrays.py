@@ -1,0 +1,166 @@
+"""Images in NumPy's files: a folder of .npy files, which may be larger than the memory, or one .npz file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from partae.checks import InputError
+from partae.data.source import Shape, Stored
+
+NAMES = ("train_images", "train_labels", "test_images", "test_labels")
+KINDS = "uint8, or floats in [0, 1]"
+
+
+class Arrays:
+    """Arrays named train_images and test_images and, where there are labels, train_labels and test_labels.
+
+    Images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), uint8 or floats in [0, 1]; labels are whole numbers, (N,).
+
+    Args:
+        root: a folder with ``train_images.npy`` and the others, or an .npz file that holds them. Arrays of a folder
+            are read from disk as they are needed, so that they may be larger than the memory.
+
+    Raises:
+        InputError: if ``root`` is neither.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        if not self.root.exists():
+            raise InputError(f"data.source.root={root} does not exist: name a folder of .npy files or an .npz file")
+        if self.root.is_file() and self.root.suffix != ".npz":
+            raise InputError(f"data.source.root={root} must be a folder of .npy files or an .npz file")
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self._images("train").shape[1:]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that occur, in ascending order."""
+        train, test = self._labels("train"), self._labels("test")
+        return () if train is None or test is None else tuple(map(str, np.union1d(train, test).tolist()))
+
+    def prepare(self) -> None:
+        """Nothing is missing, or nothing can be done about it."""
+
+    def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
+        """Images and labels (N,) of the "train" or "test" set.
+
+        Raises:
+            InputError: if an array is absent, truncated, or not as it must be; the message names its file.
+        """
+        images = self._images(split)
+        labels = self._labels(split)
+        if labels is None:
+            return images, torch.zeros(images.shape[0], dtype=torch.int64)
+        if len(labels) != images.shape[0]:
+            raise InputError(f"{self._place(f'{split}_labels')} has {len(labels)} labels for {images.shape[0]} images")
+        known = np.array([int(name) for name in self.classes])
+        return images, torch.from_numpy(np.searchsorted(known, labels))
+
+    def _images(self, split: str) -> StoredArray | Tensor:
+        name = f"{split}_images"
+        place = self._place(name)
+        array = self._array(name)
+        if array is None:
+            raise InputError(f"{place} is missing: data.source.root needs train_images and test_images")
+        shape = array.shape if array.ndim == 4 else (*array.shape[:1], 1, *array.shape[1:])
+        if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape:
+            raise InputError(
+                f"{place} must have some images of shape (N, H, W), (N, 1, H, W) or (N, 3, H, W); got {array.shape}"
+            )
+        if array.dtype != np.uint8 and array.dtype.kind != "f":
+            raise InputError(f"{place} must be {KINDS}; got {array.dtype}")
+        if not isinstance(array, np.memmap):
+            images = torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).view(shape)
+            return _checked(images, place)
+        if not array.flags.c_contiguous:
+            raise InputError(f"{place} is in Fortran's order: save numpy.ascontiguousarray of it")
+        return StoredArray(Path(place), array.offset, array.dtype, shape)
+
+    def _labels(self, split: str) -> NDArray[np.int64] | None:
+        """The labels of a set as they are in the file; None where neither set has any."""
+        name, other = f"{split}_labels", f"{'test' if split == 'train' else 'train'}_labels"
+        labels = self._array(name)
+        if labels is None:
+            if self._array(other) is not None:
+                raise InputError(f"{self._place(name)} is missing, while there is {other}: give both or neither")
+            return None
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise InputError(
+                f"{self._place(name)} must be whole numbers, (N,); got {labels.dtype} of shape {labels.shape}"
+            )
+        return labels.astype(np.int64)
+
+    def _place(self, name: str) -> str:
+        return str(self.root / f"{name}.npy") if self.root.is_dir() else f"{self.root}[{name}]"
+
+    def _array(self, name: str) -> NDArray[Any] | None:
+        """An array by its name, mapped from its file where it has one of its own; None where it is absent."""
+        try:
+            if self.root.is_dir():
+                path = self.root / f"{name}.npy"
+                # a map takes no memory until it is read, and says whether the file is whole
+                return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+            with np.load(self.root, allow_pickle=False) as arrays:
+                return arrays.get(name)
+        except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            file = self._place(name) if self.root.is_dir() else self.root
+            raise InputError(f"{file} is no whole NumPy file of numbers ({error})") from error
+
+
+class StoredArray:
+    """Images in a .npy file.
+
+    Args:
+        path: the file.
+        offset: where the first image begins, in bytes.
+        dtype: of a pixel.
+        shape: (N, C, H, W).
+    """
+
+    def __init__(self, path: Path, offset: int, dtype: np.dtype[Any], shape: Shape) -> None:
+        self.path, self.offset, self.dtype, self.shape = path, offset, dtype, shape
+
+    def read(self, index: Tensor) -> Tensor:
+        """The images at ``index`` (B,), (B, C, H, W).
+
+        They are read rather than mapped: a map would count as this process's memory, page by page, until it is closed.
+
+        Raises:
+            InputError: if the file has become unreadable or a value is out of range; the message names the file.
+        """
+        images = np.empty((len(index), *self.shape[1:]), self.dtype)
+        size = images[0].nbytes if len(images) else 0
+        buffer = images.reshape(-1).view(np.uint8).data
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                if hasattr(os, "posix_fadvise"):  # images come in any order: what lies behind one is not the next
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+                for position, image in enumerate(index.tolist()):
+                    place = buffer[position * size : (position + 1) * size]
+                    if os.preadv(file.fileno(), [place], self.offset + image * size) != size:
+                        raise InputError(f"{self.path} has become shorter while it was in use")
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read ({error.strerror})") from error
+        return _checked(torch.from_numpy(images.astype(self.dtype.newbyteorder("="), copy=False)), str(self.path))
+
+
+def _checked(images: Tensor, place: str) -> Tensor:
+    """The same images, if their values are in range."""
+    if images.is_floating_point() and images.numel():
+        low, high = torch.aminmax(images)
+        if not (low >= 0 and high <= 1):  # a value that is not a number fails both
+            raise InputError(f"{place} must be {KINDS}; got values from {low:g} to {high:g}")
+    return images

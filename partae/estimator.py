@@ -1,0 +1,217 @@
+"""The auto-encoder as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, Trainer
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from partae.autoencoder import AutoEncoder
+from partae.checks import InputError, real, whole
+from partae.constraint import NonNegative
+from partae.data.batches import Batches, Order
+from partae.decay import NoDecay
+from partae.decoder import Dictionary
+from partae.encoder import Dense
+from partae.metrics import explained_variance
+from partae.schedule import Cosine
+from partae.sparsity import KL
+from partae.specification import describe, restore
+
+Array = NDArray[np.floating[Any]]
+Part = TypeVar("Part")
+
+
+class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Learns the atoms of images and an encoder that gives the code of any image in one pass.
+
+    It is the `AutoEncoder` of ``python train.py``, trained by Lightning. Images X are flat, (N, F), or (N, C, H, W).
+    Their unit does not matter: they are divided by their largest size first, so that images in [0, 255] have the code
+    of the same images in [0, 1]. Parts are meant for images that are at least 0; others are taken too.
+
+    A penalty or constraint is given built, as in ``sparsity=KL(beta=0.01, p=0.1)``, or as a class for its defaults.
+
+    Args:
+        latent_dim: K, the number of atoms.
+        sparsity: penalty on the code, of `partae.sparsity`.
+        decay: penalty on the atoms, of `partae.decay`.
+        constraint: of `partae.constraint`, or several in a list; None leaves the atoms free.
+        activation: of the code, a name that `Dense` knows.
+        decoder_activation: of the images, a name that `Dictionary` knows.
+        hidden: widths of the encoder's layers between.
+        learning_rate: of Adam, above 0.
+        max_epochs: passes over the images.
+        batch_size: images in a step.
+        random_state: a seed, a generator, or None for different weights each time.
+        accelerator: what Lightning trains on; "cpu", "gpu", or "auto" for the best there is.
+
+    Attributes:
+        components_: the atoms in the unit of X, (K, F).
+        auto_encoder_: the `AutoEncoder` of images divided by `scale_`, in double precision, with all of its verbs.
+        scale_: the largest size in the images of the fit, 1 if that is 0.
+        n_features_in_: F.
+
+    Raises:
+        InputError: by `fit`, if an argument is out of range.
+        ValueError: scikit-learn's, for images that are not finite, empty or of another size than before.
+
+    >>> X = np.random.default_rng(0).random((20, 6))
+    >>> PartAutoEncoder(latent_dim=2, max_epochs=1, accelerator="cpu").fit_transform(X).shape
+    (20, 2)
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        *,
+        sparsity: nn.Module | Callable[[], nn.Module] = KL,
+        decay: nn.Module | Callable[[], nn.Module] = NoDecay,
+        constraint: Callback
+        | Callable[[], Callback]
+        | Sequence[Callback | Callable[[], Callback]]
+        | None = NonNegative,
+        activation: str = "sigmoid",
+        decoder_activation: str = "leaky_relu",
+        hidden: Sequence[int] = (),
+        learning_rate: float = 0.008,
+        max_epochs: int = 50,
+        batch_size: int = 256,
+        random_state: int | np.random.RandomState | None = None,
+        accelerator: str = "auto",
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.sparsity = sparsity
+        self.decay = decay
+        self.constraint = constraint
+        self.activation = activation
+        self.decoder_activation = decoder_activation
+        self.hidden = hidden
+        self.learning_rate = learning_rate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.accelerator = accelerator
+
+    def fit(self, X: Array, y: object = None) -> PartAutoEncoder:  # noqa: N803
+        """Learn atoms and encoder from images X, (N, F) or (N, C, H, W)."""
+        images = self._images(X, reset=True)
+        self.scale_ = float(np.abs(images).max()) or 1.0
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = self._model()
+        scaled = torch.from_numpy(images / self.scale_).float()
+        batches = Batches(
+            scaled, torch.zeros(len(scaled)), whole("batch_size", self.batch_size), Order(len(scaled), seed)
+        )
+        with _quietly():
+            trainer = Trainer(
+                max_epochs=whole("max_epochs", self.max_epochs),
+                accelerator=self.accelerator,
+                devices=1,
+                callbacks=self._constraints(),
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
+            trainer.fit(model, batches)
+        # nothing of the trainer, which holds the images, stays; in double precision the code of an image is the same
+        # to all digits that matter, whichever images stand beside it
+        learned = restore(describe(model), model.cpu().state_dict(), AutoEncoder)
+        self.auto_encoder_ = learned.eval().requires_grad_(False).double()
+        self.components_ = self.auto_encoder_.atoms.flatten(1).numpy().astype(images.dtype) * self.scale_
+        return self
+
+    def transform(self, X: Array) -> Array:  # noqa: N803
+        """The code (N, K) of images X."""
+        check_is_fitted(self)
+        images = self._images(X, reset=False)
+        return self.auto_encoder_.encode(images / self.scale_).astype(images.dtype)
+
+    def inverse_transform(self, X: Array) -> Array:  # noqa: N803
+        """The images of a code X (N, K), of the shape and in the unit of those in `fit`."""
+        check_is_fitted(self)
+        code = check_array(X, dtype=[np.float64, np.float32])
+        images = self.auto_encoder_.decode(code) * self.scale_
+        return images.reshape(len(code), *self._shape).astype(code.dtype)
+
+    def score(self, X: Array, y: object = None) -> float:  # noqa: N803
+        """The `explained_variance` of images X by their reconstructions, at most 1; higher is better."""
+        check_is_fitted(self)
+        images = torch.from_numpy(self._images(X, reset=False) / self.scale_).double()
+        return explained_variance(self.auto_encoder_.reconstruct(images), images).item()
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def _model(self) -> AutoEncoder:
+        lr = real("learning_rate", self.learning_rate, low=0, low_open=True)
+        return AutoEncoder(
+            Dense(self._image_shape, self.latent_dim, self.activation, self.hidden),
+            Dictionary(self._image_shape, self.latent_dim, self.decoder_activation),
+            sparsity=_built(self.sparsity),
+            decay=_built(self.decay),
+            optimizer=partial(torch.optim.Adam, lr=lr, betas=(0.5, 0.999), fused=True),
+            schedule=Cosine(),
+        )
+
+    def _constraints(self) -> list[Callback]:
+        constraints = self.constraint if isinstance(self.constraint, Sequence) else [self.constraint]
+        return [_built(constraint) for constraint in constraints if constraint is not None]
+
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        """(C, H, W); a flat image is one row of pixels."""
+        return self._shape if len(self._shape) == 3 else (1, 1, *self._shape)
+
+    def _images(self, X: Array, *, reset: bool) -> Array:  # noqa: N803
+        """Images (N, C, H, W) found fit by scikit-learn, in float precision."""
+        flat = X.reshape(len(X), -1) if getattr(X, "ndim", 2) == 4 else X
+        array = validate_data(self, flat, reset=reset, dtype=[np.float64, np.float32])
+        if reset:
+            self._shape = tuple(X.shape[1:]) if flat is not X else (array.shape[1],)
+        elif flat is not X and len(self._shape) == 3 and tuple(X.shape[1:]) != self._shape:
+            raise InputError(f"images of shape {self._shape} were fitted; got {tuple(X.shape[1:])}")
+        return array.reshape(len(array), *self._image_shape)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _built(part: Part | Callable[[], Part]) -> Part:
+    """A part of its own: an instance of a class, or a copy of what was given, which a fit must not change."""
+    return cast("Part", part() if isinstance(part, type) else copy.deepcopy(part))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep Lightning's notes of hardware and loaders to itself."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+            warnings.filterwarnings("ignore", message="GPU available but not used")
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            yield
+    finally:
+        logger.setLevel(level)

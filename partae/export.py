@@ -1,0 +1,79 @@
+"""A model in files that other programs read: safetensors for all of it, ONNX for its encoder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from partae.checks import InputError
+from partae.files import replacing
+from partae.representation import Representation
+from partae.specification import describe
+
+FORMATS = ("none", "safetensors", "onnx")
+SPECIFICATION = "partae"  # the key of a safetensors file's metadata under which its model is specified, as JSON
+
+
+def export(model: Representation, form: str, folder: Path) -> Path | None:
+    """Write ``model`` into ``folder`` in a form of `FORMATS`; the file, or None for "none".
+
+    Raises:
+        InputError: if the form is "onnx", and its packages are missing or the encoder has no such form.
+    """
+    if form == "none":
+        return None
+    file = folder / {"safetensors": "model.safetensors", "onnx": "encoder.onnx"}[form]
+    with replacing(file) as beside:
+        if form == "safetensors":
+            to_safetensors(model, beside)
+        else:
+            to_onnx(model, beside)
+    return file
+
+
+def to_safetensors(model: Representation, file: Path) -> None:
+    """Write the weights of ``model`` to ``file``, and its specification into their header; `partae.load` reads both."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, file, metadata={SPECIFICATION: json.dumps(describe(model))})
+
+
+def to_onnx(model: Representation, file: Path) -> None:
+    """Write the encoder of ``model`` to ``file``: any number of ``images`` (B, C, H, W) -> ``code`` (B, K).
+
+    Raises:
+        InputError: if the packages of partae's extra "onnx" are missing, or the encoder has no such form.
+    """
+    if missing := [name for name in ("onnx", "onnxscript") if not importlib.util.find_spec(name)]:
+        raise InputError(f"export=onnx needs {' and '.join(missing)}: pip install 'partae[onnx]'")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of the operators of torchvision that it leaves
+    images = torch.zeros_like(model.atoms)[:1].repeat(2, 1, 1, 1)
+    try:
+        torch.onnx.export(
+            _Encoder(model).eval(),
+            (images,),
+            str(file),
+            input_names=["images"],
+            output_names=["code"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise InputError(f"export=onnx: the encoder of a {type(model).__name__} has no ONNX form") from error
+
+
+class _Encoder(nn.Module):
+    """The encoder by itself, as a module's forward: what an exporter looks for."""
+
+    def __init__(self, model: Representation) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model.encode(images)

@@ -1,0 +1,71 @@
+"""What Lightning sees of every model: its losses and measures on validation and test images, and its checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from partae.metrics import Measures
+from partae.representation import Representation
+from partae.specification import describe
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Measured(Representation, LightningModule):
+    """A representation that is measured on validation images during `fit` and on test images by `test`.
+
+    A model defines `losses`, the verbs of `Representation`, and how it learns.
+    """
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Code (B, K) of images (B, C, H, W)."""
+        return self.encode(images)
+
+    def setup(self, stage: str) -> None:
+        self.measures = Measures(len(self.atoms))
+
+    def on_validation_epoch_start(self) -> None:
+        self.measures.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.measures.update(self, batch[0])
+        self.log_losses("val", self.losses(batch[0]), batch_size=len(batch[0]))
+
+    def on_validation_epoch_end(self) -> None:
+        measures = self.measures.compute()
+        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
+
+    def on_test_epoch_start(self) -> None:
+        self.measures.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.measures.update(self, batch[0])
+
+    def on_test_epoch_end(self) -> None:
+        # logged with the hyper-parameters, once the run is finished
+        measures = {f"test/{name}": value for name, value in self.measures.compute().items()}
+        self.log_dict(measures, logger=False, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["model"] = describe(self)
+
+    def log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
+        """Log the terms of the loss of a split, and their sum as its ``loss``, with ``options`` of Lightning's log."""
+        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
+        values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
+        self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
+        self.log_dict(values, **every)
+
+
+def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of a loss, and their sum as ``loss``."""
+    return {"loss": torch.stack(list(losses.values())).sum(), **losses}

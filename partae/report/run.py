@@ -1,0 +1,123 @@
+"""The page of one model: its measures, atoms, images and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from partae.figures import coloured, scaled_each
+from partae.metrics import atom_sparsity, usage_frequency
+from partae.morphology import Operator
+from partae.report.page import measure_rows, render
+from partae.report.pictures import Sheet, picture, sheet, tile_bytes
+from partae.representation import Representation
+
+BYTES = 800_000  # of a sheet at most, before compression, so that a page stays small
+STRONGEST = 8  # images shown of those that use an atom most
+
+
+@torch.no_grad()
+def run_page(
+    title: str,
+    model: Representation,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    classes: Mapping[int, str],
+    operator: Operator,
+    measures: Mapping[str, float],
+    published: Mapping[str, float],
+    figures: Mapping[str, Path],
+    l0_threshold: float = 0.0,
+) -> str:
+    """The page as HTML that needs nothing beside itself.
+
+    Args:
+        title: what the model is called.
+        model: any representation.
+        batches: of the test images (B, C, H, W) and their labels (B,).
+        classes: the name of each label.
+        operator: whose max-approximation is shown.
+        measures: by their names in metrics.json.
+        published: measures of the same model in the literature, by their names without the split; empty if none.
+        figures: caption -> PNG file.
+        l0_threshold: that ``l0`` was measured with.
+    """
+    device = model.atoms.device
+    pairs = [(images.cpu(), labels.cpu(), model.encode(images.to(device)).cpu()) for images, labels in batches]
+    images, labels, code = (torch.cat(part) for part in zip(*pairs, strict=True))
+    data = {
+        "shape": list(images.shape[2:]),
+        "operator": f"{operator.name}, radius {operator.radius}",
+        "atoms": _atoms(model, operator, images, code),
+        "examples": _examples(model, operator, images, labels, classes),
+    }
+    return render(
+        "run.html",
+        title=title,
+        measures=measure_rows(measures, published, l0_threshold=l0_threshold),
+        published=bool(published),
+        figures={caption: picture(file) for caption, file in figures.items()},
+        data=data,
+    )
+
+
+def _atoms(model: Representation, operator: Operator, images: Tensor, code: Tensor) -> dict[str, Any]:
+    """The atoms that fit on a sheet, those that add most to the images first to stay; and who uses them."""
+    atoms = model.atoms.cpu()
+    room = BYTES // tile_bytes(atoms.numpy())
+    mass = code.abs().mean(dim=0) * atoms.abs().flatten(1).sum(dim=1)
+    kept = mass.argsort(descending=True)[: max(1, room)].sort().values
+    count = max(1, min(STRONGEST, len(images), room // len(kept)))
+    strength, strongest = code[:, kept].topk(count, dim=0)
+    used, place = strongest.unique(return_inverse=True)
+    return {
+        "total": len(atoms),
+        "number": kept.tolist(),
+        "sheet": _tiles(atoms[kept]),
+        "operated": _tiles(operator(model.atoms)[kept.to(model.atoms.device)].cpu()),
+        "usage": _rounded(usage_frequency(code)[kept]),
+        "mean": _rounded(code.mean(dim=0)[kept]),
+        "sparsity": _rounded(atom_sparsity(atoms)[kept]),
+        "share": _rounded((mass / mass.sum().clamp(min=1e-12))[kept]),
+        "images": _images(images[used]),
+        "strongest": place.T.tolist(),
+        "strength": _rounded(strength.T),
+    }
+
+
+def _examples(
+    model: Representation, operator: Operator, images: Tensor, labels: Tensor, classes: Mapping[int, str]
+) -> dict[str, Any]:
+    """The first image of each class: what the model makes of it, and by which atoms."""
+    first = [int((labels == label).nonzero()[0]) for label in labels.unique()]
+    chosen = images[first].to(model.atoms.device)
+    code = model.encode(chosen)
+    mass = model.atoms.abs().flatten(1).sum(dim=1)
+    rows = {
+        "original": chosen,
+        "reconstruction": model.decode(code),
+        f"{operator.name} of the original": operator(chosen),
+        "max-approximation": model.max_approximation_of_code(code, operator),
+    }
+    return {
+        "names": [classes[int(label)] for label in labels[first]],
+        "rows": {name: _images(row.cpu()) for name, row in rows.items()},
+        "code": _rounded(code),
+        "contribution": _rounded(code.abs() * mass / (code.abs() * mass).sum(dim=1, keepdim=True).clamp(min=1e-12)),
+    }
+
+
+def _tiles(atoms: Tensor) -> Sheet:
+    return sheet(scaled_each(atoms.numpy()))
+
+
+def _images(images: Tensor) -> Sheet:
+    return sheet([coloured(image, 0, 1) for image in images.numpy()])
+
+
+def _rounded(values: Tensor) -> Any:
+    """Nested lists to four digits, which is all that a page shows."""
+    return torch.round(values.double(), decimals=4).tolist()

@@ -1,0 +1,33 @@
+"""The page of a sweep's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from partae.checks import InputError
+from partae.files import write_bytes
+from partae.loading import load
+from partae.report import Cell, sweep_page
+
+REPORT = Path("evaluation") / "report.html"  # of a run, in its folder
+
+
+def write_page(folder: Path, rows: Sequence[Mapping[str, Cell]], figures: Mapping[str, Path] | None = None) -> Path:
+    """Write ``sweep.html`` of the runs in ``folder``, ``rows`` as `read_sweep` gives them; its path.
+
+    Args:
+        folder: of the sweep; its runs' own reports are linked where they are.
+        rows: a run each.
+        figures: caption -> PNG file.
+    """
+    reports, atoms = {}, {}
+    for run in (str(row["folder"]) for row in rows):
+        if (folder / run / REPORT).exists():
+            reports[run] = f"{run}/{REPORT.as_posix()}"
+        with suppress(InputError):  # an unfinished run may have no checkpoint yet
+            atoms[run] = load(folder / run).atoms.numpy()
+    page = folder / "sweep.html"
+    write_bytes(page, sweep_page(folder.name, rows, atoms, reports, figures or {}).encode())
+    return page

@@ -1,0 +1,142 @@
+"""Factorizations as models: the same verbs, run folder and measures as an auto-encoder's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from sklearn.decomposition import PCA
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import partae
+from evaluate import evaluate
+from partae import Factorization, dilation
+from partae.checks import InputError
+from partae.data import DataModule, FashionMNIST
+from partae.decoder import Dictionary
+from partae.factorization import InnerProducts
+from partae.metrics import measure
+from tests.conftest import Compose
+from tests.test_train import MEASURES
+from train import hyperparameters, train
+
+MODELS = ["pca", "nmf", "sparse_nmf", "kmeans", "dictionary_learning"]
+BARS = ["data=bars", "latent_dim=16", "trainer.accelerator=cpu", "data.source.train_size=400"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def brief(model: str) -> list[str]:
+    return [f"model={model}", *BARS, *(["model.estimator.max_iter=20"] if model.endswith("nmf") else [])]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_run_leaves_what_a_run_of_an_auto_encoder_leaves(name: str, composed: Compose, folder: Path) -> None:
+    cfg = composed(*brief(name))
+    measures = train(cfg, folder)
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written.pop("wall_time") > 0
+    assert written == measures
+    assert {f"{split}/{each}" for split in ("val", "test") for each in MEASURES} <= measures.keys()
+
+    model = partae.load(folder)
+    assert isinstance(model, Factorization)
+    data: DataModule = instantiate(cfg.data)
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    images = data.sets["test"][0]
+    estimator = instantiate(cfg.model).fit(data.sets["train"][0]).estimator
+    flat = images.flatten(1).double().numpy()
+    expected = np.eye(16)[estimator.predict(flat)] if name == "kmeans" else estimator.transform(flat)
+    np.testing.assert_allclose(model.encode(images).numpy(), expected, atol=0.01 * expected.max())
+    again = measure(model, data.batches("test"))
+    assert {f"test/{key}": value for key, value in again.items()}.items() <= measures.items()
+
+
+@pytest.mark.slow
+def test_evaluate_measures_and_draws_it(composed: Compose, folder: Path) -> None:
+    measures = train(composed(*brief("pca")), folder)
+    found, written = evaluate(composed(f"ckpt={folder}", "data=bars", "data.source.train_size=400", config="evaluate"))
+    assert {key: found["model"][key] for key in measures if key.startswith("test/")}.items() <= measures.items()
+    assert {"atoms", "max_approximations"} <= {file.stem for file in written.iterdir()}
+
+
+def test_tensorboard_holds_pictures_and_what_was_chosen(composed: Compose, folder: Path) -> None:
+    train(composed(*brief("pca")), folder)
+    images, tags = set(), set()
+    for file in (folder / "tensorboard").glob("events.*"):
+        accumulator = EventAccumulator(str(file)).Reload()
+        images |= set(accumulator.Tags()["images"])
+        tags |= set(accumulator.summary_metadata)
+    assert images == {"atoms", "images"}
+    assert "_hparams_/session_start_info" in tags
+
+
+def test_hyperparameters_are_those_that_the_model_takes(composed: Compose) -> None:
+    shown = hyperparameters(composed("model=sparse_nmf", "sparsity.beta=0.1"))
+    assert shown["model"] == "Factorization"
+    assert shown["model.estimator"] == "SparseNMF"
+    assert shown["model.estimator.sparseness_of_code"] == 0.6
+    assert shown["model.encoder"] == "NonNegativeLeastSquares"
+    assert not {"encoder", "sparsity", "sparsity.beta", "optimizer", "trainer.max_epochs"} & shown.keys()
+
+
+def test_the_verbs_agree_with_one_another() -> None:
+    images = torch.rand(40, 1, 5, 5)
+    model = factorization(PCA(6)).fit(images)
+    code = model.encode(images)
+    torch.testing.assert_close(model(images), code)
+    torch.testing.assert_close(model.reconstruct(images), model.decode(code))
+    torch.testing.assert_close(model.bias, images.mean(dim=0))
+    expected = model.decode(code, atoms=dilation(1)(model.atoms))
+    torch.testing.assert_close(model.max_approximation(images, dilation(1)), expected)
+
+
+def factorization(estimator: PCA | None) -> Factorization:
+    return Factorization(InnerProducts(), Dictionary((1, 5, 5), 6, "identity"), estimator)
+
+
+def test_the_error_is_that_of_scikit_learn() -> None:
+    images, others = torch.rand(100, 1, 5, 5), torch.rand(30, 1, 5, 5)
+    model = factorization(PCA(6, svd_solver="covariance_eigh")).fit(images)
+    theirs = PCA(6, svd_solver="full").fit(images.flatten(1).numpy())
+    flat = others.flatten(1).numpy()
+    error = ((theirs.inverse_transform(theirs.transform(flat)) - flat) ** 2).mean()
+    assert ((model.reconstruct(others) - others) ** 2).mean().item() == pytest.approx(error, abs=1e-6)
+
+
+def test_what_cannot_be_fitted_is_said_in_one_message(composed: Compose, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"estimator=PCA cannot be fitted: n_components=65"):
+        train(composed(*brief("pca"), "latent_dim=65"), folder)
+    with pytest.raises(InputError, match=r"sparseness_of_code must be .*got 2"):
+        train(composed(*brief("sparse_nmf"), "model.estimator.sparseness_of_code=2"), folder)
+    nmf = instantiate(composed("model=nmf", "data=bars", "latent_dim=4").model)
+    with pytest.raises(InputError, match="cannot be fitted: Negative values"):
+        nmf.fit(-torch.ones(10, 1, 8, 8))
+    with pytest.raises(InputError, match="cannot be trained again"):
+        factorization(None).fit(torch.rand(9, 1, 5, 5))
+
+
+def test_a_constraint_that_would_do_nothing_is_refused(composed: Compose, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"constraint=NonNegative .* choose constraint=none"):
+        train(composed(*brief("pca"), "constraint=nonnegative"), folder)
+
+
+@pytest.mark.slow
+def test_the_error_on_the_real_test_images_is_that_of_scikit_learn(composed: Compose, folder: Path) -> None:
+    measures = train(composed("model=pca"), folder)
+    data = DataModule(FashionMNIST("data"), (1, 28, 28))
+    data.prepare_data()
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    train_images, test_images = (data.sets[split][0].flatten(1).numpy() for split in ("train", "test"))
+    pca = PCA(100, svd_solver="full").fit(train_images)
+    error = ((pca.inverse_transform(pca.transform(test_images)) - test_images) ** 2).mean()
+    assert measures["test/reconstruction_error"] == pytest.approx(error, abs=1e-6)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from partae import PartAutoEncoder, dilation
+from partae.checks import InputError
+from partae.constraint import NonNegative, UnitNorm
+from partae.data import Bars
+from partae.sparsity import KL, NoSparsity
+
+
+def images(count: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Images of bars (N, 1, 8, 8) and which way most of them lie."""
+    drawn, labels = Bars(train_size=count).load("train")
+    return drawn.numpy(), labels.numpy()
+
+
+def estimator(**arguments: Any) -> PartAutoEncoder:
+    return PartAutoEncoder(**{"latent_dim": 16, "max_epochs": 2, "random_state": 0, "accelerator": "cpu", **arguments})
+
+
+@pytest.mark.slow
+@parametrize_with_checks([PartAutoEncoder(latent_dim=2, max_epochs=1, accelerator="cpu")])  # type: ignore[untyped-decorator]
+def test_is_an_estimator(estimator: PartAutoEncoder, check: Callable[[PartAutoEncoder], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
+def test_its_code_serves_a_classifier_in_a_pipeline() -> None:
+    X, _ = images(2000)  # noqa: N806
+    has_first_row = X[:, 0, 0].min(axis=1) == 1
+    pipeline = make_pipeline(estimator(max_epochs=20), LinearSVC())
+    scores = cross_val_score(pipeline, X.reshape(len(X), -1), has_first_row, cv=3, scoring="balanced_accuracy")
+    assert scores.mean() > 0.95  # chance is 0.5
+
+
+def test_a_grid_search_chooses_among_penalties_and_sizes() -> None:
+    X, labels = images(120)  # noqa: N806
+    grid = {"partautoencoder__sparsity": [NoSparsity, KL(0.1, 0.01)], "partautoencoder__latent_dim": [4]}
+    search = GridSearchCV(make_pipeline(estimator(max_epochs=1), LogisticRegression()), grid, cv=2)
+    search.fit(X.reshape(len(X), -1), labels)
+    assert search.best_estimator_[0].latent_dim == 4
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_images_keep_their_shape_and_their_unit() -> None:
+    X, _ = images()  # noqa: N806
+    fitted = estimator().fit(255 * X)
+    assert fitted.components_.shape == (16, 64)
+    assert fitted.scale_ == 255
+    assert (fitted.components_ >= 0).all()
+    code = fitted.transform(255 * X)
+    assert fitted.inverse_transform(code).shape == X.shape
+    assert fitted.inverse_transform(code).max() > 10
+    np.testing.assert_allclose(code, estimator().fit_transform(X), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(code, fitted.transform(255 * X.reshape(len(X), -1)), rtol=0, atol=0)
+    approximation = fitted.auto_encoder_.max_approximation(X[:3], dilation(1))
+    assert approximation.shape == (3, 1, 8, 8)
+
+
+def test_components_are_the_atoms_that_a_linear_decoder_adds_up() -> None:
+    X, _ = images()  # noqa: N806
+    fitted = estimator(decoder_activation="identity").fit(3 * X.reshape(len(X), -1))
+    code = fitted.transform(3 * X.reshape(len(X), -1))
+    bias = fitted.auto_encoder_.bias.numpy().ravel() * fitted.scale_
+    np.testing.assert_allclose(fitted.inverse_transform(code), code @ fitted.components_ + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_score_is_the_share_of_the_variance_that_is_explained() -> None:
+    X, _ = images()  # noqa: N806
+    flat = X.reshape(len(X), -1)
+    fitted = estimator(sparsity=NoSparsity, max_epochs=15).fit(flat)
+    reconstruction = fitted.inverse_transform(fitted.transform(flat))
+    assert fitted.score(flat) == pytest.approx(
+        r2_score(flat, reconstruction, multioutput="variance_weighted"), rel=1e-4
+    )
+    assert fitted.score(flat) > estimator(sparsity=NoSparsity, max_epochs=1).fit(flat).score(flat)
+
+
+def test_given_parts_are_used_and_left_as_they_are() -> None:
+    X, _ = images(100)  # noqa: N806
+    sparsity = KL(0.5, 0.3)
+    fitted = estimator(sparsity=sparsity, constraint=[NonNegative, UnitNorm()], max_epochs=1).fit(X)
+    norms = np.linalg.norm(fitted.auto_encoder_.atoms.flatten(1), axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+    assert fitted.auto_encoder_.sparsity is not sparsity
+    assert fitted.auto_encoder_.sparsity.p == pytest.approx(0.3)
+    assert sparsity.p.dtype == torch.float32
+    assert clone(fitted).get_params().keys() == fitted.get_params().keys()
+
+
+def test_what_is_out_of_range_is_named() -> None:
+    X, _ = images(20)  # noqa: N806
+    for arguments, message in (
+        ({"latent_dim": 0}, "latent_dim"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"max_epochs": 0}, "max_epochs"),
+        ({"batch_size": 0.5}, "batch_size"),
+        ({"activation": "identity"}, "sparsity=kl needs a code"),
+    ):
+        with pytest.raises(InputError, match=message):
+            estimator(**arguments).fit(X)
+    with pytest.raises(InputError, match=r"images of shape \(1, 8, 8\) were fitted; got \(1, 4, 16\)"):
+        estimator(max_epochs=1).fit(X).transform(X.reshape(-1, 1, 4, 16))
+
+
+def test_a_pickle_holds_the_model_and_not_the_images() -> None:
+    X, _ = images()  # noqa: N806
+    fitted = estimator(max_epochs=1).fit(X)
+    content = pickle.dumps(fitted)
+    assert len(content) < X.nbytes / 2
+    np.testing.assert_array_equal(pickle.loads(content).transform(X), fitted.transform(X))
