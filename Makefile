@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help train test test-slow lint check format docs tensorboard clean
+.PHONY: help train test test-slow lint check format docs soak mutation coverage pins audit tensorboard clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -16,8 +16,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: $(INSTALLED)  ## Train the default model on Fashion-MNIST
 	$(BIN)/python train.py
 
+# a thread for each of two workers: more, and they wait for each other's
 test: $(INSTALLED)  ## Run the quick tests
-	$(BIN)/pytest -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not slow'
 
 test-slow: $(INSTALLED)  ## Run the tests that train on the real data, or take long
 	$(BIN)/pytest -m slow
@@ -36,6 +37,23 @@ format: $(INSTALLED)  ## Put the code into shape
 docs: $(INSTALLED)  ## Build the documentation into docs/build
 	$(BIN)/python docs/figures.py
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/build
+
+soak: $(INSTALLED)  ## Type 200 random valid and 200 random invalid command lines
+	$(BIN)/python -m tests.soak
+
+mutation: $(INSTALLED)  ## Put faults into the mathematics, and see that tests fail
+	$(BIN)/python -m tests.mutation
+
+coverage: $(INSTALLED)  ## Measure what all tests run of partae/, branches too
+	$(BIN)/pytest --cov=partae --cov-branch --cov-report=term-missing:skip-covered
+
+pins: $(INSTALLED)  ## Write the newest versions that go together into constraints.txt
+	$(BIN)/python .ci/pins
+
+audit:  ## Ask the advisory database about every pinned version
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 tensorboard: $(INSTALLED)  ## Look at all runs
 	$(BIN)/tensorboard --logdir outputs

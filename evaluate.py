@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -17,9 +18,9 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
-from partae.checks import InputError, flag, one_of, real, whole
+from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
-from partae.export import FORMATS, export
+from partae.export import FILES, FORMATS, export
 from partae.files import write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import codes, measure, measure_dictionary, stability
@@ -28,10 +29,11 @@ from partae.morphology import Operator, operator
 from partae.published import published_measures
 from partae.report import run_page, table
 from partae.representation import Representation
-from partae.sweep import explained
-from partae.sweep.page import REPORT, write_page
+from partae.sweep import explained, run
+from partae.sweep.page import PAGE, REPORT, write_page
 from partae.sweep.summary import read_sweep
 
+CONF = str(Path(__file__).with_name("conf").resolve())
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
 
@@ -50,6 +52,11 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
     return {"model": file}, evaluation_folder(file)
 
 
+def is_sweep(ckpt: str | ListConfig) -> bool:
+    """Whether ``ckpt`` is the folder of a sweep."""
+    return isinstance(ckpt, str) and bool(run_folders(ckpt))
+
+
 def evaluation_folder(file: Path) -> Path:
     """Where the measures of a checkpoint go: beside its run's last one, or under its own name."""
     return run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
@@ -60,10 +67,10 @@ def published_beside(file: Path, protocol: str) -> dict[str, float]:
     config = run_folder(file) / ".hydra" / "config.yaml"
     if not config.exists():
         return {}
-    cfg = OmegaConf.load(config)
-    if OmegaConf.select(cfg, "latent_dim") != 100 or OmegaConf.select(cfg, "sparsity") is None:
+    cfg: Any = OmegaConf.to_container(OmegaConf.load(config), resolve=False)  # a reference stays the text that it is
+    if not (isinstance(cfg, dict) and {"latent_dim", "model", "sparsity"} <= cfg.keys()):
         return {}
-    known = published_measures(cfg.sparsity)
+    known = published_measures(cfg)
     return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
 
 
@@ -101,8 +108,9 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     operators = [operator(str(text)) for text in cfg.operators]
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
-    bias, seed = flag("bias", cfg.bias), whole("seed", cfg.seed, minimum=0)
+    bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
+    quiet = flag("quiet", cfg.quiet)
     form = one_of("export", cfg.export, FORMATS)
     files, folder = find(cfg.ckpt)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -123,7 +131,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     for name, model in models.items():
         found = measure(model, data.batches("test"), operators, bias=bias)
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
-        found |= measure_svm(model, data.batches, protocol, seed, standardised)
+        found |= measure_svm(model, data.batches, protocol, seed, standardised, progress=not quiet)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
         export(model, form, evaluation_folder(files[name]))
@@ -132,12 +140,13 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
     captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
+    images, names = data.examples("test")
     for name, model in models.items():
         page = run_page(
             name if len(models) > 1 else "/".join(run_folder(files[name]).resolve().parts[-2:]),
             model,
             data.batches("test"),
-            dict(enumerate(data.classes)),
+            dict(zip(names, images, strict=True)),
             operators[0],
             measures[name],
             published_beside(files[name], protocol),
@@ -145,11 +154,11 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
             l0_threshold,
         )
         write_bytes(evaluation_folder(files[name]) / REPORT.name, page.encode())
-    if isinstance(cfg.ckpt, str) and run_folders(cfg.ckpt):
+    if is_sweep(cfg.ckpt):
         rows = {str(row["folder"]): row for row in read_sweep(Path(cfg.ckpt))}
         for name, file in files.items():
-            run = run_folder(file).name
-            rows[run] = {**rows.get(run, {"folder": run, "status": "finished"}), **measures[name]}
+            job = run_folder(file).name
+            rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
         write_page(Path(cfg.ckpt), list(rows.values()), captions)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
         pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))
@@ -158,7 +167,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     return {name: measures[name] for name in order}, folder
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     """Evaluate, and say what came of it."""
     with explained():
@@ -174,8 +183,19 @@ def main(cfg: DictConfig) -> None:
     if len(measures) > 1 and stability_file.exists():
         mean = json.loads(stability_file.read_text())["stability"]
         print(f"\nStability of the atoms between these models, in [-1, 1]: {mean:.3f} (1: the same atoms)")
-    print(f"\nMeasures and figures written to {folder}")
+    files, _ = find(cfg.ckpt)
+    pages = [evaluation_folder(file) / REPORT.name for file in files.values()]
+    print(f"\nMeasures and figures written to {folder}. Open in a browser")
+    for page in [Path(cfg.ckpt) / PAGE] if is_sweep(cfg.ckpt) else pages:
+        print(f"  {page}")
+    if cfg.export != "none":
+        print(f"Exported to {', '.join(str(evaluation_folder(file) / FILES[cfg.export]) for file in files.values())}")
+
+
+def command() -> None:
+    """What the installed package calls."""
+    run(main)
 
 
 if __name__ == "__main__":
-    main()
+    command()

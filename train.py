@@ -19,12 +19,13 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from partae.checkpoint import latest
-from partae.checks import one_of, whole
+from partae.checks import flag, one_of, random_seed, whole
 from partae.data import DataModule
 from partae.metrics.measures import PROTOCOLS, measure_svm
 from partae.report import table
-from partae.sweep import finish, is_first_process, resume, run
+from partae.sweep import finish, is_first_process, resume, run, run_job
 
+CONF = str(Path(__file__).with_name("conf").resolve())
 GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 GROUPS += ["optimizer", "schedule"]
 
@@ -53,12 +54,15 @@ def _class(part: DictConfig) -> str:
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
     started = time.monotonic()
-    seed_everything(whole("seed", cfg.seed, minimum=0), verbose=False)
+    seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model = instantiate(cfg.model)
     data: DataModule = instantiate(cfg.data)
     data.check()
     data.need_labels(protocol)
+    if (quiet := flag("quiet", cfg.quiet)) and "progress" in cfg.callbacks:
+        cfg.callbacks.progress.refresh_rate = 0
     file, before = latest(folder) or (None, {"measures": {}, "seconds": 0.0})
     logger = instantiate(cfg.logger)
     if file and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
@@ -73,7 +77,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed)
+    svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed, progress=not quiet)
     measures |= {f"test/{key}": value for key, value in svm.items()}
 
     if isinstance(logger, TensorBoardLogger):
@@ -85,21 +89,27 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     return measures
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
-    measures = run(train, cfg, folder)
+    measures = run_job(train, cfg, folder)
     if hydra_cfg.mode == RunMode.RUN and is_first_process():  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
         same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
-        print(f"  tensorboard --logdir {folder}\n  {' '.join(['python evaluate.py', f'ckpt={folder}', *same_data])}\n")
+        command = "python evaluate.py" if Path(sys.argv[0]).name == "train.py" else "partae-evaluate"
+        print(f"  tensorboard --logdir {folder}\n  {' '.join([command, f'ckpt={folder}', *same_data])}\n")
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """What the installed package calls."""
     sys.argv[1:] = resume(sys.argv[1:])
-    main()
+    run(main)
+
+
+if __name__ == "__main__":
+    command()

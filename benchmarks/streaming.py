@@ -87,7 +87,8 @@ def train(folder: str, limit: int, memory: int, batch_size: int, batches: int) -
     quiet |= {"enable_model_summary": False, "limit_val_batches": 0, "accelerator": "cpu"}
     quiet |= {"limit_train_batches": batches or 1.0}
     Trainer(max_epochs=1, callbacks=[NonNegative(), throughput], **quiet).fit(model, data)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text()
+    peak = 1024 * int(status.partition("VmHWM:")[2].split()[0])
     print(json.dumps({"streamed": "train" in data.streams, "rate": throughput.rate, "peak": peak}))
 
 
@@ -126,14 +127,16 @@ def main() -> None:
         in_memory = measured(small, 0, 1000, *steps)
         streamed = measured(large, limit, 0, *steps)
         refused = measured(large, limit, 1000, *steps)
-    if in_memory is None or streamed is None or refused is not None:
-        raise SystemExit(f"the limit of {options.limit} MB is too small to start, or was not held")
+        again = measured(small, 0, 1000, *steps)
+    if in_memory is None or again is None or streamed is None:
+        raise SystemExit(f"a process held to {options.limit} MB ran out of memory: give a higher --limit")
+    if refused is not None:
+        raise SystemExit(f"the limit of {options.limit} MB was not held: the array went into memory")
     print(f"array {4 * options.limit} MB, limit {options.limit} MB; kept in memory, the array does not fit")
     print(f"peak of resident memory   {streamed['peak'] / MB:8.0f} MB   {streamed['peak'] / limit:.2f} of the limit")
-    print(f"throughput in memory      {in_memory['rate']:8.0f} images/s")
-    print(
-        f"throughput streamed       {streamed['rate']:8.0f} images/s   ratio {streamed['rate'] / in_memory['rate']:.2f}"
-    )
+    best = max(in_memory["rate"], again["rate"])
+    print(f"throughput in memory      {best:8.0f} images/s")
+    print(f"throughput streamed       {streamed['rate']:8.0f} images/s   ratio {streamed['rate'] / best:.2f}")
 
 
 if __name__ == "__main__":

@@ -104,16 +104,20 @@ class AutoEncoder(Measured):
         try:
             return self.optimizer(parameters)
         except (TypeError, ValueError) as error:
-            raise InputError(f"optimizer cannot be built: {error}") from error
+            arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
+            raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
 
     def on_train_epoch_start(self) -> None:
-        self.train_losses: dict[str, list[Tensor]] = {}
+        self.train_losses: dict[str, Tensor] = {}
+        self.train_steps = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.losses(batch[0])
         # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
+        # (summed in place: a tensor kept for each step would splinter the memory that large batches come and go in)
         for name, value in losses.items():
-            self.train_losses.setdefault(name, []).append(value.detach())
+            self.train_losses.setdefault(name, torch.zeros_like(value)).add_(value.detach())
+        self.train_steps += 1
         return torch.stack(list(losses.values())).sum()
 
     def on_validation_start(self) -> None:
@@ -131,9 +135,8 @@ class AutoEncoder(Measured):
     def _train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         reduce = self.trainer.strategy.reduce  # over the processes that share a batch
-        means = {name: reduce(torch.stack(values).mean()) for name, values in self.train_losses.items()}
-        if error := divergence(means, self.current_epoch, self.global_step):
-            raise error
+        means = {name: reduce(total / self.train_steps) for name, total in self.train_losses.items()}
+        self.check_finite("mean losses", means)
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -151,17 +154,6 @@ class AutoEncoder(Measured):
         # these rows themselves, with a gradient that outweighs the mean over the processes
         parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
         return torch.cat(parts)
-
-
-def divergence(means: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
-    """What to tell the user of mean losses that are not finite; None if all of them are."""
-    if all(mean.isfinite() for mean in means.values()):
-        return None
-    terms = ", ".join(f"{name} {mean.item():g}" for name, mean in means.items())
-    return InputError(
-        f"training diverged in epoch {epoch}, step {step} (mean losses: {terms}): "
-        "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-    )
 
 
 def _check_fit(model: AutoEncoder) -> None:

@@ -35,10 +35,11 @@ def read(file: Path) -> Mapping[str, Any]:
     Raises:
         InputError: if it is damaged, foreign or hostile.
     """
-    if not zipfile.is_zipfile(file):
-        raise InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
     try:
+        _check_whole(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
     except Exception as error:  # a damaged file makes torch raise nearly anything
@@ -46,6 +47,18 @@ def read(file: Path) -> Mapping[str, Any]:
     if not (isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping)):
         raise InputError(f"{file} is not a checkpoint of partae")
     return checkpoint
+
+
+def _check_whole(file: Path) -> None:
+    """Raise unless ``file`` is a whole zip archive that takes no more room unpacked than packed, as torch writes it."""
+    refusal = InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
+    if not zipfile.is_zipfile(file):
+        raise refusal
+    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+            raise InputError(f"{file} would take more memory than its size: torch packs no checkpoint; it is refused")
+        if archive.testzip() is not None:
+            raise refusal
 
 
 def latest(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:

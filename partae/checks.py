@@ -10,8 +10,8 @@ class InputError(ValueError):
     """Something that a user gave and can mend: shown as one message, without a traceback."""
 
 
-def whole(key: str, value: int, minimum: int = 1) -> int:
-    """Return ``value`` if it is an int of at least ``minimum``.
+def whole(key: str, value: int, minimum: int = 1, maximum: int | None = None) -> int:
+    """Return ``value`` if it is an int of at least ``minimum`` and at most ``maximum``, where there is one.
 
     Raises:
         InputError: if it is not; the message names ``key``.
@@ -19,9 +19,23 @@ def whole(key: str, value: int, minimum: int = 1) -> int:
     >>> whole("latent_dim", 100)
     100
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InputError(f"{key} must be a whole number, at least {minimum}; got {value!r}")
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if not number or value < minimum or (maximum is not None and value > maximum):
+        most = "" if maximum is None else f" and at most {maximum}"
+        raise InputError(f"{key} must be a whole number, at least {minimum}{most}; got {value!r}")
     return value
+
+
+def random_seed(key: str, value: int) -> int:
+    """Return ``value`` if it is a seed that every generator takes: an int from 0 to 2^32 - 1.
+
+    Raises:
+        InputError: if it is not; the message names ``key``.
+
+    >>> random_seed("data.seed", 0)
+    0
+    """
+    return whole(key, value, minimum=0, maximum=2**32 - 1)
 
 
 def wholes(key: str, values: Sequence[int]) -> tuple[int, ...]:

@@ -16,7 +16,8 @@ from partae.files import replacing
 from partae.representation import Representation
 from partae.specification import describe
 
-FORMATS = ("none", "safetensors", "onnx")
+FILES = {"safetensors": "model.safetensors", "onnx": "encoder.onnx"}
+FORMATS = ("none", *FILES)
 SPECIFICATION = "partae"  # the key of a safetensors file's metadata under which its model is specified, as JSON
 
 
@@ -28,7 +29,7 @@ def export(model: Representation, form: str, folder: Path) -> Path | None:
     """
     if form == "none":
         return None
-    file = folder / {"safetensors": "model.safetensors", "onnx": "encoder.onnx"}[form]
+    file = folder / FILES[form]
     with replacing(file) as beside:
         if form == "safetensors":
             to_safetensors(model, beside)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from partae.checks import InputError
 
 
 @contextmanager
@@ -27,6 +30,11 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(umask)
         beside.chmod(0o666 & ~umask)
         beside.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        # that the disk is full comes without a name
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -38,5 +46,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, float]) -> None:
-    """Write a flat object of numbers to ``path``, whole or not at all."""
-    write_bytes(path, (json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
+    """Write a flat object of finite numbers to ``path``, whole or not at all.
+
+    Raises:
+        InputError: if a number is infinite or not a number, which JSON cannot hold; the message names it.
+    """
+    for key, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(f"{key} is {value}, which JSON cannot hold: {path} is not written")
+    write_bytes(path, (json.dumps(values, indent=2) + "\n").encode())

@@ -22,7 +22,9 @@ def load(path: str | Path) -> Representation:
 
     It is in evaluation mode, on the CPU and without gradients; its verbs take and give numpy arrays or tensors.
 
-    The file is read with ``weights_only=True``, and parts are built only from classes of partae or torch.nn.
+    The file is read with ``weights_only=True``, its parts are built only from classes that `partae.specification`
+    allows. A packed file, or a tensor that says to be larger than what the file holds, is refused before it takes any
+    memory.
 
     Raises:
         InputError: if there is no model at ``path``, or it is damaged, foreign or hostile.

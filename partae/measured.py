@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
+from partae.checks import InputError
 from partae.metrics import Measures
 from partae.representation import Representation
 from partae.specification import describe
@@ -41,6 +42,7 @@ class Measured(Representation, LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()
+        self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
         self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
 
@@ -58,8 +60,17 @@ class Measured(Representation, LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
 
+    def check_finite(self, what: str, values: dict[str, Tensor]) -> None:
+        """Stop a training of which ``values`` show that it diverged.
+
+        Raises:
+            InputError: if one of them is not finite; the message says the epoch, the step and all of them.
+        """
+        if error := divergence(what, values, self.current_epoch, self.global_step):
+            raise error
+
     def log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
-        """Log the terms of the loss of a split, and their sum as its ``loss``, with ``options`` of Lightning's log."""
+        """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
         values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
         self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
@@ -69,3 +80,14 @@ class Measured(Representation, LightningModule):
 def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+
+def divergence(what: str, values: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
+    """What to tell the user of ``values`` of which one is not finite; None if all of them are."""
+    if all(value.isfinite() for value in values.values()):
+        return None
+    terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
+    return InputError(
+        f"training diverged in epoch {epoch}, step {step} ({what}: {terms}): "
+        "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
+    )

@@ -13,16 +13,28 @@ TABLE_1 = Path(__file__).with_name("table_1.csv")
 MEASURES = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy")
 
 
-def published_measures(sparsity: Mapping[str, Any]) -> dict[str, float]:
-    """The published measures of the shallow auto-encoder with this ``sparsity``, as its config has it; empty if none.
+def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
+    """The published measures of the model that a run's ``cfg`` composes; empty if there are none.
 
-    >>> published_measures({"_target_": "partae.sparsity.KL", "p": 0.1, "beta": 0.01})["reconstruction_error"]
-    0.0139
+    >>> estimator = {"_target_": "partae.factorization.SparseNMF", "sparseness_of_code": 0.6}
+    >>> model = {"_target_": "partae.Factorization", "estimator": estimator}
+    >>> published_measures({"latent_dim": 100, "model": model})["reconstruction_error"]
+    0.0109
     """
-    kind = {"partae.sparsity.NoSparsity": "none", "partae.sparsity.KL": "kl"}.get(sparsity["_target_"])
     with TABLE_1.open(newline="") as file:
         for row in csv.DictReader(file):
-            same = row["model"] == "shallow" and row["sparsity"] == kind
-            if same and (kind == "none" or all(float(row[key]) == sparsity[key] for key in ("p", "beta"))):
+            if cfg.get("latent_dim") == 100 and _is_model_of(row, cfg):
                 return {name: float(row[name]) for name in MEASURES}
     return {}
+
+
+def _is_model_of(row: Mapping[str, str], cfg: Mapping[str, Any]) -> bool:
+    model, penalty = cfg.get("model") or {}, cfg.get("sparsity") or {}
+    if row["model"] == "sparse_nmf":
+        estimator = model.get("estimator") or {}
+        asked = f"S_h={estimator.get('sparseness_of_code')}"
+        return estimator.get("_target_") == "partae.factorization.SparseNMF" and asked == row["sparsity"]
+    name = {"partae.sparsity.NoSparsity": "none", "partae.sparsity.KL": "kl"}.get(str(penalty.get("_target_")))
+    if model.get("_target_") != "partae.AutoEncoder" or row["sparsity"] != name:
+        return False
+    return name == "none" or all(float(row[key]) == penalty[key] for key in ("p", "beta"))

@@ -1,7 +1,8 @@
 """A model as plain data, and back: how a checkpoint says what it holds without a pickle or a path to any code.
 
 A part keeps each constructor argument as an attribute of the same name, so its specification is its class and those
-attributes. Building one goes only through classes of `nn.Module` that partae or torch.nn define.
+attributes. Building one goes only through classes of `nn.Module` that partae defines, and torch.nn's activations and
+losses: its other modules can be asked for any number of layers, or hold code.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 from partae.checks import InputError
 
 TARGET = "_target_"
-ALLOWED = ("partae", "torch.nn")
+PACKAGES = ("partae", "torch.nn")
+LAYERLESS = ("torch.nn.modules.activation", "torch.nn.modules.loss")
+MOST_VALUES = 10_000  # of a specification: a file of a few bytes can name one list very many times
 PLAIN = (bool, int, float, str, list, tuple, Tensor, nn.Module)
 PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 
@@ -52,15 +55,23 @@ def build(spec: Mapping[str, Any], base: type[Module]) -> Module:
         base: what the module must be.
 
     Raises:
-        InputError: if a class is not a module that partae or torch.nn define, is no ``base``, or has no such argument.
+        InputError: if a class is not a module of partae nor an activation or loss of torch.nn, is no ``base``, or has
+            no such argument; or if a value is not plain data, or there are more of them than in any model.
     """
+    _check_plain(spec)
+    return _build(spec, base)
+
+
+def _build(spec: Mapping[str, Any], base: type[Module]) -> Module:
     kind = _resolve(spec.get(TARGET))
     if not issubclass(kind, base):
         raise InputError(f"{kind.__name__} is not a {base.__name__}")
     arguments = {name: _built(value) for name, value in spec.items() if name != TARGET}
     unknown = arguments.keys() - set(_arguments(kind)) | arguments.keys() & PLACES
     if unknown:
-        raise InputError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}: not a specification of partae")
+        raise InputError(
+            f"{kind.__name__} has no argument {', '.join(sorted(map(str, unknown)))}: not a specification of partae"
+        )
     return kind(**arguments)
 
 
@@ -68,13 +79,26 @@ def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[M
     """The module that ``spec`` describes, with ``weights``, its state dict.
 
     Raises:
-        InputError: as `build` does.
+        InputError: as `build` does; or if a weight has fewer values than it says, is of another kind than the module's
+            own, or is not finite.
         RuntimeError: if the weights do not fit.
     """
     with torch.device("meta"):  # nothing is allocated before the weights are known to fit
         module = build(spec, base)
+    _check_weights(weights, module.state_dict())
     module.load_state_dict(weights, assign=True)
     return module
+
+
+def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise unless each of ``weights`` holds all its values, finite and of the kind that is ``expected``."""
+    for name, tensor in weights.items():
+        if tensor.layout != torch.strided or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise InputError(f"{name} says to be larger than what the file holds")
+        if name in expected and tensor.dtype != expected[name].dtype:
+            raise InputError(f"{name} must be {expected[name].dtype}; got {tensor.dtype}")
+        if not tensor.isfinite().all():
+            raise InputError(f"{name} has values that are infinite or not a number: the training diverged")
 
 
 def _arguments(kind: type[nn.Module]) -> list[str]:
@@ -93,9 +117,23 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _check_plain(spec: object) -> None:
+    """Raise unless ``spec`` is nested plain data of a size that a model can have, counting what is shared each time."""
+    pending, count = [spec], 0
+    while pending:
+        value = pending.pop()
+        count += 1
+        if isinstance(value, Mapping | list):
+            pending += value.values() if isinstance(value, Mapping) else value
+        elif not (value is None or isinstance(value, bool | int | float | str)):
+            raise InputError(f"a {type(value).__name__} is no part of a specification of partae")
+        if count + len(pending) > MOST_VALUES:
+            raise InputError("its specification has no end: not one of partae")
+
+
 def _built(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return build(value, nn.Module)
+        return _build(value, nn.Module)
     if isinstance(value, list):
         return [_built(item) for item in value]
     return value
@@ -103,20 +141,23 @@ def _built(value: Any) -> Any:
 
 def _resolve(target: object) -> type[nn.Module]:
     """The class at the dotted path ``target``, checked by what it is and not only by its path."""
-    refusal = InputError(f"{target!r} is not a module of partae or torch.nn: the checkpoint is refused")
+    shown = f"{target!r:.200}"
+    refusal = InputError(
+        f"{shown} is neither a module of partae nor an activation or loss of torch.nn: the checkpoint is refused"
+    )
     if not isinstance(target, str):
         raise refusal
     path, _, name = target.rpartition(".")
-    if not _is_allowed(path):
+    if not (_is_in(path, PACKAGES) and all(part.isidentifier() for part in target.split("."))):
         raise refusal
     try:
         kind = getattr(importlib.import_module(path), name)
     except (ImportError, AttributeError):
         raise refusal from None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_allowed(kind.__module__)):
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_in(kind.__module__, ("partae", *LAYERLESS))):
         raise refusal
     return kind
 
 
-def _is_allowed(path: str) -> bool:
-    return any(path == package or path.startswith(f"{package}.") for package in ALLOWED)
+def _is_in(path: str, packages: tuple[str, ...]) -> bool:
+    return any(path == package or path.startswith(f"{package}.") for package in packages)

@@ -27,11 +27,11 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from partae.autoencoder import AutoEncoder, divergence
+from partae.autoencoder import AutoEncoder
 from partae.callbacks import Gallery
 from partae.checks import InputError
 from partae.constraint import Constraint
-from partae.measured import Batch, with_total
+from partae.measured import Batch, divergence, with_total
 from partae.metrics import Measures
 from partae.plasticity import IntrinsicPlasticity
 from partae.schedule import by_step
@@ -83,8 +83,8 @@ def structure(model: AutoEncoder) -> str:
 
 def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:
     """Why ``model`` cannot be trained in a stack; None if it can."""
-    if not isinstance(model, AutoEncoder):
-        return f"model {type(model).__name__} does not learn by gradients of a loss"
+    if type(model) is not AutoEncoder:
+        return f"model {type(model).__name__} learns in a way of its own"
     if isinstance(model.sparsity, IntrinsicPlasticity):
         return "sparsity=intrinsic_plasticity moves slopes and biases outside of the loss"
     for module in model.modules():
@@ -230,13 +230,15 @@ class Stack(LightningModule):
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
-        self.train_losses: dict[str, list[Tensor]] = {}
+        self.train_losses: Losses = {}
+        self.train_steps = 0
         self._tell("on_train_epoch_start")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.pass_over(batch[0])
         for name, values in losses.items():
-            self.train_losses.setdefault(name, []).append(values.detach())
+            self.train_losses.setdefault(name, torch.zeros_like(values)).add_(values.detach())
+        self.train_steps += 1
         # each loss depends on one member only: the gradient of their sum is every member's own
         return torch.stack(list(losses.values())).sum()
 
@@ -271,10 +273,10 @@ class Stack(LightningModule):
 
     def _freeze(self) -> Losses:
         """Mean of each term over the epoch so far, each (n,); members of which one is not finite are frozen."""
-        means = {name: torch.stack(values).mean(dim=0) for name, values in self.train_losses.items()}
+        means = {name: total / self.train_steps for name, total in self.train_losses.items()}
         for index, member in self.alive:
             own = {name: values[index] for name, values in means.items()}
-            member.error = divergence(own, self.current_epoch, self.global_step)
+            member.error = divergence("mean losses", own, self.current_epoch, self.global_step)
         if not self.alive:
             self.trainer.should_stop = True
         return means
@@ -302,8 +304,11 @@ class Stack(LightningModule):
         share = torch.tensor(self.val_sizes, device=self.device) / sum(self.val_sizes)
         for index, member in self.alive:
             means = {name: (torch.stack(own) * share).sum() for name, own in self.val_losses[index].items()}
-            values = self.measures[index].compute() | with_total(means)
-            self._log(member, {f"val/{name}": value for name, value in values.items()})
+            measures = self.measures[index].compute()
+            member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
+            if not member.error:
+                values = measures | with_total(means)
+                self._log(member, {f"val/{name}": value for name, value in values.items()})
 
     def on_validation_end(self) -> None:
         self._tell("on_validation_end")

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from partae import AutoEncoder
+from partae.checks import InputError
+from partae.constraint import HoyerSparseness
 from partae.metrics import hoyer_sparsity
 from tests.conftest import Compose
 
@@ -96,3 +99,13 @@ def test_atoms_are_projected_before_the_first_step(composed: Compose) -> None:
     assert (model.atoms < 0).any()
     instantiate(cfg.constraint)["nonnegative"].on_fit_start(None, model)
     assert (model.atoms >= 0).all()
+
+
+def test_sparseness_is_that_of_a_whole_atom_with_all_its_channels() -> None:
+    projected = HoyerSparseness(0.6).project(torch.randn(4, 3, 5, 5))
+    assert FEASIBLE["hoyer"](projected).all()
+
+
+def test_sparseness_out_of_range_is_refused() -> None:
+    with pytest.raises(InputError, match=r"constraint\.hoyer\.sparseness must be a number in \[0, 1\]; got 1\.1"):
+        HoyerSparseness(1.1)

@@ -12,7 +12,7 @@ from partae.checks import InputError
 from partae.decay import L1, L2, AsymmetricDecay, AsymmetricL1, AsymmetricL1L2, AsymmetricL2
 
 ATOMS = torch.randn(6, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-LAMBDA, KAPPA = 0.3, 0.5
+LAMBDA, KAPPA = 0.3, 0.4
 # the derivative of each cost, written down by hand; scipy integrates it
 SLOPES: dict[AsymmetricDecay, Callable[[float], float]] = {
     AsymmetricL2(LAMBDA): lambda w: w,

@@ -2,18 +2,151 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+from sklearn.datasets import load_digits
+
+import partae.sweep  # noqa: F401  (what conf/ calls)
+from tests.soak import run as type_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE = re.compile(
+    "hydra/launcher=|experiment=search|trainer=ddp|resume="
+)  # tests/sweep/test_engines.py runs these
+SHORT = ["data=bars", "trainer.max_epochs=1", "trainer.accelerator=cpu", "+trainer.limit_train_batches=1"]
+
+
+def shown() -> list[str]:
+    """Each command that README and the pages of docs/ show, in a block or between words."""
+    commands: dict[str, None] = {}
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", " ")
+        blocks = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+        between = re.findall(r"`((?:python|make|tensorboard) [^`]+)`", text)
+        commands |= dict.fromkeys(line.partition(" #")[0].removesuffix(" ...").strip() for line in [*blocks, *between])
+    return [command for command in commands if command]
+
+
+def of(script: str) -> list[str]:
+    return [command for command in shown() if command.startswith(script)]
+
+
+def typed(command: str, run: Path | None = None, sweep: Path | None = None) -> list[str]:
+    """The arguments of a command, with folders where it has placeholders."""
+    text = re.sub(r"<[^>]*sweep[^>]*>", str(sweep), command)
+    return shlex.split(re.sub(r"<[^>]+>", str(run), text))[2:]
+
+
+def headers() -> Iterator[str]:
+    """The command that each file of conf/ opens with."""
+    for file in sorted((ROOT / "conf").rglob("*.yaml")):
+        yield from re.findall(r"^# (python train\.py.*)$", file.read_text(), re.MULTILINE)
+
+
+def test_commands_are_found_in_every_shape() -> None:
+    assert {"make train", "python train.py -m experiment=table_1", "python docs/figures.py"} <= set(shown())
+    assert len(of("python train.py")) > 5
+    assert len(of("python evaluate.py")) > 2
+    scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/", "-m tests.")
+    known = tuple(f"python {script}" for script in scripts)
+    others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ")
+    assert not [command for command in shown() if not command.startswith((*known, *others))]
+
+
+@pytest.mark.parametrize("command", dict.fromkeys([*of("python train.py"), *headers()]))
+def test_what_is_typed_to_train_composes(command: str) -> None:
+    overrides = []
+    arguments = [argument for argument in typed(command) if not argument.startswith("-")]
+    for override in OverridesParser.create().parse_overrides(arguments):
+        first = next(iter(override.sweep_string_iterator())) if override.is_sweep_override() else None
+        line = str(override.input_line)
+        overrides.append(line if first is None else f"{line.partition('=')[0]}={first}")
+    with initialize(version_base="1.3", config_path="../conf"):
+        assert compose("train", overrides=overrides)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in of("python train.py") if not ELSEWHERE.search(command)])
+def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
+    # whatever the data, an epoch of one batch of bars
+    arguments = [argument for argument in typed(command) if not argument.startswith("data")]
+    arguments.sort(key=lambda argument: not argument.startswith("-"))
+    options = sum(argument.startswith("-") for argument in arguments)
+    arguments.insert(options, "latent_dim=4")  # unless it is typed: images of bars have 64 pixels
+    outcome = type_in("train.py", [*arguments, *SHORT], tmp_path)
+    assert outcome.status == 0, outcome.err
+    if "--help" in arguments:
+        assert "sparsity=" in outcome.out
+        return
+    assert list(tmp_path.rglob("metrics.json"))
+    assert len(list(tmp_path.rglob("sweep.csv"))) == arguments.count("-m")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folders of a run and of a sweep."""
+    here = tmp_path_factory.mktemp("here")
+    for arguments in (["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=sweep"]):
+        assert type_in("train.py", [*arguments, *SHORT], here).status == 0
+    return here / "run", here / "sweep"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", of("python evaluate.py"))
+def test_what_is_typed_to_evaluate_evaluates(command: str, trained: tuple[Path, Path], tmp_path: Path) -> None:
+    # a folder with a name of its own stands for any run
+    ckpt = re.sub(r"ckpt=outputs/\S+", "ckpt=<run folder>", command)
+    arguments = [argument for argument in typed(ckpt, *trained) if not argument.startswith("data")]
+    outcome = type_in("evaluate.py", [*arguments, "data=bars"], tmp_path)
+    assert outcome.status == 0, outcome.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_that_loads_a_model_runs(page: Path, trained: tuple[Path, Path]) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        if "partae.load" in block:
+            code = re.sub(r'partae\.load\("[^"]*"\)', f'partae.load("{trained[0]}")', block)
+            exec(compile(code, str(page), "exec"), {"images": torch.rand(2, 1, 8, 8)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", of("tensorboard"))
+def test_what_is_typed_to_look_finds_events(command: str, trained: tuple[Path, Path]) -> None:
+    options = [str(trained[0]) if option == "outputs" else option for option in shlex.split(command)[1:]]
+    inspected = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--inspect", *options],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "val/loss" in inspected.stdout
+
+
+@pytest.mark.parametrize("command", of("make "))
+def test_what_is_typed_to_make_can_be_made(command: str) -> None:
+    made = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.parametrize("command", [*of("python docs/"), *of("python benchmarks/"), *of("python examples/")])
+def test_other_scripts_load(command: str) -> None:
+    # a test of its own runs docs/figures.py; the benchmarks take minutes
+    assert callable(runpy.run_path(str(ROOT / shlex.split(command)[1]))["main"])
 
 
 def test_the_penalty_in_the_readme_works() -> None:
@@ -57,7 +190,41 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     assert "sparsity.KL" in (tmp_path / "api.html").read_text()
 
 
-@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "benchmarks/epoch.py", "docs/figures.py"])
-def test_scripts_that_the_readme_names_are_there(script: str) -> None:
-    assert script in README
-    assert (ROOT / script).exists()
+def test_the_digits_are_written_and_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "digits.py"))["main"](tmp_path / "digits.npz")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  python train.py"))
+    with initialize(version_base="1.3", config_path="../conf"):
+        cfg = compose("train", overrides=shlex.split(line)[2:])
+    data = instantiate(cfg.data)
+    data.check()
+    data.setup("test")
+    assert cfg.encoder.image_shape == [1, 8, 8]
+    assert data.classes == tuple("0123456789")
+    images, labels = (torch.cat(parts) for parts in zip(*data.batches("test"), strict=True))
+    digits = load_digits()
+    np.testing.assert_allclose(images[:, 0] * 16, digits.images[-360:])
+    np.testing.assert_array_equal(labels, digits.target[-360:])
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_sizes: Path, some_arrays: Path) -> None:
+    images_of_odd_sizes.rename(tmp_path / "photos")
+    text = (ROOT / "docs" / "data.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines = [line for line in lines if "mnist" not in line]  # not to be had here
+    assert len(lines) >= 5
+    for number, line in enumerate(lines):
+        _, script, *overrides = shlex.split(line.replace("<run folder>", "run"))
+        if script == "train.py":
+            run = "run" if "data.source.root=outputs/digits.npz" in overrides else f"other_{number}"
+            overrides += ["trainer.max_epochs=1", f"hydra.run.dir={run}"]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / script), *overrides],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "evaluation" / "metrics.json").exists()

@@ -1,11 +1,123 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+import numpy as np
 import pytest
 
-from partae.files import replacing, write_json
+from partae import figures
+from partae.checks import InputError
+from partae.files import replacing, write_bytes, write_json
+from partae.sweep.summary import write_csv
+
+Writer = Callable[[Path], None]
+
+# everything of ours that writes a file of a run, and the file that it writes
+WRITERS: dict[str, tuple[str, Writer]] = {
+    "bytes": ("file", lambda path: write_bytes(path, b"new" * 100)),
+    "json": ("metrics.json", lambda path: write_json(path, {"test/error": 0.5})),
+    "csv": ("sweep.csv", lambda path: write_csv(path, [{"sparsity.beta": "0.1", "status": "finished"}])),
+    "figure": (
+        "atoms.png",
+        lambda path: figures.save(figures.atoms(np.ones((1, 1, 2, 2))), path.with_suffix("")),
+    ),
+}
+writers = pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
+writers_slowly = pytest.mark.parametrize(
+    ("name", "write"),
+    [pytest.param(*WRITERS[kind], id=kind, marks=[pytest.mark.slow] * (kind == "figure")) for kind in WRITERS],
+)
+
+
+def killed(write: Callable[[], None], moment: int) -> bool:
+    """Whether a process of its own dies, without any cleaning up, before line ``moment`` of `partae.files`."""
+    child = os.fork()
+    if child == 0:
+        lines = 0
+
+        def trace(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal lines
+            if not frame.f_code.co_filename.endswith("partae/files.py"):
+                return None
+            lines += event == "line"
+            if lines == moment:
+                os._exit(9)
+            return trace
+
+        sys.settrace(trace)
+        write()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """A disk on which a file may have ``size`` bytes: the kernel refuses the rest."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@writers_slowly
+def test_a_kill_at_any_line_leaves_the_old_file_or_the_new_one(name: str, write: Writer, tmp_path: Path) -> None:
+    whole = tmp_path / "whole" / name
+    write(whole)
+    new, seen, moment = whole.read_bytes(), set(), 1
+    file = tmp_path / name
+    while True:
+        file.write_bytes(b"old")
+        if not killed(lambda: write(file), moment):
+            break
+        seen.add(file.read_bytes())
+        moment += 1
+    assert moment > 8  # it was killed at all
+    assert seen <= {b"old", new}
+    assert b"old" in seen
+
+
+@writers
+def test_a_full_disk_at_any_byte_leaves_the_old_file_alone(name: str, write: Writer, tmp_path: Path) -> None:
+    write(tmp_path / "whole" / name)
+    size = (tmp_path / "whole" / name).stat().st_size
+    file = tmp_path / "run" / name
+    file.parent.mkdir()
+    file.write_bytes(b"old")
+    for room in {0, 1, size // 2, size - 1}:
+        with room_for(room), pytest.raises(OSError, match="run") as refusal:
+            write(file)
+        assert refusal.value.errno == errno.EFBIG
+        assert file.read_bytes() == b"old"
+        assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_old_way_to_write_fails_these_tests(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.json"
+    file.write_bytes(b"old")
+    with room_for(1), pytest.raises(OSError, match="large"):
+        file.write_bytes(b"new")
+    assert file.read_bytes() == b"n"
+
+
+def test_a_full_disk_is_named_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}"):
+        write_json(tmp_path / "metrics.json", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_written_with_its_folder(tmp_path: Path) -> None:
@@ -29,8 +141,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_what_json_cannot_hold_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "metrics.json", {"test/error": float("nan")})
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"test/error is {value}, which JSON cannot hold"):
+            write_json(tmp_path / "metrics.json", {"val/error": 0.0, "test/error": value})
     assert not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
+from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,13 +82,28 @@ class Payload:
         return os.system, (f"touch {self.marker}",)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))])
-def test_a_hostile_pickle_is_refused_unrun(save: Any, tmp_path: Path, model: AutoEncoder) -> None:
+def old_format(content: object, file: Path) -> None:
+    torch.save(content, file, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, old_format, lambda content, file: file.write_bytes(pickle.dumps(content))]
+)
+@pytest.mark.parametrize("place", ["extra", "model", "state_dict", "encoder"])
+def test_a_hostile_pickle_is_refused_unrun(save: Any, place: str, tmp_path: Path, model: AutoEncoder) -> None:
     marker, file = tmp_path / "marker", tmp_path / "hostile.ckpt"
-    save({**checkpoint(model), "extra": Payload(marker)}, file)
+    content = checkpoint(model)
+    (content["model"] if place == "encoder" else content)[place] = Payload(marker)
+    save(content, file)
     with pytest.raises(InputError, match=r"hostile\.ckpt"):
         partae.load(file)
     assert not marker.exists()
+
+
+def test_the_hostile_pickle_of_these_tests_is_one(tmp_path: Path) -> None:
+    torch.save(Payload(tmp_path / "marker"), tmp_path / "hostile.ckpt")
+    torch.load(tmp_path / "hostile.ckpt", weights_only=False)
+    assert (tmp_path / "marker").exists()
 
 
 @pytest.mark.parametrize("content", [{}, [], 3, {"model": 3}, {"model": {}}, {"state_dict": {}}])
@@ -94,6 +111,94 @@ def test_foreign_files_are_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "foreign.ckpt")
     with pytest.raises(InputError, match=r"foreign\.ckpt"):
         partae.load(tmp_path / "foreign.ckpt")
+
+
+def packed(run: Path) -> None:
+    """The checkpoint again, its entries deflated, among them a billion zeros that take a megabyte."""
+    file = run / "checkpoints" / "last.ckpt"
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+        with archive.open("last/data/bomb", "w") as bomb:
+            for _ in range(100):
+                bomb.write(bytes(10**6))
+
+
+def test_a_packed_file_is_refused_unread(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed(run)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"last\.ckpt would take more memory than its size"):
+        partae.load(run)
+
+
+class Stretched:
+    """Pickles as a tensor of any size over four values."""
+
+    def __init__(self, size: tuple[int, ...], stride: tuple[int, ...]) -> None:
+        self.size, self.stride = size, stride
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        storage = torch.zeros(4)._typed_storage()
+        return torch._utils._rebuild_tensor_v2, (storage, 0, self.size, self.stride, False, OrderedDict())
+
+
+@pytest.mark.parametrize("stride", [(0, 0, 0, 0), (1, 1, 1, 1)])
+def test_a_tensor_larger_than_its_file_is_refused(stride: tuple[int, ...], model: AutoEncoder, tmp_path: Path) -> None:
+    content = checkpoint(model)
+    content["model"]["decoder"]["latent_dim"] = content["model"]["encoder"]["latent_dim"] = 10**9
+    content["state_dict"] = dict(content["state_dict"])
+    content["state_dict"]["decoder.atoms"] = Stretched((10**9, 1, 4, 4), stride)
+    torch.save(content, tmp_path / "huge.ckpt")
+    with pytest.raises(InputError, match=r"huge\.ckpt (is not a whole|.*decoder\.atoms says to be larger)"):
+        partae.load(tmp_path / "huge.ckpt")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda atoms: atoms[:, :, :3],
+        lambda atoms: atoms.flatten(),
+        lambda atoms: atoms.double(),
+        lambda atoms: atoms.long(),
+        lambda atoms: atoms.to(torch.complex64),
+        lambda atoms: atoms.to_sparse(),
+        lambda atoms: atoms.to("meta"),
+        lambda atoms: atoms * float("nan"),
+        lambda atoms: atoms / 0,
+        lambda atoms: atoms.tolist(),
+    ],
+)
+def test_weights_of_another_shape_or_kind_are_refused(other: Any, model: AutoEncoder, tmp_path: Path) -> None:
+    content = checkpoint(model)
+    content["state_dict"] = dict(content["state_dict"])
+    content["state_dict"]["decoder.atoms"] = other(model.atoms.detach())
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match=r"other\.ckpt (does not fit what it says of itself|is not a whole)"):
+        partae.load(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize("missing", ["decoder.atoms", "sparsity.beta"])
+def test_missing_and_unknown_weights_are_named(missing: str, model: AutoEncoder, tmp_path: Path) -> None:
+    content = checkpoint(model)
+    content["state_dict"] = {
+        name.replace(missing, "decoder.payload"): tensor for name, tensor in content["state_dict"].items()
+    }
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match=rf"(?s)other\.ckpt.*{missing}.*decoder\.payload"):
+        partae.load(tmp_path / "other.ckpt")
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(run: Path) -> None:
+    file = run / "checkpoints" / "last.ckpt"
+    with zipfile.ZipFile(file) as archive:
+        entry = next(entry for entry in archive.infolist() if entry.filename.endswith("/data/1"))
+    content = bytearray(file.read_bytes())
+    content[entry.header_offset + 200] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"last\.ckpt is not a whole checkpoint"):
+        partae.load(run)
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_allocated(model: AutoEncoder, tmp_path: Path) -> None:

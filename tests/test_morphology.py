@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
@@ -37,6 +39,17 @@ def test_operators_equal_scipy(name: str, radius: int) -> None:
         for image in images.numpy()
     ]
     np.testing.assert_array_equal(Operator(name, radius)(images).numpy(), np.array(expected))
+
+
+@given(st.sampled_from(sorted(BY_SCIPY)), st.integers(0, 7), st.integers(1, 6), st.integers(1, 6))
+def test_a_disk_of_any_size_on_an_image_of_any_size_equals_scipy(
+    name: str, radius: int, height: int, width: int
+) -> None:
+    image = torch.randn(height, width)
+    footprint = disk(radius).numpy().astype(bool)
+    outside = -np.inf if name == "dilation" else np.inf
+    expected = BY_SCIPY[name](image.numpy(), footprint=footprint, mode="constant", cval=outside)
+    np.testing.assert_array_equal(Operator(name, radius)(image[None, None])[0, 0].numpy(), expected)
 
 
 def test_opening_and_closing_are_compositions() -> None:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import special
 from torch import nn
 
 from partae.checks import InputError
-from partae.sparsity import KL, L1, L2, EpsilonL1, Hoyer, Log, MeanActivationPenalty, hoyer_sparsity
+from partae.sparsity import EPSILON, KL, L1, L2, EpsilonL1, Hoyer, Log, MeanActivationPenalty, hoyer_sparsity
 
 CODE = torch.rand(20, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 T = CODE.numpy().mean(axis=0)
@@ -68,7 +71,56 @@ def test_descending_on_hoyer_moves_the_sparsity_to_its_target(target: float) -> 
     torch.testing.assert_close(hoyer_sparsity(logits.exp().detach()), torch.full((4,), target), atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize("penalty", [*BY_NUMPY, L1(0.1), Hoyer(0.1)], ids=lambda penalty: type(penalty).__name__)
+PENALTIES = [*BY_NUMPY, L1(0.1), Hoyer(0.1)]
+# codes with entries at the very edges: all-zero and all-one codes, single units, one image, one unit
+EDGE = st.sampled_from([0.0, 1.0, 1e-45, 1e-20, 1e-7, 0.5, 1 - 2**-24])
+CODES = st.tuples(st.integers(1, 4), st.integers(1, 4)).flatmap(
+    lambda shape: arrays(np.float32, shape, elements=EDGE) | arrays(np.float32, shape, elements=EDGE, fill=EDGE)
+)
+
+
+@given(CODES, st.sampled_from(PENALTIES), st.sampled_from([torch.float32, torch.float64]))
+def test_penalties_of_any_code_are_finite_with_their_gradients(
+    values: np.ndarray, penalty: nn.Module, dtype: torch.dtype
+) -> None:
+    code = torch.from_numpy(values).to(dtype).requires_grad_()
+    result = penalty.to(dtype)(code)
+    assert result.shape == ()
+    assert torch.isfinite(result)
+    assert result >= -1e-6
+    if result.requires_grad:  # Hoyer's sparsity of one unit is 0 whatever it says
+        (gradient,) = torch.autograd.grad(result, code)
+        assert gradient.isfinite().all()
+    torch.testing.assert_close(penalty(torch.cat([code, code])), result)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_kl_at_the_edges_in_closed_form(value: float) -> None:
+    code = torch.full((4, 3), value, dtype=torch.float64)
+    edge = abs(value - EPSILON)
+    expected = 3 * BETA * (special.rel_entr(P, edge) + special.rel_entr(1 - P, 1 - edge))
+    assert KL(BETA, P).double()(code).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_kl_takes_codes_of_probabilities_only() -> None:
+    assert KL().code_range == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_hoyer_of_a_code_whose_squares_no_float_can_hold(scale: float) -> None:
+    code = scale * torch.tensor([[0.0, 3.0, 0.0, 4.0]])
+    torch.testing.assert_close(hoyer_sparsity(code), torch.tensor([2 - 7 / 5]))
+
+
+@pytest.mark.parametrize("units", [1, 2, 7])
+def test_hoyer_of_zero_single_unit_and_one_unit_codes(units: int) -> None:
+    penalty = Hoyer(1.0, 0.65)
+    single = 1.0 if units > 1 else 0.0
+    assert penalty(torch.zeros(2, units)).item() == pytest.approx(0.65**2)
+    assert penalty(0.3 * torch.eye(units)).item() == pytest.approx((single - 0.65) ** 2)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_penalties_and_gradients_are_finite_at_the_edges(penalty: nn.Module, value: float) -> None:
     code = torch.full((4, 3), value, dtype=torch.float64, requires_grad=True)

@@ -281,7 +281,7 @@ def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
     assert "intrinsic_plasticity" in str(reason_alone(plastic, [], []))
     normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))
     assert "BatchNorm" in str(reason_alone(normalised, [], []))
-    assert "Linear does not learn by gradients" in str(reason_alone(nn.Linear(1, 1), [], []))
+    assert "Linear learns in a way of its own" in str(reason_alone(nn.Linear(1, 1), [], []))
     assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
     assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
     assert "Callback" in str(reason_alone(model(), [], [Callback()]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,8 @@ import partae
 from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
-from partae.data import DataModule, FashionMNIST, Order
-from partae.metrics import codes, negative_mass, negative_share
+from partae.data import DataModule, FashionMNIST, Order, Swimmer
+from partae.metrics import codes, negative_mass, negative_share, part_recovery
 from tests.conftest import Compose
 from train import hyperparameters, train
 
@@ -109,6 +111,69 @@ def test_divergence_stops_the_run_with_its_epoch_and_terms(run: Run, tmp_path: P
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_explains_every_group_and_its_lines_compose(
+    script: str, composed: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    if script == "train.py":
+        explained = said.partition("\n  data  ")[2]
+        groups = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()} - {"hydra", "data"}
+        assert {group for group in groups if group not in explained} == set()
+    config = script.removesuffix(".py")
+    lines = re.findall(rf"^  python {script}((?: (?!-m)\S+)*)", said, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        assert composed(
+            *shlex.split(line.replace("<run folder>", "here").replace("<sweep folder>", "here")), config=config
+        )
+
+
+def test_a_quiet_run_draws_no_bars(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("trainer.max_epochs=1")
+    assert "Epoch 0" in "".join(capsys.readouterr())
+    run("trainer.max_epochs=1", "quiet=true")
+    assert "%" not in "".join(capsys.readouterr())
+
+
+def test_divergence_keeps_the_last_good_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_epoch_start = AutoEncoder.on_train_epoch_start
+
+    def spoilt(model: AutoEncoder) -> None:
+        on_epoch_start(model)
+        if model.current_epoch == 1:
+            model.encoder.last.weight.data[0] = float("inf")
+
+    monkeypatch.setattr(AutoEncoder, "on_train_epoch_start", spoilt)
+    with pytest.raises(InputError, match=r"training diverged in epoch 1, step 12 \(mean losses: reconstruction"):
+        run()
+    assert all(tensor.isfinite().all() for tensor in partae.load(tmp_path / "run").state_dict().values())
+    assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_divergence_in_the_last_step_of_an_epoch_leaves_no_checkpoint(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"training diverged in epoch 0, step 1 \(measures of validation: "):
+        run("optimizer.lr=1e30", "data.batch_size=1000", "schedule=constant")
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+def test_an_optimizer_that_cannot_be_built_is_named_with_its_arguments(run: Run) -> None:
+    with pytest.raises(InputError, match=r"optimizer cannot be built with lr=abc, betas=\[0.5, 0.999\]"):
+        run("optimizer.lr=abc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml")))
+def test_every_experiment_trains_a_batch(run: Run, composed: Compose, tmp_path: Path, name: str) -> None:
+    brief = [f"experiment={name}", "trainer.max_epochs=1", "+trainer.limit_train_batches=1"]
+    on_files = "root" in composed(*brief).data.source
+    assert run(*brief) if on_files else train(composed(*brief, "trainer.accelerator=cpu"), tmp_path / "run")
+
+
 def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
     assert 0 < run("svm=quick")["test/svm_accuracy"] <= 1
 
@@ -149,14 +214,15 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     measures = run()
     folder = tmp_path / "run"
     for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
-        found, written = evaluate(composed(f"ckpt={ckpt}", f"data.source.root={garments}", config="evaluate"))
+        options = [f"ckpt={ckpt}", f"data.source.root={garments}", "export=safetensors"]
+        found, written = evaluate(composed(*options, config="evaluate"))
         (evaluated,) = found.values()
         assert written == folder / "evaluation"
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
     names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
-    assert {file.name for file in written.iterdir()} == {"metrics.json", "report.html"} | {
+    assert {file.name for file in written.iterdir()} == {"metrics.json", "model.safetensors", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
 
@@ -230,6 +296,12 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
         (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
         (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
+        (["train.py", "sparsity=null"], ["override", "NoneType", "sparsity=null"]),
+        (["train.py", "seed=${nowhere}"], ["Interpolation key 'nowhere' not found", "seed"]),
+        (["train.py", "latent_dim=???"], ["latent_dim is missing"]),
+        (["train.py", "name=${nowhere}"], ["Interpolation key 'nowhere' not found"]),
+        (["train.py", "hydra.run.dir=/dev/null/run"], ["Not a directory: /dev/null/run", "another folder"]),
+        (["train.py", "trainer.max_epochs={a:1}"], ["trainer.max_epochs", "{'a': 1}"]),
         (["train.py", "encoder=conv", "encoder.tied=true"], ["encoder=conv", "encoder.tied=true"]),
         (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
@@ -249,6 +321,76 @@ def test_wrong_input_gets_one_message_and_leaves_nothing(
     message = stopped(script, *overrides)
     assert all(word in message for word in words), message
     assert not [file for file in (tmp_path / "here").rglob("*") if file.is_file() and ".hydra" not in file.parts]
+
+
+@pytest.fixture
+def trained_on(composed: Compose, tmp_path: Path) -> Run:
+    """Trains two epochs on other data into ``tmp_path / "run"``, which it empties first."""
+
+    def train_on(*overrides: str) -> dict[str, float]:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        brief = [
+            "trainer.max_epochs=2",
+            "trainer.accelerator=cpu",
+            "latent_dim=4",
+            "callbacks.gallery.every_n_epochs=2",
+        ]
+        return train(composed(*brief, *overrides), tmp_path / "run")
+
+    return train_on
+
+
+def test_a_colour_folder_of_odd_sizes_trains_evaluates_and_draws(
+    trained_on: Run, composed: Compose, images_of_odd_sizes: Path, tmp_path: Path
+) -> None:
+    photos = ["data=folder", f"data.source.root={images_of_odd_sizes}", "data.source.size=[8,6]"]
+    measures = trained_on(*photos, "svm=quick")
+    assert 0 <= measures["test/svm_accuracy"] <= 1
+    assert partae.load(tmp_path / "run").atoms.shape == (4, 3, 8, 6)
+    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos, config="evaluate"))[0].values()
+    assert found["test/reconstruction_error"] == measures["test/reconstruction_error"]
+    drawn = {file.stem for file in (tmp_path / "run" / "evaluation").glob("*.png")}
+    assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations"}
+    events = [EventAccumulator(str(file)).Reload() for file in (tmp_path / "run" / "tensorboard").glob("events.*")]
+    assert {tag for each in events for tag in each.Tags()["images"]} == {"atoms", "images"}
+    with pytest.raises(InputError, match=r"ckpt=.* \[3, 8, 6\], but data\.image_shape=\[3, 9, 9\]"):
+        evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos[:2], "data.source.size=[9,9]", config="evaluate"))
+
+
+def test_a_streamed_run_ends_with_the_measures_of_a_run_in_memory(trained_on: Run, some_arrays: Path) -> None:
+    arrays = ["data=arrays", f"data.source.root={some_arrays}", "data.batch_size=16"]
+    assert trained_on(*arrays, "data.memory=0") == trained_on(*arrays)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=folder"], ["data.source.root is missing", "data.source.root=<value>"]),
+        (["data=folder", "data.source.root=nowhere"], ["data.source.root=nowhere"]),
+        (["data=folder", "data.source.root=IMAGES"], ["pixels", "data.source.size=[height,width]"]),
+        (
+            ["data=folder", "data.source.root=IMAGES", "data.source.size=[8,6]", "data.image_shape=[3,9,9]"],
+            ["data.image_shape=[3, 9, 9]", "data.source", "[3, 8, 6]"],
+        ),
+        (["data=arrays", "data.source.root=IMAGES"], ["train_images.npy is missing"]),
+    ],
+)
+def test_images_that_cannot_be_used_get_one_message(
+    overrides: list[str], words: list[str], images_of_odd_sizes: Path, stopped: Callable[..., str]
+) -> None:
+    message = stopped("train.py", *(each.replace("IMAGES", str(images_of_odd_sizes)) for each in overrides))
+    assert all(word in message for word in words), message
+    assert "InterpolationResolutionError" not in message
+    assert "raised while" not in message
+
+
+def test_images_without_labels_train_but_fit_no_svm(trained_on: Run, some_arrays: Path) -> None:
+    for split in ("train", "test"):
+        (some_arrays / f"{split}_labels.npy").unlink()
+    arrays = ["data=arrays", f"data.source.root={some_arrays}"]
+    assert "test/reconstruction_error" in trained_on(*arrays)
+    with pytest.raises(InputError, match="svm=quick needs labels"):
+        trained_on(*arrays, "svm=quick")
 
 
 def test_a_corrupt_data_file_stops_a_run_before_it_starts(
@@ -363,3 +505,11 @@ def test_without_penalty_and_constraint_it_reconstructs_best(tmp_path: Path) -> 
 def test_a_run_on_the_gpu_gives_the_measures_of_the_cpu(run: Run) -> None:
     on_gpu, on_cpu = run("trainer.accelerator=gpu"), run("trainer.accelerator=cpu")
     assert on_gpu == pytest.approx(on_cpu, rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_swimmer_is_taken_apart(composed: Compose, tmp_path: Path) -> None:
+    train(composed("experiment=swimmer", "trainer.accelerator=cpu"), tmp_path / "run")
+    swimmer = Swimmer()
+    recovery = part_recovery(partae.load(tmp_path / "run").atoms.detach(), swimmer.parts, swimmer.torso > 0)
+    assert (recovery >= 0.95).sum() >= 15

@@ -49,7 +49,7 @@ class Order:
 
 
 class Batches:
-    """Iterates over (images (B, C, H, W), labels (B,)); the last batch of an epoch may be smaller.
+    """Iterates over (images (B, C, H, W), labels (B,)); the last batch of an epoch may be smaller, and none is empty.
 
     Args:
         images: all images, (N, C, H, W), on the device where they are wanted.
@@ -67,7 +67,9 @@ class Batches:
         return math.ceil(len(self.sampler) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for index in self.sampler.indices().to(self.images.device).split(self.batch_size):
+        indices = self.sampler.indices().to(self.images.device)
+        for start in range(0, len(indices), self.batch_size):
+            index = indices[start : start + self.batch_size]
             yield self.images.index_select(0, index), self.labels.index_select(0, index)
 
 

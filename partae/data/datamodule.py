@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from partae.checks import InputError, real, whole, wholes
+from partae.checks import InputError, random_seed, real, whole, wholes
 from partae.data.batches import Batches, Order, scaled
 from partae.data.source import Labelled, Source, Stored
 from partae.data.streaming import Part, StreamedBatches, read_all
@@ -59,7 +59,7 @@ class DataModule(LightningDataModule):
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
         self.val_size = _val_size(val_size)
-        self.seed = whole("data.seed", seed, minimum=0)
+        self.seed = random_seed("data.seed", seed)
         self.memory = real("data.memory", memory, low=0)
         self.prefetch = whole("data.prefetch", prefetch)
         self.sets: dict[str, Labelled] = {}

@@ -6,7 +6,7 @@ from itertools import product
 
 import torch
 
-from partae.checks import real, whole
+from partae.checks import random_seed, real, whole
 from partae.data.source import Labelled
 
 
@@ -49,7 +49,7 @@ class Bars:
         )
         self.train_size = whole("data.source.train_size", train_size)
         self.test_size = whole("data.source.test_size", test_size)
-        self.seed = whole("data.source.seed", seed, minimum=0)
+        self.seed = random_seed("data.source.seed", seed)
         self.image_shape = (1, size, size)
         rows = torch.eye(size)[:, None, :, None].expand(-1, -1, -1, size)
         self.parts = torch.cat([rows, rows.transpose(2, 3)]).contiguous()

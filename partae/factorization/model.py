@@ -12,6 +12,7 @@ from torch.optim import SGD, Optimizer
 
 from partae.checks import InputError
 from partae.constraint import Constraint
+from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
 from partae.measured import Batch, Measured
@@ -92,7 +93,12 @@ class Factorization(Measured):
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        images, _ = self.trainer.datamodule.sets["train"]  # type: ignore[attr-defined]
-        self.fit(images)
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if "train" in data.streams:
+            raise InputError(
+                f"model.estimator={type(self.estimator).__name__} sees all images at once, and they take more than "
+                f"data.memory={data.memory:g} gigabytes: raise it, or train on fewer images"
+            )
+        self.fit(data.sets["train"][0])
         self.optimizers().step()  # type: ignore[union-attr]
         self.log_losses("train", self.losses(batch[0]), batch_size=len(batch[0]))

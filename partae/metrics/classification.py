@@ -15,7 +15,7 @@ from sklearn.utils import resample
 from torch import Tensor
 from tqdm import tqdm
 
-from partae.checks import InputError, real, whole
+from partae.checks import InputError, random_seed, real, whole
 
 Array = np.ndarray[Any, Any]
 
@@ -66,12 +66,15 @@ def svm_accuracy_quick(
         size: number of training images to draw, at least 1; all of them where there are fewer.
 
     Raises:
-        InputError: if codes and labels do not fit together, or a value is not finite or out of range.
+        InputError: if codes and labels do not fit together, a value is not finite or out of range, or all training
+            images are of one class.
     """
     train, test = _arrays(train_code, train_labels), _arrays(test_code, test_labels)
     if train_code.shape[1] != test_code.shape[1]:
         raise InputError(f"both codes must have the same units; got {train_code.shape[1]} and {test_code.shape[1]}")
-    whole("seed", seed, minimum=0)
+    if len(np.unique(train[1])) < 2:
+        raise InputError("svm=quick needs training images of at least 2 classes; all of these are of one: use svm=none")
+    random_seed("seed", seed)
     real("cost", cost, low=0, low_open=True)
     if whole("size", size) < len(train[0]):
         train = resample(*train, replace=False, n_samples=size, stratify=train[1], random_state=seed)
@@ -121,7 +124,7 @@ def svm_accuracy_report(
     """
     features, classes = _arrays(code, labels)
     _check_enough(classes)
-    whole("seed", seed, minimum=0)
+    random_seed("seed", seed)
     features, last_features, classes, last_classes = train_test_split(
         features, classes, test_size=0.2, stratify=classes, random_state=seed
     )

@@ -141,6 +141,8 @@ def measure_svm(
     protocol: str,
     seed: int = 0,
     standardised: bool | None = None,
+    *,
+    progress: bool = True,
 ) -> dict[str, float]:
     """The accuracy of a linear SVM on the codes, by a protocol of `PROTOCOLS`; nothing for "none".
 
@@ -150,13 +152,14 @@ def measure_svm(
         protocol: "none", "quick" (`svm_accuracy_quick`) or "report" (`svm_accuracy_report`).
         seed: of the splits.
         standardised: whether codes are standardised; None is the protocol's own default.
+        progress: show a progress bar where it takes minutes.
     """
     options: dict[str, Any] = {} if standardised is None else {"standardised": standardised}
     if protocol == "quick":
         train, test = codes(model, batches("train")), codes(model, batches("test"))
         return {"svm_accuracy": svm_accuracy_quick(*train, *test, seed=seed, **options)}
     if protocol == "report":
-        result = svm_accuracy_report(*codes(model, batches("test")), seed=seed, **options)
+        result = svm_accuracy_report(*codes(model, batches("test")), seed=seed, progress=progress, **options)
         return {"svm_accuracy": result.accuracy, "svm_accuracy_std": result.std, "svm_c": result.C}
     return {}
 

@@ -34,13 +34,19 @@ def explained_variance(reconstruction: Tensor, images: Tensor) -> Tensor:
     1 when the reconstruction is exact, 0 when it is no better than the mean image :math:`\bar{x}`, and below 0 when it
     is worse. The R² score of scikit-learn with `multioutput="variance_weighted"`; unlike its
     `explained_variance_score` it does not forgive a constant offset. For PCA on its own training images it is the sum
-    of the explained variance ratios. Not finite for images that are all the same.
+    of the explained variance ratios. Images that are all the same have nothing to explain: 1 if the reconstruction is
+    exact, else 0, as there.
 
     >>> images = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1)
     >>> explained_variance(torch.tensor([0.0, 0.5]).reshape(2, 1, 1, 1), images)
     tensor(0.5000)
     """
-    return 1 - (images - reconstruction).square().sum() / (images - images.mean(dim=0)).square().sum()
+    return _explained((images - reconstruction).square().sum(), (images - images.mean(dim=0)).square().sum())
+
+
+def _explained(error: Tensor, variance: Tensor) -> Tensor:
+    """1 - error / variance; where the variance is 0, whether the error is 0 too."""
+    return torch.where(variance > 0, 1 - error / variance, (error == 0).to(error))
 
 
 class ExplainedVariance(Metric):
@@ -71,4 +77,6 @@ class ExplainedVariance(Metric):
     def compute(self) -> Tensor:
         """The explained variance, a scalar."""
         variance = self.squares - self.total.square().sum() / self.count
-        return (1 - self.error / variance).float()
+        # what is left of the same images after rounding counts as nothing
+        variance = torch.where(variance > self.squares * 1e-14, variance, 0)
+        return _explained(self.error, variance).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from partae.figures import coloured, scaled_each
-from partae.metrics import atom_sparsity, usage_frequency
+from partae.metrics import atom_sparsity, codes, usage_frequency
+from partae.metrics.measures import Batches
 from partae.morphology import Operator
 from partae.report.page import measure_rows, render
 from partae.report.pictures import Sheet, picture, sheet, tile_bytes
@@ -24,8 +25,8 @@ STRONGEST = 8  # images shown of those that use an atom most
 def run_page(
     title: str,
     model: Representation,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    classes: Mapping[int, str],
+    batches: Batches,
+    examples: Mapping[str, Tensor],
     operator: Operator,
     measures: Mapping[str, float],
     published: Mapping[str, float],
@@ -37,22 +38,20 @@ def run_page(
     Args:
         title: what the model is called.
         model: any representation.
-        batches: of the test images (B, C, H, W) and their labels (B,).
-        classes: the name of each label.
+        batches: of the test images (B, C, H, W) and their labels; gone through twice.
+        examples: name -> image (C, H, W) whose code is shown.
         operator: whose max-approximation is shown.
         measures: by their names in metrics.json.
         published: measures of the same model in the literature, by their names without the split; empty if none.
         figures: caption -> PNG file.
         l0_threshold: that ``l0`` was measured with.
     """
-    device = model.atoms.device
-    pairs = [(images.cpu(), labels.cpu(), model.encode(images.to(device)).cpu()) for images, labels in batches]
-    images, labels, code = (torch.cat(part) for part in zip(*pairs, strict=True))
+    code = codes(model, batches)[0]
     data = {
-        "shape": list(images.shape[2:]),
+        "shape": list(model.atoms.shape[2:]),
         "operator": f"{operator.name}, radius {operator.radius}",
-        "atoms": _atoms(model, operator, images, code),
-        "examples": _examples(model, operator, images, labels, classes),
+        "atoms": _atoms(model, operator, batches, code),
+        "examples": _examples(model, operator, examples),
     }
     return render(
         "run.html",
@@ -64,13 +63,13 @@ def run_page(
     )
 
 
-def _atoms(model: Representation, operator: Operator, images: Tensor, code: Tensor) -> dict[str, Any]:
+def _atoms(model: Representation, operator: Operator, batches: Batches, code: Tensor) -> dict[str, Any]:
     """The atoms that fit on a sheet, those that add most to the images first to stay; and who uses them."""
     atoms = model.atoms.cpu()
     room = BYTES // tile_bytes(atoms.numpy())
     mass = code.abs().mean(dim=0) * atoms.abs().flatten(1).sum(dim=1)
     kept = mass.argsort(descending=True)[: max(1, room)].sort().values
-    count = max(1, min(STRONGEST, len(images), room // len(kept)))
+    count = max(1, min(STRONGEST, len(code), room // len(kept)))
     strength, strongest = code[:, kept].topk(count, dim=0)
     used, place = strongest.unique(return_inverse=True)
     return {
@@ -82,18 +81,25 @@ def _atoms(model: Representation, operator: Operator, images: Tensor, code: Tens
         "mean": _rounded(code.mean(dim=0)[kept]),
         "sparsity": _rounded(atom_sparsity(atoms)[kept]),
         "share": _rounded((mass / mass.sum().clamp(min=1e-12))[kept]),
-        "images": _images(images[used]),
+        "images": _images(_picked(batches, used)),
         "strongest": place.T.tolist(),
         "strength": _rounded(strength.T),
     }
 
 
-def _examples(
-    model: Representation, operator: Operator, images: Tensor, labels: Tensor, classes: Mapping[int, str]
-) -> dict[str, Any]:
-    """The first image of each class: what the model makes of it, and by which atoms."""
-    first = [int((labels == label).nonzero()[0]) for label in labels.unique()]
-    chosen = images[first].to(model.atoms.device)
+def _picked(batches: Batches, numbers: Tensor) -> Tensor:
+    """The images of ``numbers``, which rise, without holding all of them at once."""
+    picked, start = [], 0
+    for images, _ in batches:
+        here = numbers[(numbers >= start) & (numbers < start + len(images))] - start
+        picked.append(images[here.to(images.device)].cpu())
+        start += len(images)
+    return torch.cat(picked)
+
+
+def _examples(model: Representation, operator: Operator, examples: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the model makes of some images, and by which atoms."""
+    chosen = torch.stack(list(examples.values())).to(model.atoms.device)
     code = model.encode(chosen)
     mass = model.atoms.abs().flatten(1).sum(dim=1)
     rows = {
@@ -103,7 +109,7 @@ def _examples(
         "max-approximation": model.max_approximation_of_code(code, operator),
     }
     return {
-        "names": [classes[int(label)] for label in labels[first]],
+        "names": list(examples),
         "rows": {name: _images(row.cpu()) for name, row in rows.items()},
         "code": _rounded(code),
         "contribution": _rounded(code.abs() * mass / (code.abs() * mass).sum(dim=1, keepdim=True).clamp(min=1e-12)),

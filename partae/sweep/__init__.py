@@ -2,9 +2,9 @@
 
 from omegaconf import OmegaConf
 
+from partae.sweep.job import resume, run_job
 from partae.sweep.jobs import finish, is_first_process
-from partae.sweep.messages import explained
-from partae.sweep.run import resume, run
+from partae.sweep.messages import explained, run
 from partae.sweep.shape import image_shape
 from partae.sweep.summary import Summary, job_folder, new_folder, sweep_folder
 
@@ -14,4 +14,14 @@ OmegaConf.register_new_resolver("partae.job_folder", job_folder, replace=True)
 OmegaConf.register_new_resolver("partae.new_folder", new_folder, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("partae.sweep_folder", sweep_folder, replace=True, use_cache=True)
 
-__all__ = ["Summary", "explained", "finish", "image_shape", "is_first_process", "job_folder", "resume", "run"]
+__all__ = [
+    "Summary",
+    "explained",
+    "finish",
+    "image_shape",
+    "is_first_process",
+    "job_folder",
+    "resume",
+    "run",
+    "run_job",
+]

@@ -26,7 +26,7 @@ from partae.checks import InputError
 from partae.files import write_bytes, write_json
 
 # what may differ between a run and the same run, gone on with: where it runs and what is shown of it
-IGNORED = {"name", "metric", "resume", "fail_fast", "trainer.accelerator", "trainer.enable_progress_bar"}
+IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
 IGNORED |= {"data.source.root", "data.source.download", "callbacks.progress.refresh_rate"}
 
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import MissingMandatoryValue
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
+
+FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
+OF_ARGUMENTS = (
+    MisconfigurationException,
+    ImportError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -18,17 +36,56 @@ def explained() -> Iterator[None]:
     """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1."""
     try:
         yield
-    except (InputError, MissingMandatoryValue, InstantiationException, InterpolationResolutionError) as error:
-        for cause in _causes(error):
-            if isinstance(cause, MissingMandatoryValue):
-                key = cause.full_key
-                raise CompactHydraException(f"error: {key} is missing: give it as {key}=<value>") from None
-            if isinstance(cause, InputError):
-                raise CompactHydraException(f"error: {cause}") from cause
-        led_by = error.__cause__
-        if isinstance(led_by, MisconfigurationException | TypeError | ValueError):
-            raise CompactHydraException(f"error: {str(error).splitlines()[0]} {led_by}") from error
+    except Exception as error:
+        if message := _message(error):
+            raise CompactHydraException(f"error: {message}") from error
         raise
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a script's ``main``, which Hydra has wrapped: what stops it before its job begins is one message too.
+
+    With HYDRA_FULL_ERROR=1 in the environment everything comes with its traceback.
+    """
+    if os.environ.get(FULL_ERROR) == "1":
+        main()
+        return
+    os.environ[FULL_ERROR] = "1"
+    try:
+        main()
+    except Exception as error:
+        within_job = any(frame.name == "run_job" for frame in traceback.extract_tb(error.__traceback__))
+        message = _message(error)
+        if not message and isinstance(error, ValueError) and not within_job:  # Hydra's own, of a group set to null
+            message = f"{error}, in: {' '.join(sys.argv[1:])}"
+        if not message:
+            raise
+        told = within_job or not isinstance(error.__cause__, OmegaConfBaseException)
+        cause = "" if told else f"\n{error.__cause__}"  # of what cannot be composed
+        print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        del os.environ[FULL_ERROR]
+
+
+def _message(error: Exception) -> str:
+    """What a user is told of ``error``; nothing if it is a fault of ours."""
+    if isinstance(error, OSError) and error.filename is not None:
+        mend = "free some space there, or name" if error.errno in FULL_DISK else "name"
+        return f"{error.strerror}: {error.filename} (in {Path(error.filename).parent}); {mend} another folder"
+    if not isinstance(error, InputError | HydraException | OmegaConfBaseException | MisconfigurationException):
+        return ""
+    for cause in _causes(error):
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>"
+        if isinstance(cause, InputError):
+            return str(cause)
+    led_by = error.__cause__
+    if not isinstance(error, InstantiationException) or led_by is None:
+        return str(error)
+    if not isinstance(led_by, OF_ARGUMENTS):
+        return ""
+    return f"{str(error).splitlines()[0]} {(str(led_by).splitlines() or [type(led_by).__name__])[0]}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

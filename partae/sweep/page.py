@@ -11,11 +11,12 @@ from partae.files import write_bytes
 from partae.loading import load
 from partae.report import Cell, sweep_page
 
+PAGE = "sweep.html"
 REPORT = Path("evaluation") / "report.html"  # of a run, in its folder
 
 
 def write_page(folder: Path, rows: Sequence[Mapping[str, Cell]], figures: Mapping[str, Path] | None = None) -> Path:
-    """Write ``sweep.html`` of the runs in ``folder``, ``rows`` as `read_sweep` gives them; its path.
+    """Write the `PAGE` of the runs in ``folder``, ``rows`` as `read_sweep` gives them; its path.
 
     Args:
         folder: of the sweep; its runs' own reports are linked where they are.
@@ -28,6 +29,6 @@ def write_page(folder: Path, rows: Sequence[Mapping[str, Cell]], figures: Mappin
             reports[run] = f"{run}/{REPORT.as_posix()}"
         with suppress(InputError):  # an unfinished run may have no checkpoint yet
             atoms[run] = load(folder / run).atoms.numpy()
-    page = folder / "sweep.html"
+    page = folder / PAGE
     write_bytes(page, sweep_page(folder.name, rows, atoms, reports, figures or {}).encode())
     return page

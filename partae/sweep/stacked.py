@@ -21,7 +21,8 @@ import torch
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
+from hydra.core.utils import run_job as run_hydra_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -31,12 +32,12 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from partae.autoencoder import AutoEncoder
 from partae.checkpoint import latest
-from partae.checks import InputError, whole
+from partae.checks import InputError, flag, random_seed, whole
 from partae.data import DataModule
 from partae.interruption import end_in_order
 from partae.stack import Member, Stack, reason_alone, structure
 from partae.sweep import jobs
-from partae.sweep.run import run
+from partae.sweep.job import run_job
 from partae.sweep.summary import write_sweep
 
 # a trainer of these settings has nothing that would reach across the models of a stack
@@ -79,7 +80,9 @@ def launch(
             job_config.hydra.job.id = job_config.hydra.job.num = number
         # without Hydra's callbacks: the job itself comes later
         context = HydraContext(config_loader=hydra_context.config_loader, callbacks=Callbacks())
-        told = run_job(enlist, job_config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
+        told = run_hydra_job(
+            enlist, job_config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False
+        )
         if told.status.name == "COMPLETED" and told.return_value:  # what failed will fail again, and say so
             enlisted.append(cast("Job", told.return_value))
     write_sweep(sweep)
@@ -92,7 +95,7 @@ def launch(
     def tested_or_failed(cfg: DictConfig) -> Any:
         folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
         if error := errors.get(folder):
-            return run(raising(error), cfg, folder).get(cfg.metric)
+            return run_job(raising(error), cfg, folder).get(cfg.metric)
         return task_function(cfg)
 
     ordinary = BasicLauncher()
@@ -118,6 +121,8 @@ def enlist(cfg: DictConfig) -> Job | None:
     jobs.begin(cfg, hydra, folder)
     shared = json.dumps([OmegaConf.to_container(cfg[group]) for group in SHARED])
     resolved = OmegaConf.create(cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True)))
+    if flag("quiet", cfg.quiet) and "progress" in resolved.callbacks:
+        resolved.callbacks.progress.refresh_rate = 0
     return Job(folder, resolved, shared, cfg.trainer.max_epochs)
 
 
@@ -145,12 +150,13 @@ def _trainer_alone(job: Job) -> str | None:
         return f"trainer.{others[0]} is not known to leave the models of a stack to themselves"
     if job.cfg.trainer.devices not in (1, "1", "auto"):
         return f"trainer.devices={job.cfg.trainer.devices}, and a stack trains on one"
-    return None if isinstance(job.max_epochs, int) and job.max_epochs >= 0 else "trainer.max_epochs is not a number"
+    return None
 
 
 def build(job: Job) -> tuple[Member, list[Callback], list[Any]]:
     """A job's member of a stack, built as its run alone would be; all its callbacks; its constraints."""
-    seed_everything(whole("seed", job.cfg.seed, minimum=0), verbose=False)
+    seed_everything(random_seed("seed", job.cfg.seed), verbose=False)
+    whole("trainer.max_epochs", job.max_epochs)
     model = instantiate(job.cfg.model)
     _, start = latest(job.folder) or (None, None)
     logger = instantiate(job.cfg.logger)
@@ -191,7 +197,8 @@ def train_stack(group: list[Job], max_size: int | None, compiled: bool | None) -
     data: DataModule = instantiate(cfg.data)
     data.check()
     progress = [callback for callback in build(group[0])[1] if isinstance(callback, ProgressBar)]
-    trainer: Trainer = instantiate(cfg.trainer, logger=False, callbacks=progress, enable_checkpointing=False)
+    options = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+    trainer: Trainer = instantiate(cfg.trainer, callbacks=progress, **options)
     model, pixels = build(group[0])[0].model, math.prod(data.image_shape)
     size = min(
         len(group), max_size or len(group), fitting(model, data.batch_size, pixels, trainer.strategy.root_device)

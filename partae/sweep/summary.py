@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from hydra.experimental.callback import Callback
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from partae import figures
 from partae.files import write_bytes
@@ -102,8 +102,7 @@ class Summary(Callback):
         shown = {_short(key): value for key, value in row.items() if not _is_detail(key)} | {"status": row["status"]}
         known = {}
         if self.published:
-            config = OmegaConf.load(folder / str(row["folder"]) / ".hydra" / "config.yaml")
-            known = published_measures(config.sparsity) if config.latent_dim == 100 else {}
+            known = published_measures(_yaml(folder / str(row["folder"]) / ".hydra" / "config.yaml"))
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
@@ -121,7 +120,7 @@ def read_sweep(folder: Path) -> list[Row]:
         if hydra["mode"] != "MULTIRUN":
             continue  # a run of the same name, beside the sweep
         row: Row = {key: value for key, _, value in (override.partition("=") for override in overrides(run))}
-        row.setdefault("seed", str(_yaml(file.with_name("config.yaml"))["seed"]))
+        row.setdefault("seed", str(_yaml(file.with_name("config.yaml")).get("seed", "")))
         if is_finished(run):
             row |= measures_of(run)
         row |= {"status": status(run), "folder": run.name}

@@ -38,6 +38,18 @@ def test_ranks_share_the_images(size: int, world_size: int, shuffled: bool) -> N
         assert sorted(seen) == list(range(size))
 
 
+@given(st.integers(1, 12), st.integers(1, 14), st.integers(1, 5), st.booleans())
+def test_no_batch_is_empty(size: int, batch_size: int, world_size: int, shuffled: bool) -> None:
+    images, labels = torch.zeros(size, 1, 1, 1), torch.arange(size)
+    for rank in range(world_size):
+        order = Order(size, 0 if shuffled else None, rank, world_size)
+        batches = Batches(images, labels, batch_size, order)
+        sizes = [len(batch) for batch, _ in batches]
+        assert len(sizes) == len(batches)
+        assert all(1 <= size <= batch_size for size in sizes)
+        assert sum(sizes) == len(order)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 10, 11, 100])
 def test_an_epoch_holds_every_image_once_with_its_label(batch_size: int) -> None:
     images = torch.arange(11.0).view(11, 1, 1, 1)

@@ -65,12 +65,61 @@ def test_one_image_of_each_class(garments: Path) -> None:
     [
         ({"batch_size": 0}, r"data\.batch_size .* got 0"),
         ({"seed": -1}, r"data\.seed .* got -1"),
+        ({"val_size": 0}, r"data\.val_size must be a whole number, at least 1, or a share.* got 0"),
+        ({"val_size": 1.5}, r"data\.val_size must be .* got 1\.5"),
+        ({"memory": -1}, r"data\.memory .* got -1"),
+        ({"prefetch": 0}, r"data\.prefetch .* got 0"),
         ({"val_size": 400}, r"data\.val_size must leave some of the 400 images; got 400"),
     ],
 )
-def test_bad_arguments_are_refused_by_key(arguments: dict[str, int], message: str, garments: Path) -> None:
+def test_bad_arguments_are_refused_by_key(arguments: dict[str, float], message: str, garments: Path) -> None:
     with pytest.raises(InputError, match=message):
         ready(garments, **arguments)
+
+
+def test_a_share_of_the_images_can_be_kept_for_validation(garments: Path) -> None:
+    assert len(ready(garments, val_size=0.1).sets["val"][0]) == 40
+    assert len(ready(garments, val_size=0.0001).sets["val"][0]) == 1
+
+
+class Numbered:
+    """Images whose pixel tells their number, in as many classes as asked for; none for 0."""
+
+    image_shape = (1, 1, 1)
+
+    def __init__(self, classes: int) -> None:
+        self.classes = tuple(f"class {label}" for label in range(classes))
+
+    def prepare(self) -> None:
+        pass
+
+    def load(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = torch.arange(200) % max(1, len(self.classes))
+        return torch.arange(200.0).view(-1, 1, 1, 1) / 200, labels
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (0, [str(number) for number in range(1, 11)]),
+        (1, ["class 0"]),
+        (3, ["class 0", "class 1", "class 2"]),
+        (62, [f"class {label}" for label in range(10)]),
+    ],
+)
+def test_ten_examples_at_most_whatever_the_classes(classes: int, names: list[str]) -> None:
+    data = DataModule(Numbered(classes))
+    data.setup("test")
+    images, found = data.examples("test")
+    assert found == names
+    assert (images.flatten() * 200).round().tolist() == list(range(len(names)))
+
+
+def test_an_svm_without_labels_is_refused() -> None:
+    DataModule(Numbered(0)).need_labels("none")
+    DataModule(Numbered(2)).need_labels("quick")
+    with pytest.raises(InputError, match="svm=quick needs labels, but the images"):
+        DataModule(Numbered(0)).need_labels("quick")
 
 
 def test_a_wrong_image_shape_is_refused(garments: Path) -> None:

@@ -64,7 +64,7 @@ def test_is_an_estimator(estimator: SparseNMF, check: Callable[[SparseNMF], None
     check(estimator)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(
     images=st.integers(2, 30),
     pixels=st.integers(2, 30),
@@ -185,6 +185,7 @@ def test_the_code_of_an_image_does_not_depend_on_the_others() -> None:
     torch.testing.assert_close(alone, model.transform(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"sparseness_of_atoms": 0.6}, {"sparseness_of_code": 0.4}])
 def test_batches_lead_near_the_whole(arguments: dict[str, Any]) -> None:
     images = random_images(shape=(400, 30))
@@ -272,6 +273,7 @@ def test_all_bars_are_recovered(arguments: dict[str, Any]) -> None:
     assert part_recovery(model.components_.view(-1, 1, 8, 8), bars.parts).min() >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize("sparseness", [(0.6, None), (None, 0.6), (0.5, 0.5)])
 def test_the_error_is_at_or_below_that_of_torchnmf(sparseness: tuple[float | None, float | None]) -> None:

@@ -121,3 +121,8 @@ def test_measures_of_atoms_take_double_precision() -> None:
     atoms = torch.from_numpy(np.random.default_rng(0).random((3, 1, 2, 2)))
     for value in (overlap(atoms, torch.ones(3).double()), coherence(atoms), stability(atoms, atoms)):
         assert value.dtype == torch.float64
+
+
+def test_stability_takes_the_atoms_of_a_model_in_training() -> None:
+    atoms = orthogonal().requires_grad_()
+    assert stability(atoms, atoms) == 1

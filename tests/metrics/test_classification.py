@@ -110,7 +110,7 @@ def test_codes_and_labels_that_do_not_fit_are_refused() -> None:
         svm_accuracy_quick(code, labels, code, labels, cost=0)
     with pytest.raises(InputError, match="infinite or not a number"):
         svm_accuracy_report(torch.full_like(code, torch.nan), labels)
-    with pytest.raises(InputError, match="seed must be a whole number, at least 0; got -1"):
+    with pytest.raises(InputError, match="seed must be a whole number, at least 0 and at most 4294967295; got -1"):
         svm_accuracy_report(code, labels, seed=-1)
 
 
@@ -137,3 +137,9 @@ def test_both_protocols_keep_their_time_on_fashion_mnist() -> None:
     assert 0.77 < accuracy < 0.84
     assert 0.02 < std < 0.05  # as published: 0.031 to 0.039
     assert time.process_time() - start < 600
+
+
+def test_one_class_is_refused() -> None:
+    code, labels = blobs(30)
+    with pytest.raises(InputError, match=r"svm=quick needs training images of at least 2 classes"):
+        svm_accuracy_quick(code, torch.zeros_like(labels), code, labels)

@@ -51,3 +51,15 @@ def test_explained_variance_does_not_depend_on_how_images_fall_into_batches() ->
             metric.update(rendering, batch)
         expected = explained_variance(reconstruction.double(), images.double()).item()
         assert metric.compute().item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3])
+def test_images_that_are_all_the_same_count_as_scikit_learn_has_it(count: int, value: float) -> None:
+    images = torch.full((count, 1, 3, 3), value)
+    for reconstruction, expected in ((images.clone(), 1.0), (images + 0.5, 0.0)):
+        metric = ExplainedVariance()
+        metric.update(reconstruction, images)
+        assert metric.compute() == explained_variance(reconstruction, images) == expected
+        if count > 1:
+            assert r2_score(images.flatten(1), reconstruction.flatten(1)) == expected

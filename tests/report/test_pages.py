@@ -39,7 +39,7 @@ def page_of_a_run(figures: dict[str, Path] | None = None, **changes: Any) -> str
         "title": "a & b",
         "model": model(),
         "batches": batches(),
-        "classes": dict(enumerate(Bars.classes)),
+        "examples": dict(zip(Bars.classes, batches()[0][0], strict=False)),
         "operator": dilation(1),
         "measures": {"test/reconstruction_error": 0.0139, "test/l0": 3.5, "val/loss": 1.0},
         "published": {"reconstruction_error": 0.0123},
@@ -100,7 +100,7 @@ def test_usage_strongest_images_and_contributions_are_those_of_the_model() -> No
 
 def test_text_cannot_leave_its_place() -> None:
     for page in (
-        page_of_a_run(title=HOSTILE, classes={0: HOSTILE, 1: HOSTILE, 2: HOSTILE}),
+        page_of_a_run(title=HOSTILE, examples={HOSTILE: batches()[0][0][0]}),
         page_of_a_sweep(rows=[{"key": HOSTILE, "test/x": 1.0, "status": "finished", "folder": HOSTILE}], title=HOSTILE),
     ):
         assert HOSTILE not in page
@@ -119,7 +119,9 @@ def test_nothing_comes_from_elsewhere() -> None:
 def test_many_large_atoms_still_make_a_light_page() -> None:
     shape, count = (1, 96, 96), 120
     large = AutoEncoder(Dense(shape, count), Dictionary(shape, count)).eval()
-    page = page_of_a_run(model=large, batches=[(torch.rand(50, *shape), torch.arange(50) % 3)])
+    page = page_of_a_run(
+        model=large, batches=[(torch.rand(50, *shape), torch.zeros(50))], examples={"one": torch.rand(shape)}
+    )
     assert len(page) < 5_000_000
     data = data_of(page)
     assert data["atoms"]["total"] == count

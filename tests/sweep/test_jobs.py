@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from partae.checks import InputError
 from partae.sweep import resume
+from partae.sweep.job import run_job
 from partae.sweep.jobs import begin, changed, fail, failure, finish, is_finished, measures_of, status
-from partae.sweep.run import run
 from tests.conftest import Compose
 
 
@@ -34,7 +34,7 @@ def test_a_finished_job_is_not_trained_again(mode: RunMode, composed: Compose, t
         return measures
 
     for _ in range(2):
-        found = run(train, composed("seed=1"), folder)
+        found = run_job(train, composed("seed=1"), folder)
         assert found["val/reconstruction_error"] == 0.1
     assert begun == ["unfinished"]
     assert measures_of(folder) == {**measures, "wall_time": 2.0}
@@ -74,14 +74,14 @@ def test_an_error_is_the_jobs_own_in_a_sweep(mode: RunMode, composed: Compose, t
     folder = tmp_path / "job"
     if mode == RunMode.RUN:
         with pytest.raises(ZeroDivisionError):
-            run(train, composed(), folder)
+            run_job(train, composed(), folder)
         return
-    assert run(train, composed(), folder) == {}
+    assert run_job(train, composed(), folder) == {}
     assert failure(folder) == "ZeroDivisionError: by this job"
     assert "Traceback" in (folder / "error.txt").read_text()
-    assert run(train, composed("fail_fast=true"), tmp_path / "next") == {}
+    assert run_job(train, composed("fail_fast=true"), tmp_path / "next") == {}
     assert not (tmp_path / "next").exists()
-    assert run(train, composed(), tmp_path / "after") == {}
+    assert run_job(train, composed(), tmp_path / "after") == {}
     assert status(tmp_path / "after") == "failed"
 
 

@@ -47,10 +47,34 @@ def test_no_panels_where_one_number_varies_or_a_name(tmp_path: Path) -> None:
 
 def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job(tmp_path, 0, ["a=1"], {"test/reconstruction_error": 0.0099, "test/dead_atoms": 0})
-    config = {"seed": 0, "latent_dim": 100, "sparsity": {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}}
+    sparsity = {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}
+    config = {"seed": 0, "latent_dim": 100, "model": {"_target_": "partae.AutoEncoder"}, "sparsity": sparsity}
     OmegaConf.save(config, tmp_path / "a=1" / ".hydra" / "config.yaml")
     Summary(published=True).on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert "0.009900 (0.0103)" in capsys.readouterr().out
+
+
+def test_nothing_that_a_folder_says_is_followed_or_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "marker"
+
+    def run() -> float:
+        marker.touch()
+        return 0.2
+
+    OmegaConf.register_new_resolver("tests.payload", run, replace=True)
+    monkeypatch.setenv("SECRET", "0.2")
+    job(tmp_path, 0, ["a=1", "b=${tests.payload:}"], {"test/reconstruction_error": 0.0099, "test/dead_atoms": 0})
+    payload = {"_target_": "os.system", "command": f"touch {marker}"}
+    sparsity = {"_target_": "partae.sparsity.KL", "p": "${oc.env:SECRET}", "beta": "${tests.payload:}", "x": payload}
+    OmegaConf.save(
+        OmegaConf.create({"latent_dim": 100, "sparsity": sparsity, "model": payload}),
+        tmp_path / "a=1,b=${tests.payload:}" / ".hydra" / "config.yaml",
+    )
+    Summary(published=True).on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert "0.009900" in capsys.readouterr().out
+    assert not marker.exists()
 
 
 def test_a_sweep_ends_with_a_row_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

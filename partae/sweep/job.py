@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -24,7 +25,7 @@ warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 Train = Callable[[DictConfig, Path], dict[str, float]]
 
 
-def run(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
+def run_job(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes in ``folder``, unless that is done; the measures.
 
     In a sweep an error does not reach the launcher, which would stop there: it is written down for the summary, and the
@@ -78,7 +79,8 @@ def _refuse(message: str) -> NoReturn:
 
 def resume_line(folder: Path) -> str:
     """What a user types to go on with the run in ``folder``."""
-    return f"python train.py resume={folder}"
+    command = "python train.py" if Path(sys.argv[0]).name == "train.py" else "partae-train"
+    return f"{command} resume={shlex.quote(str(folder))}"
 
 
 def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> dict[str, float]:

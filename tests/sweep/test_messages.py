@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+from hydra.errors import CompactHydraException, InstantiationException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from partae.checks import InputError
+from partae.sweep import explained, run
+from partae.sweep.messages import FULL_ERROR
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+def instantiation(cause: Exception) -> InstantiationException:
+    error = InstantiationException("Error in call to target 'partae.sparsity.KL':\nmore\nfull_key: sparsity")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (InputError("latent_dim must be 3"), "error: latent_dim must be 3"),
+        (MisconfigurationException("no such accelerator"), "error: no such accelerator"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "run/metrics.json"),
+            "metrics.json (in run); free some space",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "run/metrics.json"), "(in run); name another folder"),
+        (instantiation(InputError("sparsity.p must be 3")), "error: sparsity.p must be 3"),
+        (instantiation(TypeError("betta is unknown")), "error: Error in call to target 'partae.sparsity.KL': betta is"),
+        (instantiation(ImportError("no Nothing there")), "no Nothing there"),
+        (OmegaConfBaseException("what"), "error: what"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_message(error: Exception, words: str) -> None:
+    with pytest.raises(CompactHydraException) as message, explained():
+        raise error
+    assert words in str(message.value)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("ours"), OSError("odd"), instantiation(KeyError())])
+def test_a_fault_of_ours_is_not_hidden(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, explained():
+        raise error
+    assert raised.value is error
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(CompactHydraException, match=r"error: a\.b is missing: give it as a\.b=<value>"), explained():
+        OmegaConf.create({"a": {"b": "???"}}).a.b  # noqa: B018
+
+
+@pytest.mark.parametrize("error", [CompactHydraException("wrong"), ValueError("wrong"), InputError("wrong")])
+def test_before_the_job_too(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "sparsity=null"])
+    with pytest.raises(SystemExit) as end:
+        run(raising(error))
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(("wrong\n", "wrong, in: sparsity=null\n"))
+    assert FULL_ERROR not in os.environ
+
+
+def test_with_full_errors_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FULL_ERROR, "1")
+    with pytest.raises(InputError):
+        run(raising(InputError("wrong")))
+    assert os.environ[FULL_ERROR] == "1"
+
+
+def test_a_job_of_ours_that_fails_keeps_its_traceback() -> None:
+    def run_job() -> None:
+        raise ValueError("ours")
+
+    with pytest.raises(ValueError, match="ours"):
+        run(run_job)
+    with pytest.raises(ZeroDivisionError):
+        run(raising(ZeroDivisionError()))
