@@ -14,10 +14,11 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
-from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
+from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam, Optimizer, RMSprop, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, decay, sparsity
+from partae.boltzmann import SparseRBM
 from partae.callbacks import Checkpoint, Gallery
 from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
@@ -180,11 +181,17 @@ CASES = {
     ),
     "no penalty, adagrad": Case(lambda _: {}, Adagrad, {}, 0.05, []),
 }
+OPTIMIZERS = [kind for kind in vars(torch.optim).values() if isinstance(kind, type) and issubclass(kind, Optimizer)]
+# the last two take no gradients or parameters such as a model's
+OPTIMIZERS = [kind for kind in OPTIMIZERS if kind not in (Optimizer, LBFGS, SparseAdam, Muon)]
+TESTED = {case.optimizer for case in CASES.values()}
+OTHERS = {kind.__name__: Case(lambda _: {}, kind, {}, 0.01, []) for kind in OPTIMIZERS if kind not in TESTED}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_stack_of_eight_equals_eight_runs(case: str) -> None:
-    build, constraints = builder(CASES[case]), CASES[case].constraints
+@pytest.mark.parametrize("name", [*CASES, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+def test_a_stack_of_eight_equals_eight_runs(name: str) -> None:
+    case = (CASES | OTHERS)[name]
+    build, constraints = builder(case), case.constraints
     members = [Member(build(index)) for index in range(8)]
     assert len({structure(member.model) for member in members}) == 1
     stacked(members, constraints)
@@ -267,6 +274,19 @@ def test_a_member_that_diverges_is_frozen_and_the_others_go_on() -> None:
         assert_equal(one.model, other.model)
 
 
+def test_a_member_whose_measures_are_not_finite_is_frozen_before_its_checkpoint(tmp_path: Path) -> None:
+    case = CASES["kl, nonnegative, adam"]
+    members = []
+    for index, lr in enumerate((0.01, 1e200)):
+        callback = Checkpoint(dirpath=tmp_path / str(index), filename="best", monitor="val/loss", save_last=True)
+        members.append(Member(builder(case._replace(lr=lr))(index), callbacks=[callback]))
+    # of one batch, whose losses are those before its step
+    Trainer(max_epochs=1, limit_train_batches=1, **QUIET).fit(Stack(members), batches(), batches())
+    assert members[0].error is None
+    assert "training diverged in epoch 0, step 1 (measures of validation: " in str(members[1].error)
+    assert [file.parent.name for file in tmp_path.rglob("last.ckpt")] == ["0"]
+
+
 def test_training_stops_when_every_member_has_diverged() -> None:
     members = [Member(builder(CASES["kl, nonnegative, adam"]._replace(lr=1e200))(0))]
     stack = stacked(members, [])
@@ -281,6 +301,8 @@ def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
     assert "intrinsic_plasticity" in str(reason_alone(plastic, [], []))
     normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))
     assert "BatchNorm" in str(reason_alone(normalised, [], []))
+    machine = SparseRBM(Dense(SHAPE, 5, tied=True), Dictionary(SHAPE, 5, "sigmoid"))
+    assert "SparseRBM learns in a way of its own" in str(reason_alone(machine, [], []))
     assert "Linear learns in a way of its own" in str(reason_alone(nn.Linear(1, 1), [], []))
     assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
     assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
