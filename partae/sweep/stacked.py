@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import os
 import shutil
 import sys
@@ -21,7 +20,7 @@ import torch
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.core.utils import run_job as run_hydra_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
@@ -86,6 +85,7 @@ def launch(
         if told.status.name == "COMPLETED" and told.return_value:  # what failed will fail again, and say so
             enlisted.append(cast("Job", told.return_value))
     write_sweep(sweep)
+    configure_log(config.hydra.job_logging, config.hydra.verbose)  # Lightning is as quiet as in a job
     errors: dict[Path, InputError] = {}
     if max_size is not None:
         whole("hydra.launcher.max_size", max_size)
@@ -172,48 +172,45 @@ def train_stacks(group: list[Job], max_size: int | None, compiled: bool | None) 
     errors: dict[Path, InputError] = {}
     waiting = [group]
     while waiting:
-        jobs_now = waiting.pop(0)
+        now = group = waiting.pop(0)
+        short = False
         try:
-            members = train_stack(jobs_now, max_size, compiled)
+            now = group[: min(len(group), max_size or len(group), fitting(group[0]))]
+            errors |= train_stack(now, compiled)
         except Exception as error:
-            gc.collect()  # what the failed stack holds on to
-            reason = str(error).strip().splitlines()[0]
-            if is_out_of_memory(error) and len(jobs_now) > 1:
-                max_size = len(jobs_now) // 2
-                print(f"Memory does not hold {len(jobs_now)} models at once: stacks of {max_size} now", file=sys.stderr)
-                waiting[:0] = grouped(jobs_now)
-            else:  # each job goes on from its last checkpoint, and meets the error again if it is its own
-                print(f"A stack of {len(jobs_now)} models stopped, which run one by one now: {reason}", file=sys.stderr)
-            continue
-        errors |= {job.folder: member.error for job, member in zip(jobs_now, members, strict=False) if member.error}
-        if left := jobs_now[len(members) :]:
-            waiting.insert(0, left)
+            short = is_out_of_memory(error) and len(now) > 1
+            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            if not short:  # each job goes on from its last checkpoint, and meets the error again if it is its own
+                print(f"A stack of {len(now)} models stopped, which run one by one now: {reason[0]}", file=sys.stderr)
+        gc.collect()  # the stack and its trainer, which hold on to each other
+        if later := group[len(now) :]:
+            waiting.insert(0, later)
+        if short:
+            max_size = len(now) // 2
+            print(f"Memory does not hold {len(now)} models at once: stacks of {max_size} now", file=sys.stderr)
+            waiting[:0] = grouped(now)
     return errors
 
 
-def train_stack(group: list[Job], max_size: int | None, compiled: bool | None) -> list[Member]:
-    """Train as many of the first jobs of ``group`` as memory and ``max_size`` allow in one stack; its members."""
+def train_stack(group: list[Job], compiled: bool | None) -> dict[Path, InputError]:
+    """Train the jobs of ``group`` in one stack; the errors of those that diverged."""
     cfg = group[0].cfg
     data: DataModule = instantiate(cfg.data)
     data.check()
     progress = [callback for callback in build(group[0])[1] if isinstance(callback, ProgressBar)]
     options = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
     trainer: Trainer = instantiate(cfg.trainer, callbacks=progress, **options)
-    model, pixels = build(group[0])[0].model, math.prod(data.image_shape)
-    size = min(
-        len(group), max_size or len(group), fitting(model, data.batch_size, pixels, trainer.strategy.root_device)
-    )
-    group = group[:size]
-    steps = group[0].max_epochs * len(data.batches("train"))
-    worth = worth_compiling(model, size * data.batch_size * steps) if compiled is None else compiled
     built = [build(job) for job in group]
     members, constraints = [member for member, _, _ in built], built[0][2]
-    if size > 1:
-        print(f"Training {size} models as one stack", file=sys.stderr)
-    stack = Stack(members, constraints, compiled=worth and has_compiler(), batch_size=data.batch_size)
+    if compiled is None:
+        images = group[0].max_epochs * len(data.batches("train")) * data.batch_size
+        compiled = worth_compiling(members[0].model, len(group) * images)
+    if len(group) > 1:
+        print(f"Training {len(group)} models as one stack", file=sys.stderr)
+    stack = Stack(members, constraints, compiled=compiled and has_compiler(), batch_size=data.batch_size)
     file, _ = latest(group[0].folder) or (None, None)
     trainer.fit(stack, data, ckpt_path=file, weights_only=True)
-    return members
+    return {job.folder: member.error for job, member in zip(group, members, strict=True) if member.error}
 
 
 def has_compiler() -> bool:
@@ -230,13 +227,17 @@ def worth_compiling(model: AutoEncoder, images: int) -> bool:
     return 5 * images * sum(parameter.numel() for parameter in model.parameters()) > WORTH_COMPILING
 
 
-def fitting(model: AutoEncoder, batch_size: int, pixels: int, device: torch.device) -> int:
-    """About how many models of this kind can be trained at once in the memory that is free on ``device``; at least 1.
+def fitting(job: Job) -> int:
+    """About how many models of this kind can be trained at once in the memory that is free; at least 1.
 
     A model needs its parameters, their gradients and the optimizer's state some seven times over, and each image of a
     batch about as many copies of its pixels and code.
     """
-    values = sum(parameter.numel() for parameter in model.parameters()) + batch_size * (pixels + len(model.atoms))
+    model = build(job)[0].model
+    atoms = model.atoms
+    device = instantiate(job.cfg.trainer, logger=False, enable_checkpointing=False).strategy.root_device
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    values = parameters + job.cfg.data.batch_size * (atoms[0].numel() + len(atoms))
     return max(1, int(MEMORY_SHARE * free_memory(device) / (7 * 4 * values)))
 
 
