@@ -284,8 +284,8 @@ class Stack(LightningModule):
     # --- validation ---------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        self.val_losses: list[dict[str, list[Tensor]]] = [{} for _ in self.members]
-        self.val_sizes: list[int] = []
+        self.val_losses: Losses = {}
+        self.val_size = 0
         for measures in self.measures:
             measures.reset()
 
@@ -296,14 +296,14 @@ class Stack(LightningModule):
         for index, member in self.alive:
             self.measures[index].update(member.model, images, operated)
             for name, value in member.model.losses(images).items():
-                self.val_losses[index].setdefault(name, []).append(value)
-        self.val_sizes.append(len(images))
+                totals = self.val_losses.setdefault(name, value.new_zeros(len(self.members)))
+                totals[index] += len(images) * value
+        self.val_size += len(images)
 
     def on_validation_epoch_end(self) -> None:
         self._tell("on_validation_epoch_end")
-        share = torch.tensor(self.val_sizes, device=self.device) / sum(self.val_sizes)
         for index, member in self.alive:
-            means = {name: (torch.stack(own) * share).sum() for name, own in self.val_losses[index].items()}
+            means = {name: totals[index] / self.val_size for name, totals in self.val_losses.items()}
             measures = self.measures[index].compute()
             member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
             if not member.error:
