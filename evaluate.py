@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import hydra
 import torch
 from hydra.utils import instantiate
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae import figures
@@ -23,12 +21,11 @@ from partae.data import DataModule
 from partae.export import FILES, FORMATS, export
 from partae.files import write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
-from partae.metrics import codes, measure, measure_dictionary, stability
+from partae.metrics import measure, measure_dictionary, stability
 from partae.metrics.measures import PROTOCOLS, measure_svm
-from partae.morphology import Operator, operator
+from partae.morphology import operator
 from partae.published import published_measures
-from partae.report import run_page, table
-from partae.representation import Representation
+from partae.report import drawings, run_page, table
 from partae.sweep import explained, run
 from partae.sweep.page import PAGE, REPORT, write_page
 from partae.sweep.summary import read_sweep
@@ -74,33 +71,6 @@ def published_beside(file: Path, protocol: str) -> dict[str, float]:
     return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
 
 
-@torch.no_grad()
-def draw(models: Mapping[str, Representation], data: DataModule, operators: list[Operator]) -> dict[str, Figure]:
-    """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name."""
-    images, names = data.examples("test")
-    code = {name: model.encode(images) for name, model in models.items()}
-    reconstructions = {name: model.decode(code[name]).numpy() for name, model in models.items()}
-    drawn = {
-        "reconstructions": figures.image_rows({"original": images.numpy(), **reconstructions}, names),
-        "code_histograms": figures.code_histograms({name: row.numpy() for name, row in code.items()}, names),
-    }
-    if len(models) == 1:
-        (model,) = models.values()
-        drawn["atoms"] = figures.atoms(model.atoms.numpy(), f"{len(model.atoms)} atoms, each on its own scale")
-    else:
-        strongest = {}
-        for name, model in models.items():
-            mass = codes(model, data.batches("test"))[0].mean(dim=0) * model.atoms.abs().flatten(1).sum(dim=1)
-            strongest[name] = model.atoms[mass.argsort(descending=True)[: len(names)]].numpy()
-        drawn["atoms"] = figures.atom_rows(strongest, "The atoms that add most to the test images")
-    for each in operators:
-        rows = {name: model.max_approximation_of_code(code[name], each).numpy() for name, model in models.items()}
-        name = "max_approximations" if each == operators[0] else f"max_approximations_{each.name}_{each.radius}"
-        title = f"{each.name.capitalize()} by the disk of radius {each.radius}, and its max-approximation"
-        drawn[name] = figures.image_rows({f"{each.name} of the original": each(images).numpy(), **rows}, names, title)
-    return drawn
-
-
 def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     """Measure and draw what ``cfg.ckpt`` holds; each model's measures by name, and the folder of the figures."""
     if not isinstance(cfg.operators, ListConfig) or not cfg.operators:
@@ -136,7 +106,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
         export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
-    drawn = draw({name: models[name].cpu() for name in order}, data, operators)
+    drawn = drawings({name: models[name].cpu() for name in order}, data, operators)
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
     captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}

@@ -2,14 +2,96 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Sequence
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from partae.checks import InputError, real
+from partae.morphology import Operator, operate, operator
 from partae.representation import Representation
+
+
+class MaxApproximation(nn.Module):
+    r"""Trains towards the max-approximation: its squared error, mean over images, pixels and operators.
+
+    .. math:: w \cdot \frac{1}{|O|} \sum_{o \in O} \big\| \mathrm{decode}(h, o(\mathrm{atoms})) - o(x) \big\|^2
+
+    The gradient flows through the operators on the atoms, K images only. Without the weight, it is the measure
+    ``max_approximation_error`` of the same images.
+
+    Args:
+        operators: what to approximate, each as name:radius.
+        weight: w, in the loss, at least 0.
+
+    Attributes:
+        applied: the operators themselves.
+
+    Raises:
+        InputError: if there is no operator, one of them is unknown, or the weight is out of range.
+    """
+
+    weight: Tensor
+
+    def __init__(self, operators: Sequence[str] = ("dilation:1",), weight: float = 0.01) -> None:
+        super().__init__()
+        if isinstance(operators, str) or not operators:
+            raise InputError(f"approximation.operators must be a list, as in [dilation:1]; got {operators!r}")
+        self.operators = [str(text) for text in operators]
+        self.applied: tuple[Operator, ...] = tuple(map(operator, self.operators))
+        self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
+
+    def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
+        """Loss of the code (B, K) of images (B, C, H, W), a scalar.
+
+        ``operated`` (B, O, C, H, W) holds what each operator makes of the images, where that is known already.
+        """
+        if operated is None:
+            operated = operate(images, self.applied)
+        errors = [
+            F.mse_loss(model.max_approximation_of_code(code, each), target)
+            for each, target in zip(self.applied, operated.unbind(1), strict=True)
+        ]
+        return self.weight * torch.stack(errors).mean()
+
+
+class Overlap(nn.Module):
+    r"""Trains towards parts that do not overlap, where the maximum of weighted atoms is their sum.
+
+    .. math:: w \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |a_j|, |a_l| \rangle
+
+    the product of each two weighted atoms, mean over images and the P values of an image. It is 0 where no two atoms
+    that an image uses share a pixel.
+
+    Args:
+        weight: w, in the loss, at least 0.
+
+    Raises:
+        InputError: if the weight is out of range.
+
+    Source: suggested, without a formula, by Ponchon (2018).
+    """
+
+    weight: Tensor
+    applied: tuple[Operator, ...] = ()
+
+    def __init__(self, weight: float = 0.001) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
+
+    def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
+        """Loss of the code (B, K) of images (B, C, H, W), a scalar."""
+        code, atoms = code.abs(), model.atoms.flatten(1).abs()
+        together = (code.T @ code) * (atoms @ atoms.T) / len(code)  # (K, K)
+        return self.weight * (together.sum() - together.diagonal().sum()) / atoms.shape[1]
 
 
 class NoApproximation(nn.Module):
     """No training towards the max-approximation."""
 
-    def forward(self, model: Representation, code: Tensor, images: Tensor) -> Tensor:
+    applied: tuple[Operator, ...] = ()
+
+    def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
         """Zero, for any code (B, K) and images (B, C, H, W)."""
         return code.new_zeros(())

@@ -15,10 +15,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from partae.activation import Logistic
 from partae.approximation import NoApproximation
 from partae.checks import InputError, within
+from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Encoder
 from partae.measured import Batch, Measured, with_total
+from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.representation import numpy_too
@@ -81,13 +83,13 @@ class AutoEncoder(Measured):
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         code = self.encode(images)
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
             "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
-            "approximation": self.approximation(self, code, images),
+            "approximation": self.approximation(self, code, images, operated),
         }
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -107,12 +109,18 @@ class AutoEncoder(Measured):
             arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
             raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
 
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, DataModule):
+            data.operate(cast("tuple[Operator, ...]", self.approximation.applied))
+
     def on_train_epoch_start(self) -> None:
         self.train_losses: dict[str, Tensor] = {}
         self.train_steps = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.losses(batch[0])
+        losses = self.losses(batch[0], *batch[2:])
         # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
         # (summed in place: a tensor kept for each step would splinter the memory that large batches come and go in)
         for name, value in losses.items():

@@ -78,7 +78,7 @@ class SparseRBM(AutoEncoder):
             images = self.decoder(torch.bernoulli(self.encoder(images, self.atoms)))
         return images
 
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         return {
             "contrastive_divergence": (self.free_energy(images) - self.free_energy(self.sample(images))).mean(),
             "sparsity": self.sparsity(self.encoder(images, self.atoms)),
@@ -132,7 +132,7 @@ class SparseDBN(SparseRBM):
     def encode(self, images: Tensor) -> Tensor:
         return self.top.decode(self.top_code(images)).flatten(1) if self.is_deep else super().encode(images)
 
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         return self.top.losses(_as_images(super().encode(images).detach())) if self.is_deep else super().losses(images)
 
     def on_train_epoch_start(self) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,6 +51,24 @@ class Encoder(nn.Module):
         """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""
         code: Tensor = self.activate(F.linear(self.inner(images), self.last.weight, self.last.bias))
         return code
+
+    @torch.no_grad()
+    def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
+        """Draw units afresh, each in favour of one image: ``size`` for that, and -``size`` for the mean of all images.
+
+        Args:
+            units: to draw afresh, (N,) of int64.
+            images: (B, C, H, W), two or more.
+            chosen: which of the images each unit is to respond to, (N,) of int64.
+            size: what each gives for its image before its activation, (N,).
+        """
+        features = self.inner(images)
+        mean = features.mean(dim=0)
+        contrast = features[chosen] - mean
+        weight = 2 * size[:, None] * contrast / contrast.square().sum(dim=1, keepdim=True).clamp(min=1e-12)
+        self.last.weight[units] = weight
+        if self.last.bias is not None:
+            self.last.bias[units] = -(weight @ mean) - size
 
 
 class Dense(Encoder):
@@ -101,6 +120,63 @@ class Dense(Encoder):
             return super().forward(images)
         code: Tensor = self.activate(F.linear(self.inner(images), atoms.flatten(1), self.last.bias))
         return code
+
+
+class Unrolled(Encoder):
+    r"""A shallow encoder whose units then inhibit one another for some steps: learned sparse coding.
+
+    .. math:: h_0 = \sigma(B x + b), \qquad h_{t+1} = \sigma(B x + b + S h_t)
+
+    A unit that another explains away falls silent, which no single layer can do: sparse coding by gradient steps has
+    this form, with :math:`S = I - B D` for a dictionary D. Here B and S are learned, so that a few steps suffice. The
+    interaction S starts at 0, where the encoder is shallow.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        latent_dim: K, the number of units of the code, at least 1.
+        activation: of the code at each step, as of `Encoder`.
+        steps: number of steps after the first, at least 1.
+        tied: must be false: the layer's weights are not the atoms.
+
+    Attributes:
+        interaction: S, (K, K): what each unit (row) adds to each other (column).
+
+    Raises:
+        InputError: if a size is not a whole number of at least 1, the activation is unknown, or tied weights are asked
+            for.
+
+    Source: Gregor and LeCun, *Learning fast approximations of sparse coding*, ICML (2010).
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        activation: str = "relu",
+        steps: int = 6,
+        tied: bool = False,
+    ) -> None:
+        image_shape = wholes("image_shape", image_shape)
+        if flag("encoder.tied", tied):
+            raise InputError("encoder=unrolled cannot have encoder.tied=true: choose encoder=dense, or tied=false")
+        super().__init__(nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation)
+        self.image_shape = image_shape
+        self.steps = whole("encoder.steps", steps)
+        self.tied = tied
+        self.interaction = nn.Parameter(torch.zeros(self.latent_dim, self.latent_dim))
+
+    def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
+        drive = self.last(self.inner(images))
+        code: Tensor = self.activate(drive)
+        for _ in range(self.steps):
+            code = self.activate(torch.addmm(drive, code, self.interaction))
+        return code
+
+    @torch.no_grad()
+    def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
+        super().awaken(units, images, chosen, size)
+        self.interaction[units] = 0
+        self.interaction[:, units] = 0
 
 
 class Conv(Encoder):

@@ -12,6 +12,7 @@ from typing import ParamSpec
 import matplotlib
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -86,6 +87,34 @@ def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
     axes = figure.axes[0]
     axes.set_xticks([])
     axes.set_yticks(y, list(rows))
+    return figure
+
+
+@_styled
+def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Array], columns: Sequence[str]) -> Figure:
+    """A representation at a glance: all its atoms, and beside them what it makes of some images.
+
+    Args:
+        atoms: (K, C, H, W).
+        strongest: label -> an atom for each image, (N, C, H, W), coloured as by `atoms`.
+        rows: label -> images (N, C, H, W) with values in [0, 1]; those of the first label come above the atoms.
+        columns: N names.
+    """
+    side = math.ceil(math.sqrt(len(atoms)))
+    tiles = scaled_each(atoms)
+    grid = [tiles[start : start + side] for start in range(0, len(tiles), side)]
+    images = {label: [coloured(image, 0, 1) for image in row] for label, row in rows.items()}
+    (first, originals), *others = images.items()
+    table = {first: originals, **{label: scaled_each(row) for label, row in strongest.items()}, **dict(others)}
+    figure = Figure(figsize=(0.55 * (side + len(columns)) + 2.2, 0.55 * max(side, len(table)) + 0.6))
+    left, right = figure.subplots(1, 2, width_ratios=(side, len(columns) * side / max(side, len(table))))
+    _tiled(left, grid)
+    left.set_xticks([])
+    left.set_yticks([])
+    left.set_title(f"{len(atoms)} atoms")
+    x, y = _tiled(right, list(table.values()))
+    right.set_xticks(x, columns, fontsize=7, rotation=35, ha="left", rotation_mode="anchor")
+    right.set_yticks(y, list(table))
     return figure
 
 
@@ -232,6 +261,15 @@ def scaled_each(atoms: Array) -> list[Array]:
 def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple[Figure, tuple[Array, Array]]:
     """Tiles (H, W, 3) side by side, ``inches`` wide each; with the positions of the columns' and rows' centres."""
     height, width, _ = rows[0][0].shape
+    figure = Figure(figsize=(inches * len(rows[0]) + 1.3, inches * len(rows) * height / width + 0.6))
+    axes = figure.subplots()
+    axes.set_title(title)
+    return figure, _tiled(axes, rows)
+
+
+def _tiled(axes: Axes, rows: Sequence[Sequence[Array]]) -> tuple[Array, Array]:
+    """Draw tiles (H, W, 3) side by side; the positions of the columns' and rows' centres."""
+    height, width, _ = rows[0][0].shape
     gap = max(1, width // 14)
     columns = len(rows[0])
     canvas = np.ones((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3))
@@ -239,13 +277,10 @@ def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple
         for column, tile in enumerate(tiles):
             top, left = row * (height + gap), column * (width + gap)
             canvas[top : top + height, left : left + width] = tile
-    figure = Figure(figsize=(inches * columns + 1.3, inches * len(rows) * height / width + 0.6))
-    axes = figure.subplots()
     axes.imshow(canvas)
-    axes.set_title(title)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     x = np.arange(columns) * (width + gap) + width / 2
     y = np.arange(len(rows)) * (height + gap) + height / 2
-    return figure, (x, y)
+    return x, y

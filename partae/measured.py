@@ -13,7 +13,7 @@ from partae.metrics import Measures
 from partae.representation import Representation
 from partae.specification import describe
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # images, labels, and what operators make of the images where a loss asks for that
 
 
 class Measured(Representation, LightningModule):
@@ -22,8 +22,11 @@ class Measured(Representation, LightningModule):
     A model defines `losses`, the verbs of `Representation`, and how it learns.
     """
 
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum."""
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
+        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
+
+        ``operated`` (B, O, C, H, W), where it is known, is what the operators of the approximation make of them.
+        """
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
@@ -38,7 +41,7 @@ class Measured(Representation, LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.measures.update(self, batch[0])
-        self.log_losses("val", self.losses(batch[0]), batch_size=len(batch[0]))
+        self.log_losses("val", self.losses(batch[0], *batch[2:]), batch_size=len(batch[0]))
 
     def on_validation_epoch_end(self) -> None:
         measures = self.measures.compute()

@@ -1,13 +1,19 @@
-"""Flat morphological operators on images, by a disk, on Kornia; and the max-approximation of one."""
+"""Flat morphological operators on images, by a disk, on Kornia; and the same as maxima of moved rows, to train with."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import kornia.morphology
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
+from torch.autograd import Function
+from torch.nn import functional as F
 
 from partae.checks import InputError, whole
 
@@ -31,6 +37,86 @@ def disk(radius: int) -> Tensor:
     """
     offset = torch.arange(-radius, radius + 1)
     return (offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2).float()
+
+
+class Dilation(Function):
+    """Kornia's dilation by the disk, with a gradient at a fraction of its cost: it goes to the pixel of each maximum.
+
+    A disk is a stack of rows: the maxima along a row, which grow by one pixel to each side at a time, are shared by all
+    rows of that width and moved up and down. So it takes about 4 ``radius`` maxima of whole batches, where one for each
+    pixel of the disk would be about three times its square. Images in a frame of ``radius`` pixels lie in memory as one
+    line, on which a move is a step; how far each maximum has come is summed up beside it.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(images: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+        """The dilation, and how many steps each of its values came along the line: both (B, C, H, W)."""
+        framed = F.pad(images, (radius, radius, radius, radius), value=torch.finfo(images.dtype).min)
+        line, down = framed.reshape(-1), framed.shape[-1]
+        within = [(line, torch.zeros_like(line))]  # maxima within 0, 1, ... pixels along the row
+        for reach in range(1, radius + 1):
+            values, steps = within[-1]
+            best = _larger(values[1:-1], steps[1:-1], line[: -2 * reach], -reach)
+            within.append(_larger(*best, line[2 * reach :], reach))
+        margin = radius * down + radius
+        count = len(line) - 2 * margin
+        best = line[:0], line[:0]
+        for row in sorted(range(-radius, radius + 1), key=abs):  # among equal pixels, the nearest row's
+            values, steps = within[width := math.isqrt(radius**2 - row**2)]
+            start = margin + row * down - width
+            values, steps = values[start : start + count], steps[start : start + count] + row * down
+            best = _larger(*best, values, steps) if row else (values, steps)
+        values, steps = (_inside(F.pad(each, (margin, margin)).view(framed.shape), radius) for each in best)
+        return values.contiguous(), steps
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, Tensor]) -> None:
+        ctx.radius = inputs[1]
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        gradient, (steps,), frame = gradients[0], ctx.saved_tensors, 2 * ctx.radius
+        shape = (*gradient.shape[:-2], gradient.shape[-2] + frame, gradient.shape[-1] + frame)
+        line = gradient.new_zeros(math.prod(shape))
+        here = _inside(torch.arange(len(line), device=line.device).view(shape), ctx.radius)
+        line = line.scatter_add(0, (here + steps.long()).reshape(-1), gradient.reshape(-1))
+        return _inside(line.view(shape), ctx.radius), None
+
+
+def _inside(framed: Tensor, radius: int) -> Tensor:
+    """Images without their frame."""
+    height, width = framed.shape[-2] - 2 * radius, framed.shape[-1] - 2 * radius
+    return framed[..., radius : radius + height, radius : radius + width]
+
+
+def _larger(values: Tensor, steps: Tensor, others: Tensor, their_steps: Tensor | int) -> tuple[Tensor, Tensor]:
+    """The larger of two values each, and its steps; of equal ones the first."""
+    largest = torch.maximum(values, others)
+    moved = (largest - values).sign_()  # 1 where the other is larger, else 0
+    return largest, steps.lerp(torch.as_tensor(their_steps).to(steps), moved)  # `torch.where` takes five times as long
+
+
+def dilate(images: Tensor, radius: int) -> Tensor:
+    """`Dilation` of images (B, C, H, W) -> (B, C, H, W)."""
+    dilated: Tensor = Dilation.apply(images, radius)[0]
+    return dilated
+
+
+def erode(images: Tensor, radius: int) -> Tensor:
+    """The dual of `dilate`."""
+    return -dilate(-images, radius)
+
+
+WITH_GRADIENT: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "dilation": dilate,
+    "erosion": erode,
+    "opening": lambda images, radius: dilate(erode(images, radius), radius),
+    "closing": lambda images, radius: erode(dilate(images, radius), radius),
+}
 
 
 @dataclass(frozen=True)
@@ -62,8 +148,10 @@ class Operator:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) -> images of the same shape."""
-        kernel = disk(self.radius).to(images)
-        result: Tensor = OPERATORS[self.name](images, kernel)
+        # the atoms of a stack of models do not say that they require a gradient
+        if torch.is_grad_enabled() and (images.requires_grad or is_batchedtensor(images)):
+            return WITH_GRADIENT[self.name](images, self.radius)
+        result: Tensor = OPERATORS[self.name](images, disk(self.radius).to(images))
         return result
 
     def __str__(self) -> str:
@@ -71,6 +159,11 @@ class Operator:
 
 
 dilation = partial(Operator, "dilation")
+
+
+def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
+    """What each of O operators makes of images (B, C, H, W): (B, O, C, H, W)."""
+    return torch.stack([each(images) for each in operators], dim=1)
 
 
 def operator(text: str) -> Operator:

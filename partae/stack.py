@@ -31,8 +31,10 @@ from partae.autoencoder import AutoEncoder
 from partae.callbacks import Gallery
 from partae.checks import InputError
 from partae.constraint import Constraint
+from partae.data import DataModule
 from partae.measured import Batch, divergence, with_total
 from partae.metrics import Measures
+from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.schedule import by_step
 from partae.specification import describe
@@ -137,7 +139,7 @@ class Stack(LightningModule):
         # plain dicts: Lightning is to see a module without parameters, of which it neither moves nor saves any
         self.stacked, self.buffered = stack_module_state(cast("list[nn.Module]", models))
         call = functools.partial(functional_call, _Losses(copy.deepcopy(models[0]).to("meta")))
-        self.losses = vmap(lambda state, images: call(state, (images,)), in_dims=(0, None))
+        self.losses = vmap(lambda state, batch: call(state, batch), in_dims=(0, None))
         self.compiled = torch.compile(self.losses, dynamic=False) if compiled else None
 
     @property
@@ -145,10 +147,13 @@ class Stack(LightningModule):
         """The members that are not frozen, with their places in the stack."""
         return [(index, member) for index, member in enumerate(self.members) if member.error is None]
 
-    def pass_over(self, images: Tensor) -> Losses:
-        """The terms of every member's loss over images (B, C, H, W), by name, each (n,)."""
+    def pass_over(self, *images: Tensor) -> Losses:
+        """The terms of every member's loss over images (B, C, H, W), by name, each (n,).
+
+        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses`.
+        """
         state = {f"model.{name}": tensor for name, tensor in (self.stacked | self.buffered).items()}
-        if self.compiled and len(images) == self.batch_size:
+        if self.compiled and len(images[0]) == self.batch_size:
             try:
                 return self.compiled(state, images)
             except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
@@ -214,6 +219,9 @@ class Stack(LightningModule):
     # --- training -----------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, DataModule):
+            data.operate(cast("tuple[Operator, ...]", self.members[0].model.approximation.applied))
         self._tell("setup", stage)
 
     def on_fit_start(self) -> None:
@@ -235,7 +243,7 @@ class Stack(LightningModule):
         self._tell("on_train_epoch_start")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.pass_over(batch[0])
+        losses = self.pass_over(batch[0], *batch[2:])
         for name, values in losses.items():
             self.train_losses.setdefault(name, torch.zeros_like(values)).add_(values.detach())
         self.train_steps += 1
@@ -295,7 +303,7 @@ class Stack(LightningModule):
         # one by one: without gradients a model's images and code stay in the cache, a stack's do not
         for index, member in self.alive:
             self.measures[index].update(member.model, images, operated)
-            for name, value in member.model.losses(images).items():
+            for name, value in member.model.losses(images, *batch[2:]).items():
                 totals = self.val_losses.setdefault(name, value.new_zeros(len(self.members)))
                 totals[index] += len(images) * value
         self.val_size += len(images)
@@ -403,5 +411,5 @@ class _Losses(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor) -> Losses:
-        return self.model.losses(images)
+    def forward(self, images: Tensor, operated: Tensor | None = None) -> Losses:
+        return self.model.losses(images, operated)

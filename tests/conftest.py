@@ -13,6 +13,7 @@ from hydra import compose, initialize
 from omegaconf import DictConfig
 from PIL import Image
 
+import partae.sweep  # noqa: F401 (the resolvers of conf/)
 from partae.data import fashion_mnist
 
 Compose = Callable[..., DictConfig]

@@ -80,7 +80,7 @@ VALID: dict[str, Callable[[Random], str]] = {
     "data.source.test_size": among(1, 2, 60),
     "data.batch_size": among(1, 2, 7, 128, 10**6),
     "data.eval_batch_size": among(1, 13, 1000),
-    "data.val_size": among(1, 20),
+    "data.val_size": among(0, 1, 20),
     "data.seed": among(0, 1, 2**32 - 1),
     "data.source.seed": among(0, 1, 2**31),
 }
@@ -131,7 +131,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "data.source.seed": NOT_A_SEED,
     "data.batch_size": ("0", *NOT_WHOLE),
     "data.eval_batch_size": ("0", *NOT_WHOLE),
-    "data.val_size": ("0", "100000", *NOT_WHOLE),
+    "data.val_size": ("-1", "100000", *NOT_WHOLE),
     "data.image_shape": ("[1,3,3]", "[1,28]", "[]", "28", "null", "abc", "[1,-3,3]", "[1,a,3]"),
     "data.seed": NOT_A_SEED,
     "seed": NOT_A_SEED,

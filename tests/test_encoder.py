@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from partae.checks import InputError
-from partae.encoder import Conv, Dense, Encoder
+from partae.encoder import Conv, Dense, Encoder, Unrolled
 
 
 def test_shallow_code_is_the_sigmoid_of_one_linear_layer() -> None:
@@ -77,14 +77,36 @@ def test_batch_norm_takes_a_last_batch_of_one_image(encoder: Encoder) -> None:
     assert encoder(image).isfinite().all()
 
 
+def test_an_unrolled_encoder_takes_the_gradient_steps_of_sparse_coding() -> None:
+    atoms, images, threshold = torch.rand(3, 20), torch.rand(7, 1, 4, 5), 0.1
+    rate = 1 / torch.linalg.matrix_norm(atoms @ atoms.T, 2)
+    encoder = Unrolled((1, 4, 5), latent_dim=3, steps=4)
+    with torch.no_grad():
+        encoder.last.weight.copy_(rate * atoms)
+        encoder.last.bias.fill_(-rate * threshold)
+        encoder.interaction.copy_(torch.eye(3) - rate * atoms @ atoms.T)
+    code = torch.zeros(7, 3)
+    for _ in range(5):  # proximal gradient steps on half the squared error plus threshold * L1 norm, from 0
+        step = code + rate * (images.flatten(1) - code @ atoms) @ atoms.T
+        code = (step - rate * threshold).clamp(min=0)
+    torch.testing.assert_close(encoder(images), code)
+
+
+def test_an_unrolled_encoder_starts_as_a_shallow_one() -> None:
+    encoder, images = Unrolled((1, 4, 4), latent_dim=3), torch.rand(5, 1, 4, 4)
+    torch.testing.assert_close(encoder(images), torch.relu(encoder.last(images.flatten(1))))
+
+
 def test_images_too_small_for_the_convolutions_are_refused() -> None:
     with pytest.raises(InputError, match=r"at least 8 by 8 pixels; got data\.image_shape=\[1, 4, 9\]"):
         Conv((1, 4, 9), latent_dim=2)
 
 
-def test_convolutions_cannot_be_tied() -> None:
+def test_only_dense_layers_can_be_tied() -> None:
     with pytest.raises(InputError, match=r"encoder=conv cannot have encoder\.tied=true"):
         Conv((1, 28, 28), latent_dim=2, tied=True)
+    with pytest.raises(InputError, match=r"encoder=unrolled cannot have encoder\.tied=true"):
+        Unrolled((1, 28, 28), latent_dim=2, tied=True)
 
 
 @pytest.mark.parametrize(

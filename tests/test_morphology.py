@@ -28,6 +28,20 @@ def test_the_disk_of_radius_1_is_the_cross() -> None:
     np.testing.assert_array_equal(disk(1).numpy(), ndimage.generate_binary_structure(2, 1))
 
 
+@pytest.mark.parametrize("radius", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_to_train_with_equal_those_to_measure_with(name: str, radius: int) -> None:
+    images, each = torch.randn(3, 2, 13, 9), Operator(name, radius)
+    torch.testing.assert_close(each(images.clone().requires_grad_()), each(images), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_gradient_flows_through_operators(name: str, radius: int) -> None:
+    images = torch.randn(2, 1, 6, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Operator(name, radius), images)
+
+
 @pytest.mark.parametrize("radius", [1, 2, 3])
 @pytest.mark.parametrize("name", BY_SCIPY)
 def test_operators_equal_scipy(name: str, radius: int) -> None:

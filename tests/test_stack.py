@@ -10,21 +10,21 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam, Optimizer, RMSprop, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 
-from partae import AutoEncoder, decay, sparsity
+from partae import AutoEncoder, approximation, decay, sparsity
 from partae.boltzmann import SparseRBM
 from partae.callbacks import Checkpoint, Gallery
 from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
-from partae.encoder import Conv, Dense
+from partae.encoder import Conv, Dense, Unrolled
 from partae.plasticity import IntrinsicPlasticity
 from partae.pruning import DenseSparseDense
 from partae.reconstruction import BCE
@@ -50,6 +50,17 @@ def batches(dtype: torch.dtype = torch.float64) -> Batches:
     """Five batches, the last one smaller, in the same order in each epoch."""
     images = torch.rand(71, *SHAPE, generator=torch.Generator().manual_seed(1)).to(dtype)
     return Batches(images, torch.arange(71) % 10, 16, Order(71))
+
+
+class Data(LightningDataModule):
+    """The same batches for training and validation."""
+
+    val_size = 71
+
+    def train_dataloader(self) -> Batches:
+        return batches()
+
+    val_dataloader = train_dataloader
 
 
 def one_by_one(build: Build, count: int, constraints: list[Constraint]) -> list[AutoEncoder]:
@@ -106,7 +117,7 @@ def builder(case: Case) -> Build:
         activation = own.pop("activation", "leaky_relu")
         factory = partial(case.optimizer, lr=case.lr * (1 + share), **case.options)
         model = AutoEncoder(
-            Dense(SHAPE, 5, hidden=own.pop("hidden", ()), tied=own.pop("tied", False)),
+            own.pop("encoder", None) or Dense(SHAPE, 5, hidden=own.pop("hidden", ()), tied=own.pop("tied", False)),
             Dictionary(SHAPE, 5, activation),
             optimizer=factory,
             schedule=Cosine(0.1 * index),
@@ -149,6 +160,7 @@ CASES = {
         lambda share: {
             "sparsity": valued(sparsity.Log, share, "beta", "p"),
             "decay": valued(decay.AsymmetricL1L2, share, "lambda_", "alpha", "kappa"),
+            "approximation": valued(approximation.MaxApproximation, share, "weight"),
         },
         AdamW,
         {},
@@ -159,6 +171,7 @@ CASES = {
         lambda share: {
             "sparsity": valued(sparsity.L1, share, "beta"),
             "decay": valued(decay.L2, share, "lambda_"),
+            "approximation": valued(approximation.Overlap, share, "weight"),
             "tied": True,
         },
         RMSprop,
@@ -179,7 +192,7 @@ CASES = {
         0.01,
         [],
     ),
-    "no penalty, adagrad": Case(lambda _: {}, Adagrad, {}, 0.05, []),
+    "no penalty, unrolled, adagrad": Case(lambda _: {"encoder": Unrolled(SHAPE, 5)}, Adagrad, {}, 0.05, []),
 }
 OPTIMIZERS = [kind for kind in vars(torch.optim).values() if isinstance(kind, type) and issubclass(kind, Optimizer)]
 # the last two take no gradients or parameters such as a model's
@@ -205,11 +218,12 @@ def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
     for module, key, left_out in (
         (sparsity, "sparsity", {"MeanActivationPenalty"}),
         (decay, "decay", {"AsymmetricDecay"}),
+        (approximation, "approximation", set()),
     ):
         kinds = {
             kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__
         }
-        names = {kind.__name__ for kind in kinds} - left_out - {"NoSparsity", "NoDecay"}
+        names = {kind.__name__ for kind in kinds} - left_out - {"NoSparsity", "NoDecay", "NoApproximation"}
         assert names <= {type(parts[key]).__name__ for parts in built if key in parts}
     assert set(Constraint.__subclasses__()) <= {type(each) for case in CASES.values() for each in case.constraints}
 
@@ -225,10 +239,10 @@ def test_a_stack_of_one_equals_the_run_of_lightning(tmp_path: Path) -> None:
         options = QUIET | {"max_epochs": 3, "plugins": [WholeCheckpoints()], "enable_checkpointing": name == "alone"}
         if name == "alone":
             trainer = Trainer(**options | {"logger": logger}, callbacks=[callback, *constraints])
-            trainer.fit(build(0), batches(), batches())
+            trainer.fit(build(0), Data())
         else:
             stack = Stack([Member(build(0), [logger], [callback])], constraints)
-            Trainer(**options).fit(stack, batches(), batches())
+            Trainer(**options).fit(stack, Data())
         logger.finalize("success")
         saved = flat(torch.load(tmp_path / name / "last.ckpt", weights_only=True))
         checkpoints.append({key.replace(str(tmp_path / name), "folder"): value for key, value in saved.items()})
@@ -281,7 +295,7 @@ def test_a_member_whose_measures_are_not_finite_is_frozen_before_its_checkpoint(
         callback = Checkpoint(dirpath=tmp_path / str(index), filename="best", monitor="val/loss", save_last=True)
         members.append(Member(builder(case._replace(lr=lr))(index), callbacks=[callback]))
     # of one batch, whose losses are those before its step
-    Trainer(max_epochs=1, limit_train_batches=1, **QUIET).fit(Stack(members), batches(), batches())
+    Trainer(max_epochs=1, limit_train_batches=1, **QUIET).fit(Stack(members), Data())
     assert members[0].error is None
     assert "training diverged in epoch 0, step 1 (measures of validation: " in str(members[1].error)
     assert [file.parent.name for file in tmp_path.rglob("last.ckpt")] == ["0"]

@@ -68,6 +68,15 @@ def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Pa
     assert model.atoms.shape == (8, 1, 28, 28)
 
 
+def test_without_validation_images_the_last_checkpoint_is_the_best(run: Run, tmp_path: Path) -> None:
+    measures = run("data.val_size=0")
+    assert measures.keys() == {f"test/{name}" for name in MEASURES}
+    best, last = (partae.load(tmp_path / "run" / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
+    assert best.atoms.equal(last.atoms)
+    (file,) = [each for each in (tmp_path / "run" / "tensorboard").glob("events.*") if each.stat().st_size > 10_000]
+    assert EventAccumulator(str(file)).Reload().Tags()["images"] == ["atoms", "images"]
+
+
 def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tmp_path: Path) -> None:
     run()
     events: dict[str, set[str]] = {"scalars": set(), "images": set(), "histograms": set()}
@@ -221,7 +230,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
-    names = {"reconstructions", "code_histograms", "atoms", "max_approximations"}
+    names = {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
     assert {file.name for file in written.iterdir()} == {"metrics.json", "model.safetensors", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
@@ -350,7 +359,7 @@ def test_a_colour_folder_of_odd_sizes_trains_evaluates_and_draws(
     (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos, config="evaluate"))[0].values()
     assert found["test/reconstruction_error"] == measures["test/reconstruction_error"]
     drawn = {file.stem for file in (tmp_path / "run" / "evaluation").glob("*.png")}
-    assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations"}
+    assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
     events = [EventAccumulator(str(file)).Reload() for file in (tmp_path / "run" / "tensorboard").glob("events.*")]
     assert {tag for each in events for tag in each.Tags()["images"]} == {"atoms", "images"}
     with pytest.raises(InputError, match=r"ckpt=.* \[3, 8, 6\], but data\.image_shape=\[3, 9, 9\]"):

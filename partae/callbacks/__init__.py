@@ -2,5 +2,6 @@
 
 from partae.callbacks.checkpoint import Checkpoint
 from partae.callbacks.gallery import Gallery
+from partae.callbacks.revival import Revival
 
-__all__ = ["Checkpoint", "Gallery"]
+__all__ = ["Checkpoint", "Gallery", "Revival"]

@@ -14,6 +14,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 class Checkpoint(ModelCheckpoint):
     """Lightning's, and in each file the validation measures and the seconds that the run has taken so far.
 
+    Where no images are kept for validation, the best is the last.
+
     What TensorBoard was given of an epoch is on the disk before the epoch's checkpoint is, so that a run that is killed
     and goes on has no gap there.
     """
@@ -25,6 +27,10 @@ class Checkpoint(ModelCheckpoint):
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             super().setup(trainer, pl_module, stage)
         self.started = time.monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.datamodule.val_size:  # type: ignore[attr-defined]
+            self.monitor = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)

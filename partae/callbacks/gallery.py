@@ -22,7 +22,8 @@ class Gallery(Callback):
     """Every few epochs, and at the end: the atoms, ten validation images as the model sees them, and its code.
 
     The images are one a class, of ten classes at most; beside each come its reconstruction, its dilation and its
-    max-approximation. Two histograms show all entries of the validation code and each unit's mean.
+    max-approximation. Two histograms show all entries of the validation code and each unit's mean. Where no images are
+    kept for validation, all of this is of the training images.
 
     Args:
         every_n_epochs: how often, at least 1.
@@ -34,6 +35,13 @@ class Gallery(Callback):
         self.operator = operator
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._draw_if_due(trainer, pl_module, "val")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.datamodule.val_size:  # type: ignore[attr-defined]
+            self._draw_if_due(trainer, pl_module, "train")
+
+    def _draw_if_due(self, trainer: Trainer, pl_module: LightningModule, split: str) -> None:
         epoch = trainer.current_epoch + 1
         due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
         if trainer.sanity_checking or not due or not trainer.is_global_zero:
@@ -41,11 +49,14 @@ class Gallery(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 data = cast("DataModule", trainer.datamodule)  # type: ignore[attr-defined]
-                self._draw(logger, cast("Representation", pl_module), data, trainer.global_step - 1)
+                training = pl_module.training
+                pl_module.eval()
+                self._draw(logger, cast("Representation", pl_module), data, split, trainer.global_step - 1)
+                pl_module.train(training)
 
     @torch.no_grad()
-    def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, step: int) -> None:
-        images, names = data.examples("val")
+    def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, split: str, step: int) -> None:
+        images, names = data.examples(split)
         reconstruction = model.reconstruct(images)
         rows = {
             "original": images,
@@ -56,7 +67,7 @@ class Gallery(Callback):
         writer = logger.experiment
         writer.add_figure("atoms", figures.atoms(_array(model.atoms)), step)
         writer.add_figure("images", figures.image_rows({name: _array(row) for name, row in rows.items()}, names), step)
-        code = torch.cat([model.encode(batch) for batch, _ in data.batches("val")])
+        code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split)])
         writer.add_histogram("code/entries", code, step)
         writer.add_histogram("code/mean_activation_of_each_unit", code.mean(dim=0), step)
 

@@ -49,28 +49,29 @@ class Order:
 
 
 class Batches:
-    """Iterates over (images (B, C, H, W), labels (B,)); the last batch of an epoch may be smaller, and none is empty.
+    """Iterates over (images (B, C, H, W), labels (B,), ...); the last batch of an epoch may be smaller, none is empty.
 
     Args:
         images: all images, (N, C, H, W), on the device where they are wanted.
         labels: their classes, (N,), on the same device.
         batch_size: B.
         order: which images come when.
+        more: what else is known of each image, (N, ...), on the same device.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, order: Order) -> None:
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, order: Order, *more: Tensor) -> None:
+        self.images, self.labels, self.batch_size, self.more = images, labels, batch_size, more
         # the names under which Lightning looks for `set_epoch`
         self.sampler, self.batch_sampler = order, None
 
     def __len__(self) -> int:
         return math.ceil(len(self.sampler) / self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         indices = self.sampler.indices().to(self.images.device)
         for start in range(0, len(indices), self.batch_size):
             index = indices[start : start + self.batch_size]
-            yield self.images.index_select(0, index), self.labels.index_select(0, index)
+            yield tuple(each.index_select(0, index) for each in (self.images, self.labels, *self.more))
 
 
 def scaled(images: Tensor) -> Tensor:

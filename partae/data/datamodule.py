@@ -14,6 +14,7 @@ from partae.checks import InputError, random_seed, real, whole, wholes
 from partae.data.batches import Batches, Order, scaled
 from partae.data.source import Labelled, Source, Stored
 from partae.data.streaming import Part, StreamedBatches, read_all
+from partae.morphology import Operator, operate
 
 EXAMPLES = 10  # images that a figure shows
 
@@ -29,7 +30,8 @@ class DataModule(LightningDataModule):
         image_shape: (C, H, W) that the images must have; None: the source's.
         batch_size: of training; processes that train one model together share it.
         eval_batch_size: of validation and test.
-        val_size: number of training images kept for validation, or, below 1, the share of them.
+        val_size: number of training images kept for validation, or the share of them if between 0 and 1. With 0 there
+            are no ``val/`` measures.
         seed: of the validation split and of the order of the images in each epoch.
         memory: gigabytes that a set may take as floats, at least 0.
         prefetch: number of batches that are read from disk ahead, each by a thread of its own, at least 1.
@@ -64,6 +66,8 @@ class DataModule(LightningDataModule):
         self.prefetch = whole("data.prefetch", prefetch)
         self.sets: dict[str, Labelled] = {}
         self.streams: dict[str, tuple[Stored, Tensor]] = {}
+        self.operators: tuple[Operator, ...] = ()
+        self._operated: dict[str, Tensor] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,6 +87,8 @@ class DataModule(LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str) -> None:
+        if not self.val_size and self.trainer:
+            self.trainer.limit_val_batches = 0
         if stage == "test":
             self._keep("test", *self._load("test"))
         elif "train" in self.streams:
@@ -95,15 +101,29 @@ class DataModule(LightningDataModule):
         else:
             images, labels = self._load("train")
             count = images.shape[0]
-            kept = self.val_size if self.val_size >= 1 else max(1, round(self.val_size * count))
+            share = 0 < self.val_size < 1
+            kept = max(1, round(self.val_size * count)) if share else int(self.val_size)
             if kept >= count:
                 raise InputError(f"data.val_size must leave some of the {count} images; got {self.val_size}")
             order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
             for split, index in (("val", order[:kept]), ("train", order[kept:])):
-                part = images[index] if isinstance(images, Tensor) else Part(images, index)
-                self._keep(split, part, labels[index])
+                if len(index):
+                    part = images[index] if isinstance(images, Tensor) else Part(images, index)
+                    self._keep(split, part, labels[index])
 
-    def batches(self, split: str, *, shuffled: bool = False, shared: bool = True) -> Batches | StreamedBatches:
+    def operate(self, operators: Sequence[Operator]) -> None:
+        """Have each training and validation batch bring along what ``operators`` make of its images, (B, O, C, H, W).
+
+        They are applied once to each set, whatever the number of epochs. Batches come without where a set is streamed,
+        or where what the operators make of it would take more than ``memory``.
+        """
+        if tuple(operators) != self.operators:
+            self.operators = tuple(operators)
+            self._operated.clear()
+
+    def batches(
+        self, split: str, *, shuffled: bool = False, shared: bool = True, operated: bool = False
+    ) -> Batches | StreamedBatches:
         """Batches of the "train", "val" or "test" images.
 
         Args:
@@ -111,6 +131,7 @@ class DataModule(LightningDataModule):
             shuffled: whether in the order of an epoch, or in their own.
             shared: whether processes that train one model together each take their share of each training batch, and of
                 the validation and test images; else each takes all.
+            operated: whether they bring along what the operators that were given to `operate` make of the images.
 
         Raises:
             InputError: if the processes cannot share a training batch equally.
@@ -123,13 +144,14 @@ class DataModule(LightningDataModule):
         order = Order(len(labels), self.seed if shuffled else None, rank, world_size)
         if split in self.streams:
             return StreamedBatches(self.streams[split][0], labels, size, order, self._device, self.prefetch)
-        return Batches(self.sets[split][0], labels, size, order)
+        images = self.sets[split][0]
+        return Batches(images, labels, size, order, *(self._of_operators(split) if operated else ()))
 
     def train_dataloader(self) -> Batches | StreamedBatches:
-        return self.batches("train", shuffled=True)
+        return self.batches("train", shuffled=True, operated=True)
 
     def val_dataloader(self) -> Batches | StreamedBatches:
-        return self.batches("val")
+        return self.batches("val", operated=True)
 
     def test_dataloader(self) -> Batches | StreamedBatches:
         return self.batches("test")
@@ -179,14 +201,23 @@ class DataModule(LightningDataModule):
         else:
             self.streams[split] = images, labels
 
+    def _of_operators(self, split: str) -> list[Tensor]:
+        """What the operators make of a split's images, (N, O, C, H, W), if there are any and they fit into memory."""
+        images = self.sets[split][0]
+        if not self.operators or 4 * len(self.operators) * images.numel() > self.memory * 1e9:
+            return []
+        if split not in self._operated:
+            self._operated[split] = torch.cat([operate(part, self.operators) for part in images.split(1000)])
+        return [self._operated[split].to(images.device)]
+
     @property
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
 
 def _val_size(value: float) -> float:
-    """A number of images of at least 1, or a share of them below 1, checked."""
+    """A number of images of at least 0, or a share of them between 0 and 1, checked."""
     share = isinstance(value, float) and 0 < value < 1
-    if not share and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"data.val_size must be a whole number, at least 1, or a share between 0 and 1; got {value!r}")
+    if not share and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InputError(f"data.val_size must be a whole number, at least 0, or a share between 0 and 1; got {value!r}")
     return value

@@ -55,7 +55,7 @@ class Factorization(Measured):
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
-    def losses(self, images: Tensor) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         return {"reconstruction": F.mse_loss(self.reconstruct(images), images)}
 
     def fit(self, images: Tensor) -> Factorization:

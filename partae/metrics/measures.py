@@ -16,7 +16,7 @@ from partae.metrics.reconstruction import ExplainedVariance, ReconstructionError
 from partae.morphology import Operator, dilation
 from partae.representation import Representation
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[tuple[Tensor, ...]]  # of images, labels, and what else there may be
 
 DILATION = dilation(1)
 PROTOCOLS = ("none", "quick", "report")

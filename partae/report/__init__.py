@@ -1,8 +1,9 @@
 """What a run says of itself: tables of measures, and pages that open in a browser without a network."""
 
+from partae.report.drawings import drawings
 from partae.report.run import run_page
 from partae.report.sweep import sweep_page
 from partae.report.tables import Cell, number, table
 from partae.report.wording import Wording, wording
 
-__all__ = ["Cell", "Wording", "number", "run_page", "sweep_page", "table", "wording"]
+__all__ = ["Cell", "Wording", "drawings", "number", "run_page", "sweep_page", "table", "wording"]

@@ -88,6 +88,12 @@ def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> 
         raise InputError("trainer=ddp trains one model on several devices, not a sweep: leave out -m, or trainer=ddp")
     jobs.begin(cfg, hydra, folder)
     measures = jobs.measures_of(folder) if jobs.is_finished(folder) else train(cfg, folder)
-    if cfg.metric not in measures:
+    if cfg.metric not in measures and not _is_unasked(cfg, hydra):
         raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
     return measures
+
+
+def _is_unasked(cfg: DictConfig, hydra: HydraConf) -> bool:
+    """Whether the metric is of validation images, of which none were kept, and no search wants it."""
+    grid = str(hydra.sweeper["_target_"]).endswith(".BasicSweeper")
+    return grid and not cfg.data.val_size and str(cfg.metric).startswith("val/")

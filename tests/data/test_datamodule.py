@@ -65,7 +65,7 @@ def test_one_image_of_each_class(garments: Path) -> None:
     [
         ({"batch_size": 0}, r"data\.batch_size .* got 0"),
         ({"seed": -1}, r"data\.seed .* got -1"),
-        ({"val_size": 0}, r"data\.val_size must be a whole number, at least 1, or a share.* got 0"),
+        ({"val_size": -1}, r"data\.val_size must be a whole number, at least 0, or a share.* got -1"),
         ({"val_size": 1.5}, r"data\.val_size must be .* got 1\.5"),
         ({"memory": -1}, r"data\.memory .* got -1"),
         ({"prefetch": 0}, r"data\.prefetch .* got 0"),
@@ -80,6 +80,12 @@ def test_bad_arguments_are_refused_by_key(arguments: dict[str, float], message: 
 def test_a_share_of_the_images_can_be_kept_for_validation(garments: Path) -> None:
     assert len(ready(garments, val_size=0.1).sets["val"][0]) == 40
     assert len(ready(garments, val_size=0.0001).sets["val"][0]) == 1
+
+
+def test_all_images_are_for_training_where_none_is_kept_for_validation(garments: Path) -> None:
+    data = ready(garments, val_size=0)
+    assert len(data.sets["train"][0]) == 400
+    assert "val" not in data.sets
 
 
 class Numbered:

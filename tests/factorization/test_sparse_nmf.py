@@ -93,9 +93,9 @@ def test_objective_never_rises(
     assert (np.diff(history) <= 0).all()
     # what is written down from falls alone is still the objective at the end, or above it where the code is solved for
     end = squared_error(data, learned, model) / 2
-    assert end <= history[-1] + 1e-9 * history[0] or per == "image"
+    assert end <= history[-1] + 1e-8 * history[0] or per == "image"
     if code is not None and per == "unit":
-        assert end == pytest.approx(history[-1], rel=1e-7, abs=1e-9 * history[0])
+        assert end == pytest.approx(history[-1], rel=1e-7, abs=1e-8 * history[0])
     assert model.reconstruction_err_**2 / 2 == pytest.approx(end)
 
 

@@ -1,0 +1,106 @@
+"""Dead atoms get another chance."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from partae.checks import InputError, real
+from partae.encoder import Encoder
+from partae.metrics.code import DEAD_SHARE
+from partae.representation import Representation
+
+
+@torch.no_grad()
+def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor) -> None:
+    """Give each dead atom what is missing from one of the images that are reconstructed worst.
+
+    The atom becomes the positive part of that image's residual, at the mean norm of all atoms; its unit is drawn afresh
+    to respond to that image with the size that the residual asks for (`Encoder.awaken`).
+
+    Args:
+        model: whose atoms change in place.
+        encoder: its encoder, whose units change in place.
+        dead: the units, (N,) of int64; where there are fewer images, the first so many.
+        images: (B, C, H, W), two or more.
+    """
+    training = model.training
+    model.eval()
+    missing = (images - model.reconstruct(images)).clamp(min=0)
+    sizes = missing.flatten(1).norm(dim=1)
+    dead = dead[: len(images)]
+    worst = sizes.topk(len(dead)).indices
+    norm = model.atoms.flatten(1).norm(dim=1).mean()
+    model.atoms[dead] = missing[worst] * (norm / sizes[worst].clamp(min=1e-12))[:, None, None, None]
+    encoder.awaken(dead, images, worst, sizes[worst] / norm)
+    model.train(training)
+
+
+@torch.no_grad()
+def forget(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
+    """Give units the mean state of the others in whatever ``optimizer`` keeps of parameters with a row for each unit.
+
+    A dead unit's squared gradients have faded to 0: Adam's first step with them would be so large that it dies again.
+
+    Args:
+        optimizer: whose state changes in place.
+        units: (N,) of int64, fewer than ``latent_dim``.
+        latent_dim: K, the number of units.
+    """
+    others = torch.ones(latent_dim, dtype=torch.bool, device=units.device).index_fill(0, units, value=False)
+    if not others.any():
+        return
+    for parameter, state in optimizer.state.items():
+        for value in state.values():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and len(value) == latent_dim:
+                value[units] = value[others].mean(dim=0)
+
+
+class Revival(Callback):
+    """After an epoch, revives the atoms that hardly any training image used in it, by what the last batch misses.
+
+    Args:
+        until: share of the training, in [0, 1], after which none are revived, so that the last ones can settle.
+        frequency: share of the images, in [0, 1), that must use an atom.
+        share: of the largest activation in a batch, in [0, 1), above which an image uses an atom.
+
+    Raises:
+        InputError: if an argument is out of range, or the encoder's weights are the atoms.
+    """
+
+    def __init__(self, until: float = 0.7, frequency: float = 0.001, share: float = DEAD_SHARE) -> None:
+        self.until = real("callbacks.revival.until", until, low=0, high=1)
+        self.frequency = real("callbacks.revival.frequency", frequency, low=0, high=1, high_open=True)
+        self.share = real("callbacks.revival.share", share, low=0, high=1, high_open=True)
+        self.seen = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        encoder = cast("Encoder", pl_module.encoder)
+        if getattr(encoder, "tied", False):
+            raise InputError(
+                "callbacks=revival needs encoder.tied=false: a dead unit has no weights of its own to draw"
+            )
+        self.hook = encoder.register_forward_hook(self._watch)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.hook.remove()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.seen and trainer.current_epoch < self.until * (trainer.max_epochs or 0) and len(self.images) > 1:
+            dead = (self.used <= self.frequency * self.seen).nonzero().flatten()
+            if len(dead):
+                revive(cast("Representation", pl_module), cast("Encoder", pl_module.encoder), dead, self.images)
+                for optimizer in trainer.optimizers:
+                    forget(optimizer, dead, len(self.used))
+        self.seen = 0
+
+    def _watch(self, encoder: torch.nn.Module, arguments: tuple[Any, ...], code: Tensor) -> None:
+        if encoder.training:
+            used = (code > self.share * code.max()).sum(dim=0)
+            self.images: Tensor = arguments[0]
+            self.used: Tensor = self.used + used if self.seen else used
+            self.seen += len(code)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning import Trainer
+
+from partae import AutoEncoder
+from partae.callbacks import Revival
+from partae.callbacks.revival import forget, revive
+from partae.checks import InputError
+from partae.decoder import Dictionary
+from partae.encoder import Dense, Encoder, Unrolled
+from tests.conftest import Compose
+
+SHAPE = (1, 6, 6)
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "shallow": lambda: Dense(SHAPE, 5, activation="relu"),
+    "deep": lambda: Dense(SHAPE, 5, activation="relu", hidden=[8], batch_norm=True),
+    "unrolled": lambda: Unrolled(SHAPE, 5),
+}
+
+
+def with_dead_units(encoder: Encoder) -> AutoEncoder:
+    model = AutoEncoder(encoder, Dictionary(SHAPE, 5))
+    with torch.no_grad():
+        model.atoms.abs_()
+        encoder.last.weight[3:] = 0
+        encoder.last.bias[3:] = -1
+    return model
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_revived_unit_answers_for_what_was_missing_from_the_worst_image(name: str) -> None:
+    model, images = with_dead_units(ENCODERS[name]()), torch.rand(30, *SHAPE)
+    model.eval()
+    before = (images - model.reconstruct(images)).detach()
+    worst = before.clamp(min=0).flatten(1).norm(dim=1).topk(2).indices
+    untouched = model.atoms[:3].clone()
+    revive(model, model.encoder, torch.tensor([3, 4]), images)
+    torch.testing.assert_close(model.atoms[:3], untouched, rtol=0, atol=0)
+    code = model.encode(images)
+    for unit, image in zip((3, 4), worst.tolist(), strict=True):
+        missing = before[image].clamp(min=0)
+        torch.testing.assert_close(code[image, unit] * model.atoms[unit], missing, rtol=1e-3, atol=1e-5)
+    assert not model.training
+
+
+def test_a_revived_unit_takes_its_first_step_as_the_others_do() -> None:
+    values = torch.nn.Parameter(torch.zeros(3, 2))
+    optimizer = torch.optim.Adam([values], lr=0.01)
+    values.grad = torch.tensor([[1.0, 3.0], [3.0, 1.0], [0.0, 0.0]])
+    optimizer.step()
+    forget(optimizer, torch.tensor([2]), 3)
+    state = optimizer.state[values]
+    for name in ("exp_avg", "exp_avg_sq"):
+        torch.testing.assert_close(state[name][2], state[name][:2].mean(dim=0))
+    assert state["exp_avg_sq"][2].min() > 0
+
+
+def test_units_that_live_are_left_alone_and_dead_ones_revived_until_late(composed: Compose, garments: Path) -> None:
+    cfg = composed(f"data.source.root={garments}", "data.val_size=100", "latent_dim=5", "sparsity=l1")
+    models = []
+    for until in (0.0, 1.0):
+        torch.manual_seed(0)
+        encoder = Unrolled((1, 28, 28), 5)
+        with torch.no_grad():
+            encoder.last.weight[4] = 0
+            encoder.last.bias[4] = -1
+        model = AutoEncoder(encoder, Dictionary((1, 28, 28), 5))
+        Trainer(
+            max_epochs=2,
+            accelerator="cpu",
+            callbacks=[Revival(until=until)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+        ).fit(model, instantiate(cfg.data))
+        assert not model.encoder._forward_hooks
+        models.append(model)
+    dead, alive = (model.encoder.last.weight[4] for model in models)
+    assert not dead.any()
+    assert alive.any()
+
+
+def test_tied_weights_are_refused(composed: Compose, garments: Path) -> None:
+    model = AutoEncoder(Dense((1, 28, 28), 5, tied=True), Dictionary((1, 28, 28), 5))
+    with pytest.raises(InputError, match=r"callbacks=revival needs encoder\.tied=false"):
+        Revival().on_fit_start(Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), model)
+
+
+@pytest.mark.parametrize(("key", "value"), [("until", 1.5), ("share", 1.0), ("frequency", -0.1)])
+def test_bad_arguments_are_refused_by_key(key: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"callbacks\.revival\.{key}"):
+        Revival(**{key: value})
