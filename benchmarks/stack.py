@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from epoch import QUIET
 from hydra import compose, initialize
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -41,13 +42,6 @@ TURNS = 3
 STEPS = 8  # of a turn
 BETAS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5)
 TARGETS = (0.01, 0.05, 0.1, 0.2)
-QUIET: dict[str, Any] = {
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "limit_val_batches": 0,
-}
 Step = Callable[[Tensor], None]
 
 
