@@ -72,10 +72,10 @@ def test_every_experiment_composes_and_instantiates(name: str) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE_1)
-def test_every_row_of_table_1_composes_and_is_a_published_model(row: str) -> None:
+def test_every_row_of_table_1_composes_and_all_but_ours_are_published(row: str) -> None:
     cfg = composed("experiment=table_1", f"experiment/table_1@_global_={row}")
     check_builds(cfg)
-    assert published_measures(cfg)
+    assert bool(published_measures(cfg)) == (row != "beyond_sparse_nmf")
     assert cfg.latent_dim == 100
     assert bool(cfg.constraint) == (row not in ("none", "sparse_nmf"))
 

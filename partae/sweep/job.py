@@ -7,11 +7,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import yaml
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from partae.checks import InputError
 from partae.interruption import end_in_order, saying
@@ -69,7 +72,41 @@ def resume(arguments: list[str]) -> list[str]:
         _refuse(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [*OmegaConf.load(file), *others, f"hydra.run.dir='{quoted}'"]
+    return [*_plain_overrides(file), *others, f"hydra.run.dir='{quoted}'"]
+
+
+def _plain_overrides(file: Path) -> list[str]:
+    """The overrides of a run's folder, maybe a stranger's: values, and choices of conf/, but nothing that acts."""
+    try:
+        found = yaml.safe_load(file.read_text())
+    except yaml.YAMLError:
+        found = None
+    if not (isinstance(found, list) and all(isinstance(text, str) for text in found)):
+        _refuse(f"{file} must be a list of overrides")
+    parser = OverridesParser.create()
+    for text in found:
+        try:
+            (override,) = parser.parse_overrides([text])
+            group, value = (override.key_or_group or "").removeprefix("/"), override.value()
+        except HydraException:
+            _refuse(f"{file} holds {text!r}, which is no override")
+        chosen = "." not in group and isinstance(value, str | list) and ".." in str(value)
+        where = f"{group}/{override.package or ''}".replace(".", "/").split("/")
+        if "hydra" in where or chosen or "_target_" in group or _acts(value):
+            _refuse(
+                f"{file} holds {text!r}, which could run what its author likes: if you trust it, take it out of "
+                "that file and type it behind resume="
+            )
+    return found
+
+
+def _acts(value: Any) -> bool:
+    """Whether a value of an override names a class to be built, or refers to anything."""
+    if isinstance(value, dict):
+        return any("_target_" in str(key) or _acts(str(key)) or _acts(each) for key, each in value.items())
+    if isinstance(value, list):
+        return any(map(_acts, value))
+    return "${" in str(value)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -103,3 +104,49 @@ def test_resume_needs_a_run(sweep: bool, words: str, tmp_path: Path, capsys: pyt
         resume([f"resume={tmp_path}"])
     assert end.value.code == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sparsity._target_=os.system",
+        "+callbacks.evil={_target_:os.system,command:'touch marker'}",
+        "+callbacks.evil=[{a:{_target_:os.system}}]",
+        "+callbacks.evil=${oc.decode:'{_target_:os.system}'}",
+        "+callbacks.evil={a:'${oc.env:HOME}'}",
+        "sparsity=../../tmp/evil",
+        "+sparsity@model.evil=../../tmp/evil",
+        "constraint=[nonnegative,../evil]",
+        "hydra.searchpath=[/tmp/evil]",
+        "+hydra/launcher=submitit_local",
+        "sparsity@hydra.job=l1",
+        "--config-dir=/tmp/evil",
+        "-m",
+    ],
+)
+def test_a_strangers_run_folder_says_values_only(
+    override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(["seed=1", override]))
+    with pytest.raises(SystemExit):
+        resume([f"resume={tmp_path}"])
+    message = capsys.readouterr().err
+    assert repr(override) in message
+    assert "overrides.yaml" in message
+
+
+def test_what_a_run_was_given_is_taken_from_its_folder(tmp_path: Path) -> None:
+    given = ["sparsity=l1", "+experiment=table_1", "data.source.root=../data", "constraint=[nonnegative,unit_norm]"]
+    given += ["experiment/table_1@_global_=none", "encoder.hidden=[20,10]", "name='with a space'", "schedule=null"]
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
+    assert resume([f"resume={tmp_path}", "seed=2"])[:-1] == [*given, "seed=2"]
+
+
+@pytest.mark.parametrize("content", ["seed: 1", "- [1]", "text", "!!python/object/apply:os.system [touch marker]"])
+def test_what_is_no_list_of_overrides_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(content)
+    with pytest.raises(SystemExit):
+        resume([f"resume={tmp_path}"])
