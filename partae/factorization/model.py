@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
@@ -69,7 +71,9 @@ class Factorization(Measured):
         data = images.flatten(1)
         # ours computes where the images are, scikit-learn's on the CPU, to tolerances meant for double precision
         try:
-            self.estimator.fit(data if isinstance(self.estimator, SparseNMF) else data.cpu().double().numpy())
+            with warnings.catch_warnings():  # dictionary learning needs but a rough code of each batch
+                warnings.filterwarnings("ignore", "Objective did not converge", ConvergenceWarning)
+                self.estimator.fit(data if isinstance(self.estimator, SparseNMF) else data.cpu().double().numpy())
         except ValueError as error:
             raise InputError(f"model.estimator={type(self.estimator).__name__} cannot be fitted: {error}") from error
         found: Any = self.estimator
