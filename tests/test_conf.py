@@ -95,6 +95,15 @@ def test_a_yaml_says_what_its_class_does_by_default(group: str, name: str) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("group", "name"), [pair for pair in YAMLS if pair[0] in ("sparsity", "decay", "approximation")]
+)
+def test_a_printed_part_tells_what_its_yaml_says(group: str, name: str) -> None:
+    part = composed(f"{group}={name}")[group]
+    values = ", ".join(f"{key}={value}" for key, value in part.items() if key != "_target_")
+    assert repr(instantiate(part)) == f"{part['_target_'].rpartition('.')[2]}({values})"
+
+
 def test_a_key_that_is_no_argument_is_refused_by_name() -> None:
     with pytest.raises(ConfigCompositionException, match=r"sparsity\.betta"):
         composed("sparsity.betta=0.1")
