@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pytorch_lightning.callbacks import TQDMProgressBar
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -91,6 +92,11 @@ class Factorization(Measured):
                     "choose constraint=none"
                 )
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
+        if isinstance(
+            self.estimator, SparseNMF
+        ):  # its one step is long: it has a bar of its own, where Lightning has one
+            bar = self.trainer.progress_bar_callback
+            self.estimator.verbose = isinstance(bar, TQDMProgressBar) and bar.is_enabled
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -35,7 +36,7 @@ class Progress(Callback):
         self.total = number_of_jobs(config.hydra)
         self.started = time.time()
 
-    def on_job_end(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         folder = Path(config.hydra.runtime.output_dir)
         if self.started and self._is_done(folder):
             print(self.line(folder.parent, time.time() - self.started), flush=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import initialize
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -59,7 +60,8 @@ def test_the_time_left_is_of_the_jobs_that_were_trained(tmp_path: Path, capsys: 
     assert progress.line(tmp_path, 200.0) == "3 of 6 jobs done, about 05:00 left"
 
     for name in ("trained", "being trained", "not begun"):
-        progress.on_job_end(OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path / name)}}}))
+        config = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path / name)}}})
+        progress.on_job_end(config, JobReturn())
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1
     assert printed[0].startswith("3 of 6 jobs done, about ")
