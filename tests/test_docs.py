@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_commands_are_found_in_every_shape() -> None:
     assert len(of("python evaluate.py")) > 2
     scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/", "-m tests.")
     known = tuple(f"python {script}" for script in scripts)
-    others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ")
+    others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ", "eval ")
     assert not [command for command in shown() if not command.startswith((*known, *others))]
 
 
@@ -124,6 +125,18 @@ def test_python_that_loads_a_model_runs(page: Path, trained: tuple[Path, Path]) 
         if "partae.load" in block:
             code = re.sub(r'partae\.load\("[^"]*"\)', f'partae.load("{trained[0]}")', block)
             exec(compile(code, str(page), "exec"), {"images": torch.rand(2, 1, 8, 8)})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("command", of("eval"))
+def test_tab_completes_in_bash(command: str) -> None:
+    words = "python train.py sparsity="
+    press = f'COMP_LINE="{words}" COMP_POINT={len(words)}; COMP_WORDS=({words}); COMP_CWORD=2; hydra_bash_completion'
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    line = ["bash", "-c", f'{command}\n{press}\nprintf "%s\\n" "${{COMPREPLY[@]}}"']
+    printed = subprocess.run(line, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True).stdout
+    assert set(printed.split()) == {f"sparsity={file.stem}" for file in (ROOT / "conf" / "sparsity").glob("*.yaml")}
 
 
 @pytest.mark.slow
