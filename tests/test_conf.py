@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
+from partae.activation import ANYTHING
 from partae.published import published_measures
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -141,6 +142,7 @@ def check_promises(penalty: nn.Module, argument: Tensor) -> None:
         optimizer.zero_grad()
         penalty(free).backward()
         optimizer.step()
+        free.data.clamp_(*getattr(penalty, "code_range", ANYTHING))
     assert penalty(free) < value
 
 
