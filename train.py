@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.tensorboard.summary import hparams
 
 from partae.checkpoint import latest
 from partae.checks import flag, one_of, random_seed, whole
@@ -80,9 +81,13 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed, progress=not quiet)
     measures |= {f"test/{key}": value for key, value in svm.items()}
 
-    if isinstance(logger, TensorBoardLogger):
+    if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
-        logger.log_hyperparams(hyperparameters(cfg), tested, step=trainer.global_step)
+        logger.log_metrics(tested, trainer.global_step)
+        logger.log_hyperparams(shown := hyperparameters(cfg))
+        # not the list of keys, which comes first: TensorBoard would take one run's for that of all runs
+        for session in hparams(shown, {})[1:]:
+            logger.experiment.file_writer.add_summary(session, trainer.global_step)
         logger.finalize("success")
     if trainer.is_global_zero:
         finish(folder, measures, before["seconds"] + time.monotonic() - started)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from partae.checks import one_of
+from partae.printed import Printed
 
 Interval = tuple[float, float]
 
 ANYTHING: Interval = (-math.inf, math.inf)
 
 
-class Logistic(nn.Module):
+class Logistic(Printed):
     r"""The logistic function with a slope and a bias for each unit, which intrinsic plasticity adapts.
 
     .. math:: y_j = \frac{1}{1 + e^{-a_j x_j - b_j}}
@@ -37,6 +38,7 @@ class Logistic(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.register_buffer("slope", torch.ones(width))
         self.register_buffer("bias", torch.zeros(width))
         self.inputs: Tensor | None = None

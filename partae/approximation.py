@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from partae.checks import InputError, real
 from partae.morphology import Operator, operate, operator
+from partae.printed import Printed
 from partae.representation import Representation
 
 
-class MaxApproximation(nn.Module):
+class MaxApproximation(Printed):
     r"""Trains towards the max-approximation: its squared error, mean over images, pixels and operators.
 
     .. math:: w \cdot \frac{1}{|O|} \sum_{o \in O} \big\| \mathrm{decode}(h, o(\mathrm{atoms})) - o(x) \big\|^2
@@ -56,7 +57,7 @@ class MaxApproximation(nn.Module):
         return self.weight * torch.stack(errors).mean()
 
 
-class Overlap(nn.Module):
+class Overlap(Printed):
     r"""Trains towards parts that do not overlap, where the maximum of weighted atoms is their sum.
 
     .. math:: w \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |a_j|, |a_l| \rangle

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from partae.checks import real
+from partae.printed import Printed
 
 
 class NoDecay(nn.Module):
@@ -16,7 +17,7 @@ class NoDecay(nn.Module):
         return atoms.new_zeros(())
 
 
-class AsymmetricDecay(nn.Module):
+class AsymmetricDecay(Printed):
     r"""A cost of each value of the atoms, of which values at or above 0 pay the share ``alpha`` only.
 
     .. math:: \lambda \sum_w c(w) \cdot \begin{cases} \alpha & w \ge 0 \\ 1 & w < 0 \end{cases}

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from partae.activation import activation as activation_named
 from partae.checks import flag, whole, wholes
+from partae.printed import Printed
 
 
-class Dictionary(nn.Module):
+class Dictionary(Printed):
     r"""Images as an activation of the atoms, weighted by the code, plus a bias.
 
     .. math:: x = \sigma\Big(\sum_{j=1}^{K} h_j \, a_j + b\Big)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from partae.activation import Logistic
 from partae.checks import InputError, real
+from partae.printed import Printed
 from partae.sparsity import NoSparsity
 
 
@@ -34,7 +35,7 @@ def intrinsic_plasticity(inputs: Tensor, outputs: Tensor, slope: Tensor, p: Tens
     return 1 / slope + (inputs * bias).mean(dim=0), bias.mean(dim=0)
 
 
-class IntrinsicPlasticity(NoSparsity):
+class IntrinsicPlasticity(Printed, NoSparsity):
     """Makes a code sparse by the units' own slope and bias, instead of by a term of the loss.
 
     It needs ``encoder.activation=logistic``, whose slope and bias `update` moves after each optimizer step. The rule

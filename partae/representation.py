@@ -27,15 +27,17 @@ def numpy_too(
     An array is computed on where the atoms live and in their precision.
 
     Raises:
-        InputError: by the verb, if the array holds whole numbers, as images in [0, 255] do.
+        InputError: by the verb, if an array or a tensor holds whole numbers, as images in [0, 255] do.
     """
 
     @wraps(verb)
     def either(model: Model, given: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
-        if not isinstance(given, np.ndarray):
+        array = isinstance(given, np.ndarray)
+        if not (np.issubdtype(given.dtype, np.floating) if array else given.is_floating_point()):
+            kind = "an array" if array else "a tensor"
+            raise InputError(f"{verb.__name__} needs {kind} of floats, images in [0, 1]; got one of {given.dtype}")
+        if not array:
             return verb(model, given, *args, **kwargs)
-        if not np.issubdtype(given.dtype, np.floating):
-            raise InputError(f"{verb.__name__} needs an array of floats, images in [0, 1]; got one of {given.dtype}")
         with torch.no_grad():
             tensor = torch.from_numpy(np.require(given, requirements=("C", "W")))
             return verb(model, tensor.to(model.atoms), *args, **kwargs).cpu().numpy()

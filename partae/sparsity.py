@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from partae.activation import ANYTHING
 from partae.checks import real
+from partae.printed import Printed
 
 EPSILON = 1e-7
 
@@ -47,7 +48,7 @@ class NoSparsity(nn.Module):
         return code.new_zeros(())
 
 
-class MeanActivationPenalty(nn.Module):
+class MeanActivationPenalty(Printed):
     r"""Pulls each unit's mean activation :math:`t_j` towards ``p`` by a ``divergence`` of the two.
 
     .. math:: \beta \sum_{j=1}^{K} d(t_j, p), \qquad t_j = \frac{1}{B} \sum_{i=1}^{B} h^{(i)}_j
@@ -175,7 +176,7 @@ class Log(MeanActivationPenalty):
         return (activation - self.p).square().log1p()
 
 
-class L1(nn.Module):
+class L1(Printed):
     """Mean L1 norm of the codes.
 
     Args:
@@ -200,7 +201,7 @@ class L1(nn.Module):
         return self.beta * code.abs().sum(dim=1).mean()
 
 
-class Hoyer(nn.Module):
+class Hoyer(Printed):
     """Mean squared difference between each code's `hoyer_sparsity` and a target.
 
     Args:

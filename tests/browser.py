@@ -25,6 +25,7 @@ class Page:
 
     Attributes:
         complaints: what the console and the scripts complained of so far.
+        errors: those of the complaints that are more than warnings.
         requests: the addresses asked for so far, other than data URIs.
     """
 
@@ -35,6 +36,7 @@ class Page:
         self.session: str | None = None
         self.seen: list[dict[str, Any]] = []
         self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.requests: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -83,6 +85,10 @@ class Page:
             found.scrollIntoView({{block: "center", inline: "center"}}); const box = found.getBoundingClientRect();
             return [box.x + box.width / 2, box.y + box.height / 2]; }})()"""
         )
+        self.click_at(x, y)
+
+    def click_at(self, x: float, y: float) -> None:
+        """Click with the mouse at a point of the window."""
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -108,14 +114,20 @@ class Page:
         self.seen.append(event)
         method, said = event.get("method"), event.get("params", {})
         if method == "Runtime.exceptionThrown":
-            self.complaints.append(str(said["exceptionDetails"]))
-        elif method == "Log.entryAdded" and said["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(said["entry"]["text"])
-        elif method == "Runtime.consoleAPICalled" and said["type"] in ("error", "warning", "assert"):
-            self.complaints.append(str(said["args"]))
+            self._complain("error", str(said["exceptionDetails"]))
+        elif method == "Log.entryAdded":
+            self._complain(said["entry"]["level"], said["entry"]["text"])
+        elif method == "Runtime.consoleAPICalled":
+            self._complain(said["type"], str(said["args"]))
         elif method == "Network.requestWillBeSent" and not said["request"]["url"].startswith("data:"):
             self.requests.append(said["request"]["url"])
         return event
+
+    def _complain(self, kind: str, text: str) -> None:
+        if kind in ("error", "assert", "warning"):
+            self.complaints.append(text)
+        if kind in ("error", "assert"):
+            self.errors.append(text)
 
 
 @contextmanager

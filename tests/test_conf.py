@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
+from partae.activation import ANYTHING
 from partae.published import published_measures
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -95,6 +96,15 @@ def test_a_yaml_says_what_its_class_does_by_default(group: str, name: str) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("group", "name"), [pair for pair in YAMLS if pair[0] in ("sparsity", "decay", "approximation")]
+)
+def test_a_printed_part_tells_what_its_yaml_says(group: str, name: str) -> None:
+    part = composed(f"{group}={name}")[group]
+    values = ", ".join(f"{key}={value}" for key, value in part.items() if key != "_target_")
+    assert repr(instantiate(part)) == f"{part['_target_'].rpartition('.')[2]}({values})"
+
+
 def test_a_key_that_is_no_argument_is_refused_by_name() -> None:
     with pytest.raises(ConfigCompositionException, match=r"sparsity\.betta"):
         composed("sparsity.betta=0.1")
@@ -132,6 +142,7 @@ def check_promises(penalty: nn.Module, argument: Tensor) -> None:
         optimizer.zero_grad()
         penalty(free).backward()
         optimizer.step()
+        free.data.clamp_(*getattr(penalty, "code_range", ANYTHING))
     assert penalty(free) < value
 
 

@@ -6,10 +6,12 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_commands_are_found_in_every_shape() -> None:
     assert len(of("python evaluate.py")) > 2
     scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/", "-m tests.")
     known = tuple(f"python {script}" for script in scripts)
-    others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ")
+    others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ", "eval ")
     assert not [command for command in shown() if not command.startswith((*known, *others))]
 
 
@@ -119,11 +121,39 @@ def test_what_is_typed_to_evaluate_evaluates(command: str, trained: tuple[Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_that_loads_a_model_runs(page: Path, trained: tuple[Path, Path]) -> None:
+def test_python_that_loads_a_model_runs(
+    page: Path, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         if "partae.load" in block:
             code = re.sub(r'partae\.load\("[^"]*"\)', f'partae.load("{trained[0]}")', block)
             exec(compile(code, str(page), "exec"), {"images": torch.rand(2, 1, 8, 8)})
+
+
+@pytest.mark.slow
+def test_images_in_python_are_what_a_model_takes() -> None:
+    blocks = re.findall(
+        r"```python\n(from partae.data.*?)```", (ROOT / "docs" / "quickstart.md").read_text(), re.DOTALL
+    )
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "quickstart.md", "exec"), names)
+    assert names["images"].shape == (8, 1, 28, 28)
+    assert names["images"].is_floating_point()
+    assert 0.9 < names["images"].max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("command", of("eval"))
+def test_tab_completes_in_bash(command: str) -> None:
+    words = "python train.py sparsity="
+    press = f'COMP_LINE="{words}" COMP_POINT={len(words)}; COMP_WORDS=({words}); COMP_CWORD=2; hydra_bash_completion'
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    line = ["bash", "-c", f'{command}\n{press}\nprintf "%s\\n" "${{COMPREPLY[@]}}"']
+    printed = subprocess.run(line, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True).stdout
+    assert set(printed.split()) == {f"sparsity={file.stem}" for file in (ROOT / "conf" / "sparsity").glob("*.yaml")}
 
 
 @pytest.mark.slow
@@ -158,7 +188,8 @@ def test_the_penalty_in_the_readme_works() -> None:
     assert config is not None
     imports = "from __future__ import annotations\nimport torch\nfrom torch import Tensor, nn\n"
     names: dict[str, type[torch.nn.Module]] = {}
-    exec(compile(f"{imports}from partae.checks import real\n{code[1]}", "README.md", "exec"), names)
+    imports += "from partae.checks import real\nfrom partae.printed import Printed\n"
+    exec(compile(f"{imports}{code[1]}", "README.md", "exec"), names)
     arguments = yaml.safe_load(config[1])
     kind = names[arguments.pop("_target_").rpartition(".")[2]]
     penalty = kind(**arguments)

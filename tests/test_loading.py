@@ -262,3 +262,5 @@ def test_the_verbs_give_the_kind_of_array_that_they_take(run: Path) -> None:
 def test_bytes_are_no_images(run: Path) -> None:
     with pytest.raises(InputError, match=r"encode needs an array of floats, images in \[0, 1\]; got one of uint8"):
         partae.load(run).encode(np.full((1, 1, 4, 4), 255, dtype=np.uint8))
+    with pytest.raises(InputError, match="encode needs a tensor of floats"):
+        partae.load(run).max_approximation(torch.full((1, 1, 4, 4), 255, dtype=torch.uint8), dilation(1))

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import torch
+from pytorch_lightning.callbacks import TQDMProgressBar
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
@@ -95,6 +96,11 @@ class Factorization(Measured):
                     "choose constraint=none"
                 )
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
+        if isinstance(
+            self.estimator, SparseNMF
+        ):  # its one step is long: it has a bar of its own, where Lightning has one
+            bar = self.trainer.progress_bar_callback
+            self.estimator.verbose = isinstance(bar, TQDMProgressBar) and bar.is_enabled
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]

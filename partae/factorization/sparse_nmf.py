@@ -15,6 +15,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
+from tqdm import tqdm
 
 from partae.checks import InputError, one_of, real, whole
 from partae.factorization import initial
@@ -54,6 +55,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tol: stop once ten iterations lower the objective by less than this share of its first value.
         random_state: a seed, a generator, or None for a different start each time.
         device: to compute on; by default a tensor's own, and the CPU for numpy.
+        verbose: show a progress bar of the iterations.
 
     Attributes:
         components_: the atoms, (K, F). They carry the scale: a unit's code has mean square 1 over the images of the
@@ -89,6 +91,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tol: float = 1e-4,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
+        verbose: bool = False,
     ) -> None:
         self.n_components = n_components
         self.sparseness_of_code = sparseness_of_code
@@ -100,6 +103,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.tol = tol
         self.random_state = random_state
         self.device = device
+        self.verbose = verbose
 
     def fit(self, images: Array, y: None = None) -> SparseNMF:
         """Learn the atoms of images (N, F)."""
@@ -116,7 +120,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         data = self._tensor(images, reset=True)
         code, atoms = self._start(data, objective)
         history = [objective.value(data, code, atoms)]
-        while len(history) <= self.max_iter:
+        for _ in tqdm(range(self.max_iter), "NMF", leave=False, disable=not self.verbose):
             code, atoms, value = objective.step(data, code, atoms, history[-1])
             history.append(value)
             if len(history) > WINDOW and history[-1 - WINDOW] - value <= self.tol * history[0]:

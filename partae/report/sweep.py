@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from partae.report.tables import Cell
 from partae.report.wording import wording
 
 BYTES = 2_400_000  # of all atoms on the page at most, before compression, so that it stays small
-DETAILS = ("status", "folder", "experiment", "name")
+DETAILS = ("status", "folder", "wall_time", "experiment", "name")
 
 
 def sweep_page(
@@ -45,6 +46,7 @@ def sweep_page(
         "runs": [
             {
                 "folder": row["folder"],
+                "evaluate": _evaluate(row),
                 "status": row["status"],
                 "values": {key: row.get(key, "") for key in keys},
                 "measures": {name: _finite(row.get(f"test/{name}")) for name in names},
@@ -63,6 +65,12 @@ def sweep_page(
         figures={caption: picture(file) for caption, file in figures.items()},
         data=data,
     )
+
+
+def _evaluate(row: Mapping[str, Cell]) -> str:
+    """What measures the run of a row, with the data of its training."""
+    data = [shlex.quote(f"{key}={value}") for key, value in row.items() if key == "data" or key.startswith("data.")]
+    return " ".join([f"python evaluate.py ckpt=<this folder>/{row['folder']}", *data])
 
 
 def _sheet(atoms: Array | None, kept: int) -> dict[str, Any] | None:

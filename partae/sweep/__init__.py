@@ -5,6 +5,7 @@ from omegaconf import OmegaConf
 from partae.sweep.job import resume, run_job
 from partae.sweep.jobs import finish, is_first_process
 from partae.sweep.messages import explained, run
+from partae.sweep.progress import Progress
 from partae.sweep.shape import image_shape
 from partae.sweep.summary import Summary, job_folder, new_folder, sweep_folder
 
@@ -15,6 +16,7 @@ OmegaConf.register_new_resolver("partae.new_folder", new_folder, replace=True, u
 OmegaConf.register_new_resolver("partae.sweep_folder", sweep_folder, replace=True, use_cache=True)
 
 __all__ = [
+    "Progress",
     "Summary",
     "explained",
     "finish",

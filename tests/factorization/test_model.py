@@ -60,6 +60,16 @@ def test_a_run_leaves_what_a_run_of_an_auto_encoder_leaves(name: str, composed: 
     assert {f"test/{key}": value for key, value in again.items()}.items() <= measures.items()
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+def test_its_iterations_have_a_bar_unless_the_run_is_quiet(
+    quiet: bool, composed: Compose, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(composed(*brief("nmf"), f"quiet={quiet}"), folder)
+    printed = "".join(capsys.readouterr())
+    assert ("NMF:" in printed) is not quiet
+    assert ("0/20 [" in printed) is not quiet
+
+
 @pytest.mark.slow
 def test_evaluate_measures_and_draws_it(composed: Compose, folder: Path) -> None:
     measures = train(composed(*brief("pca")), folder)

@@ -60,9 +60,11 @@ def rows() -> list[dict[str, Any]]:
     found = []
     for number, (p, beta) in enumerate((p, beta) for p in ("0.01", "0.1") for beta in ("0.001", "0.01", "0.1")):
         measures = {"test/reconstruction_error": 0.01 * (number + 1), "test/hoyer_sparsity": 0.9 - 0.1 * number}
-        row = {"sparsity.p": p, "sparsity.beta": beta, "seed": "0", **measures, "val/loss": 3.0}
+        row = {"data": "bars", "sparsity.p": p, "sparsity.beta": beta, "seed": "0", **measures, "val/loss": 3.0}
+        row["wall_time"] = 60.0 + number
         found.append({**row, "status": "finished", "folder": f"p-{p}__beta-{beta}"})
-    found.append({"sparsity.p": "0.1", "sparsity.beta": "1", "seed": "0", "status": "unfinished", "folder": "last"})
+    unfinished = {"data": "bars", "sparsity.p": "0.1", "sparsity.beta": "1", "seed": "0", "status": "unfinished"}
+    found.append({**unfinished, "folder": "last"})
     return found
 
 
@@ -129,6 +131,13 @@ def test_many_large_atoms_still_make_a_light_page() -> None:
     many = {f"run{number}": np.random.default_rng(number).random((100, 1, 28, 28)) for number in range(30)}
     runs = [{"a": str(number), "test/x": 1.0, "status": "finished", "folder": f"run{number}"} for number in range(30)]
     assert len(page_of_a_sweep(rows=runs, atoms=many)) < 5_000_000
+
+
+def test_a_sweep_is_drawn_across_what_was_varied_and_says_how_to_measure_a_run() -> None:
+    data = data_of(page_of_a_sweep())
+    assert set(data["keys"]) == {"sparsity.p", "sparsity.beta"}
+    expected = "python evaluate.py ckpt=<this folder>/p-0.01__beta-0.001 data=bars"
+    assert data["runs"][0]["evaluate"] == expected
 
 
 def test_a_measure_that_is_no_number_is_shown_as_such() -> None:

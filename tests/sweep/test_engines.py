@@ -95,7 +95,9 @@ def test_a_killed_sweep_goes_on_to_the_figures_of_an_undisturbed_one(
 ) -> None:
     grid = ["sparsity.beta=0.001,0.01", "sparsity.p=0.1,0.2", "trainer.max_epochs=25"]
     folder = tmp_path / "outputs" / "sweep"
-    assert done(*SWEEP, *grid)[0] == 0
+    status, printed = done(*SWEEP, *grid)
+    assert status == 0
+    assert printed.index("1 of 4 jobs done, about ") < printed.index("4 of 4 jobs done\n")
     assert (folder / "panels.pdf").exists()
     undisturbed = figures(folder)
     folder.rename(tmp_path / "undisturbed")
@@ -107,7 +109,9 @@ def test_a_killed_sweep_goes_on_to_the_figures_of_an_undisturbed_one(
     sweep.communicate()
     finished = {file: file.stat().st_mtime_ns for file in folder.glob("*/metrics.json")}
     assert 0 < len(finished) < 4
-    assert done(*SWEEP, *grid, *JOBLIB)[0] == 0
+    status, printed = done(*SWEEP, *grid, *JOBLIB)
+    assert status == 0
+    assert "4 of 4 jobs done\n" in printed
     assert figures(folder) == undisturbed
     assert {file: file.stat().st_mtime_ns for file in finished} == finished
 

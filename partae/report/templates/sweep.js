@@ -94,7 +94,7 @@ function chooseRun(index, move) {
   const parts = [
     element("h3", {}, Object.keys(keys).map((key) => `${keys[key]} ${run.values[key]}`).join(", ") || run.folder),
     element("p", {}, run.report ? element("a", { href: run.report, id: "report" }, "Its report") : element("span", { class: "muted" },
-      "For its report: ", element("code", {}, `python evaluate.py ckpt=<this folder>/${run.folder}`))),
+      "For its report: ", element("code", {}, run.evaluate))),
     definitions([...Object.keys(measures).filter((name) => run.measures[name] !== null)
       .map((name) => [measures[name].label, digits(run.measures[name])]), ...(run.status === "finished" ? [] : [["status", run.status]])]),
   ];
