@@ -96,9 +96,7 @@ class Factorization(Measured):
                     "choose constraint=none"
                 )
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
-        if isinstance(
-            self.estimator, SparseNMF
-        ):  # its one step is long: it has a bar of its own, where Lightning has one
+        if isinstance(self.estimator, SparseNMF):  # its one step is long: a bar of its own, where Lightning has one
             bar = self.trainer.progress_bar_callback
             self.estimator.verbose = isinstance(bar, TQDMProgressBar) and bar.is_enabled
 
