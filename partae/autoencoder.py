@@ -24,7 +24,7 @@ from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.representation import numpy_too
-from partae.schedule import Constant
+from partae.schedule import Constant, by_step
 from partae.sparsity import NoSparsity
 
 
@@ -93,14 +93,21 @@ class AutoEncoder(Measured):
         }
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        steps = self.trainer.estimated_stepping_batches
+        optimizer = self.build_optimizer(self.parameters())
+        scheduler = LambdaLR(optimizer, by_step(self.schedule, int(self.trainer.estimated_stepping_batches)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """The optimizer of ``parameters``; it may hold those of several models of the same settings.
+
+        Raises:
+            InputError: if it does not take its arguments.
+        """
         try:
-            optimizer = self.optimizer(self.parameters())
+            return self.optimizer(parameters)
         except (TypeError, ValueError) as error:
             arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
             raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
-        scheduler = LambdaLR(optimizer, lambda step: self.schedule(min(1.0, (step + 0.5) / steps)))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

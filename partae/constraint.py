@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -35,13 +35,20 @@ class Constraint(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._apply(pl_module)
 
-    @torch.no_grad()
     def _apply(self, model: Any) -> None:
-        atoms = cast("Tensor", model.atoms)
-        atoms.copy_(self.project(atoms))
+        self.apply(model.atoms, model.decoder.bias)
+
+    @torch.no_grad()
+    def apply(self, atoms: Tensor, bias: Tensor, *, stacked: bool = False) -> None:
+        """Project ``atoms`` (K, C, H, W), and ``bias`` (C, H, W) if asked for, where they are.
+
+        With ``stacked`` both have one more dimension in front, that of the models.
+        """
+        project = torch.func.vmap(self.project) if stacked else self.project
+        atoms.copy_(project(atoms))
         if self.bias:
-            bias = cast("Tensor", model.decoder.bias)
-            bias.copy_(self.project(bias[None])[0])
+            one_atom = bias.unsqueeze(-4)
+            one_atom.copy_(project(one_atom))
 
 
 class NonNegative(Constraint):

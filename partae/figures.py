@@ -202,6 +202,37 @@ def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_labe
 
 
 @_styled
+def front(
+    runs: Array, on_front: Array, others: Mapping[str, Mapping[str, Array]], labels: Sequence[str], title: str = ""
+) -> Figure:
+    """Models by two errors, on logarithmic axes, with the line that no model of the sweep is below and left of.
+
+    Args:
+        runs: (N, 2), above 0.
+        on_front: those of them on the front, (M, 2), in the order of the line.
+        others: kind -> name -> point (2,), each with its name beside it.
+        labels: of the two axes.
+        title: above all.
+    """
+    figure = Figure(figsize=(6.0, 4.2))
+    axes = figure.subplots()
+    axes.plot(*runs.T, "o", color="0.7", label="runs")
+    axes.step(*on_front.T, "o-", where="post", color=ACCENT, label="front")
+    for marker, (kind, points) in zip("sD^v", others.items(), strict=False):
+        if points:
+            axes.plot(*np.array(list(points.values())).T, marker, color="0.25", markerfacecolor="none", label=kind)
+        for name, point in points.items():
+            axes.annotate(name, tuple(point), (5, 3), textcoords="offset points", fontsize=7, color="0.25")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(labels[0].replace("_", " "))
+    axes.set_ylabel(labels[1].replace("_", " "))
+    axes.legend()
+    axes.set_title(title)
+    return figure
+
+
+@_styled
 def code_histograms(codes: Mapping[str, Array], columns: Sequence[str], title: str = "") -> Figure:
     """The histogram of the entries of each code, its largest entry marked: a row for each entry of ``codes``.
 

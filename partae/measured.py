@@ -69,12 +69,8 @@ class Measured(Representation, LightningModule):
         Raises:
             InputError: if one of them is not finite; the message says the epoch, the step and all of them.
         """
-        if not all(value.isfinite() for value in values.values()):
-            terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
-            raise InputError(
-                f"training diverged in epoch {self.current_epoch}, step {self.global_step} ({what}: {terms}): "
-                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-            )
+        if error := divergence(what, values, self.current_epoch, self.global_step):
+            raise error
 
     def log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
         """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
@@ -87,3 +83,14 @@ class Measured(Representation, LightningModule):
 def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+
+def divergence(what: str, values: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
+    """What to tell the user of ``values`` of which one is not finite; None if all of them are."""
+    if all(value.isfinite() for value in values.values()):
+        return None
+    terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
+    return InputError(
+        f"training diverged in epoch {epoch}, step {step} ({what}: {terms}): "
+        "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
+    )

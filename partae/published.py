@@ -28,6 +28,22 @@ def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
     return {}
 
 
+def published_rows() -> dict[str, dict[str, float]]:
+    """All published measures, by what tells their models apart.
+
+    >>> published_rows()["KL, p = 0.2, beta = 0.001"]["hoyer_sparsity"]
+    0.23
+    """
+    names = {"sparse_nmf": "sparse NMF", "none": "no penalty", "kl": "KL, p = {p}, beta = {beta}"}
+    with TABLE_1.open(newline="") as file:
+        return {
+            names[row["model"] if row["model"] in names else row["sparsity"]].format(**row): {
+                name: float(row[name]) for name in MEASURES
+            }
+            for row in csv.DictReader(file)
+        }
+
+
 def _is_model_of(row: Mapping[str, str], cfg: Mapping[str, Any]) -> bool:
     model, penalty = cfg.get("model") or {}, cfg.get("sparsity") or {}
     if row["model"] == "sparse_nmf":

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from partae.checks import real
+
+
+def by_step(schedule: Callable[[float], float], steps: int) -> Callable[[int], float]:
+    """What ``schedule`` says of each of ``steps`` steps, counted from 0.
+
+    >>> by_step(lambda progress: progress, 4)(0)
+    0.125
+    """
+    return lambda step: schedule(min(1.0, (step + 0.5) / steps))
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,11 @@ PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def describe(module: nn.Module) -> dict[str, Any]:
+def describe(module: nn.Module, *, buffers: bool = True) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
-    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out.
+    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out, and without
+    ``buffers`` the numbers that a module keeps as tensors too: what remains is what models must share to be stacked.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
@@ -39,7 +40,9 @@ def describe(module: nn.Module) -> dict[str, Any]:
     spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
     for name in _arguments(kind):
         value = getattr(module, name)
-        if value is None or isinstance(value, PLAIN):
+        if isinstance(value, nn.Module):
+            spec[name] = describe(value, buffers=buffers)
+        elif value is None or (isinstance(value, PLAIN) and (buffers or not isinstance(value, Tensor))):
             spec[name] = _plain(value)
     return spec
 

@@ -10,6 +10,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from partae.data import DataModule
+
 
 class Checkpoint(ModelCheckpoint):
     """Lightning's, and in each file the validation measures and the seconds that the run has taken so far.
@@ -23,14 +25,19 @@ class Checkpoint(ModelCheckpoint):
     seconds = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, DataModule) and not data.val_size:
+            self.monitor = None
         with warnings.catch_warnings():  # a run that goes on finds its checkpoints there
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             super().setup(trainer, pl_module, stage)
         self.started = time.monotonic()
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.datamodule.val_size:  # type: ignore[attr-defined]
-            self.monitor = None
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        # Lightning writes the last checkpoint only in epochs whose checkpoint is the best so far
+        if self.save_last and self._last_global_step_saved != trainer.global_step:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         for logger in trainer.loggers:

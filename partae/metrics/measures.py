@@ -47,15 +47,16 @@ class Measures(nn.Module):
         self.mean_activation = MeanActivation()
 
     @torch.no_grad()
-    def update(self, model: Representation, images: Tensor) -> None:
-        """Add images (B, C, H, W) as ``model`` sees them."""
+    def update(self, model: Representation, images: Tensor, operated: Sequence[Tensor] | None = None) -> None:
+        """Add images (B, C, H, W) as ``model`` sees them; ``operated`` is what the operators make of them, if known."""
+        operated = operated or [operator(images) for operator in self.operators]
         code = model.encode(images)
         reconstruction = model.decode(code)
         self.reconstruction_error.update(reconstruction, images)
         self.hoyer_sparsity.update(code)
-        for operator, to_images, to_reconstructions in self._approximations():
+        for (operator, to_images, to_reconstructions), expected in zip(self._approximations(), operated, strict=True):
             approximation = model.max_approximation_of_code(code, operator, bias=self.bias)
-            to_images.update(approximation, operator(images))
+            to_images.update(approximation, expected)
             to_reconstructions.update(approximation, operator(reconstruction))
         self.dead_atoms.update(code)
         self.mean_activation.update(code)

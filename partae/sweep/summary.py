@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from partae.files import write_bytes
 from partae.interruption import end_in_order
 from partae.published import published_measures
 from partae.report import Cell, number, table
+from partae.sweep.front import ERRORS, front_figure, front_of
 from partae.sweep.jobs import failure, is_finished, measures_of, status
 from partae.sweep.page import write_page
 
@@ -47,10 +48,12 @@ class Summary(Callback):
 
     Args:
         published: whether the published figures of each model, where there are some, are put beside ours.
+        front: whether the Pareto front of reconstruction and max-approximation error on validation images is drawn.
+        beside: folders of other sweeps, whose runs are put beside the front.
     """
 
-    def __init__(self, published: bool = False) -> None:
-        self.published = published
+    def __init__(self, published: bool = False, front: bool = False, beside: Sequence[str] = ()) -> None:
+        self.published, self.front, self.beside = published, front, beside
         self._stopped: Callable[[], None] | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -69,9 +72,26 @@ class Summary(Callback):
         if panels := sweep_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Drawn in {folder / 'panels.pdf'}")
+        if self.front and any(row["status"] == "finished" for row in rows):
+            self._draw_front(folder, rows)
         print(f"To be looked at in {write_page(folder, rows)}", flush=True)
         if any(row["status"] == "failed" for row in rows):
             raise SystemExit(1)
+
+    def _draw_front(self, folder: Path, rows: list[Row]) -> None:
+        """Draw the front, and print the runs on it."""
+        others: dict[str, Row] = {}
+        for sweep in map(Path, self.beside):
+            runs = [row for row in read_sweep(sweep) if row["status"] == "finished" and f"val/{ERRORS[0]}" in row]
+            others |= {str(row["folder"]).partition("__")[0]: row for row in runs}
+            if not runs:
+                print(f"{sweep} has no finished runs to be put beside the front.")
+        figures.save(front_figure(rows, others), folder / "front")
+        keys = [f"val/{name}" for name in SHOWN[:3]]
+        shown = _telling(
+            [{key: row[key] for key in row if key in keys or not _is_detail(key)} for row in front_of(rows)]
+        )
+        print(f"On the front, on validation images:\n\n{table(shown)}\n\nDrawn in {folder / 'front.pdf'}")
 
     def _stop(self, folder: Path) -> None:
         """What a sweep says that did not come to its end."""

@@ -73,7 +73,9 @@ def figures(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "engine", [JOBLIB, ["hydra/launcher=submitit_local"], ["hydra/launcher=ray"]], ids=lambda e: e[0]
+    "engine",
+    [JOBLIB, *([f"hydra/launcher={name}"] for name in ("submitit_local", "ray", "stacked"))],
+    ids=lambda engine: engine[0],
 )
 def test_every_engine_runs_a_sweep_past_its_impossible_jobs(
     engine: list[str], done: Callable[..., tuple[int, str]], tmp_path: Path

@@ -3,11 +3,16 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from partae.checks import InputError
+from partae.published import published_rows
 from partae.sweep import Summary, job_folder
+from partae.sweep.front import front_figure, front_of, on_front
 from partae.sweep.jobs import fail, finish
 from partae.sweep.summary import PANELS, new_folder, read_sweep, sweep_figure
 
@@ -43,6 +48,33 @@ def test_no_panels_where_one_number_varies_or_a_name(tmp_path: Path) -> None:
     assert sweep_figure(read_sweep(tmp_path)) is None
     job(tmp_path, 2, ["sparsity=none", "seed=1"], measures)
     assert sweep_figure(read_sweep(tmp_path)) is None
+
+
+def test_the_front_is_drawn_of_validation_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def measures(reconstruction: float, approximation: float) -> dict[str, float]:
+        val = {"reconstruction_error": reconstruction, "max_approximation_error": approximation, "hoyer_sparsity": 0.5}
+        return {f"val/{name}": value for name, value in val.items()} | {f"test/{name}": 1.0 for name in PANELS}
+
+    sweep, other = tmp_path / "sweep", tmp_path / "other"
+    for number, pair in enumerate([(0.01, 0.3), (0.02, 0.1), (0.03, 0.2), (0.005, 0.9)]):
+        job(sweep, number, [f"sparsity.beta={number}", "seed=0"], measures(*pair))
+    job(other, 0, ["model=pca"], measures(0.04, 0.05))
+    summary = Summary(front=True, beside=[str(other), str(tmp_path / "none")])
+    summary.on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(sweep)}}}))
+    assert [row["sparsity.beta"] for row in front_of(read_sweep(sweep))] == ["3", "0", "1"]
+    assert (sweep / "front.pdf").exists()
+    out = capsys.readouterr().out
+    assert "On the front" in out
+    assert f"{tmp_path / 'none'} has no finished runs" in out
+    figure = front_figure(read_sweep(sweep), {"model=pca": read_sweep(other)[0]})
+    assert {text.get_text() for text in figure.axes[0].texts} == {"model=pca", *published_rows()}
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12))
+def test_no_point_of_the_front_is_beaten(pairs: list[tuple[int, int]]) -> None:
+    for point, on in zip(pairs, on_front(np.array(pairs, dtype=float)), strict=True):
+        beaten = any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in pairs)
+        assert on == (not beaten)
 
 
 def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

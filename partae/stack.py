@@ -1,0 +1,415 @@
+"""Models that differ in numbers only, trained as one: their parameters stacked along a new first dimension.
+
+One forward and backward pass serves all of them, by `torch.func`; then one optimizer steps on each model's own
+parameters, which are views of the stack. So each model takes the steps that it would take alone, under any optimizer
+that treats every tensor by itself, and with a learning rate of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.optim import LBFGS, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from partae.autoencoder import AutoEncoder
+from partae.callbacks import Gallery
+from partae.checks import InputError
+from partae.constraint import Constraint
+from partae.data import DataModule
+from partae.measured import Batch, divergence, with_total
+from partae.metrics import Measures
+from partae.morphology import Operator
+from partae.plasticity import IntrinsicPlasticity
+from partae.schedule import by_step
+from partae.specification import describe
+
+Losses = dict[str, Tensor]
+
+
+@dataclass
+class Member:
+    """One model of a stack, with what its run alone would have.
+
+    Args:
+        model: whose parameters become views of the stack.
+        loggers: of its own run.
+        callbacks: of its own run, without constraints and progress bar.
+        start: the checkpoint that it goes on from, if any; all members of a stack have come equally far.
+
+    Attributes:
+        error: why it is frozen: its losses are not finite any more.
+        metrics: what callbacks see of it, as ``trainer.callback_metrics``.
+    """
+
+    model: AutoEncoder
+    loggers: list[Logger] = field(default_factory=list)
+    callbacks: list[Callback] = field(default_factory=list)
+    start: Mapping[str, Any] | None = None
+    error: InputError | None = None
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+def structure(model: AutoEncoder) -> str:
+    """What models must share to be stacked: all but the numbers that a module keeps as tensors, and the optimizer's.
+
+    >>> from partae.decoder import Dictionary
+    >>> from partae.encoder import Dense
+    >>> from partae.sparsity import KL, L2
+    >>> one, two, other = (
+    ...     AutoEncoder(Dense((1, 4, 4), 2), Dictionary((1, 4, 4), 2), sparsity=sparsity)
+    ...     for sparsity in (KL(0.1, 0.2), KL(0.3, 0.4), L2(0.1, 0.2))
+    ... )
+    >>> structure(one) == structure(two), structure(one) == structure(other)
+    (True, False)
+    """
+    factory = getattr(model.optimizer, "func", model.optimizer)
+    tensors = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    return json.dumps([describe(model, buffers=False), repr(factory), tensors])
+
+
+def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:
+    """Why ``model`` cannot be trained in a stack; None if it can."""
+    if type(model) is not AutoEncoder:
+        return f"model {type(model).__name__} learns in a way of its own"
+    if isinstance(model.sparsity, IntrinsicPlasticity):
+        return "sparsity=intrinsic_plasticity moves slopes and biases outside of the loss"
+    for module in model.modules():
+        if isinstance(module, _BatchNorm | _DropoutNd):
+            return f"{type(module).__name__} does in training what no stack does: it keeps figures, or draws at random"
+    for callback in callbacks:
+        if not isinstance(callback, Gallery | ModelCheckpoint | ProgressBar):
+            return f"callback {type(callback).__name__} reaches into a training of its own"
+    for constraint in constraints:
+        if not isinstance(constraint, Constraint):
+            return f"constraint {type(constraint).__name__} is no projection"
+    factory = getattr(model.optimizer, "func", model.optimizer)
+    known = (
+        isinstance(factory, type) and issubclass(factory, Optimizer) and factory.__module__.startswith("torch.optim")
+    )
+    if not known or issubclass(cast("type", factory), LBFGS):
+        return f"optimizer {getattr(factory, '__name__', factory)} is not known to treat every tensor by itself"
+    return None
+
+
+class Stack(LightningModule):
+    """Trains its members as one model would be trained: same batches, same steps, same hooks at the ends of epochs.
+
+    A member whose losses cease to be finite is frozen, with the error that its run alone would end with; when none is
+    left, training stops.
+
+    Args:
+        members: of one `structure`, stackable (`reason_alone`), and equally far.
+        constraints: on the atoms, the same for all.
+        compiled: whether the pass over a batch of ``batch_size`` is compiled, where that works.
+        batch_size: B of all but an epoch's last batch.
+    """
+
+    saving: Member  # whose checkpoint is being written
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        constraints: Sequence[Constraint] = (),
+        *,
+        compiled: bool = False,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.members, self.constraints, self.batch_size = list(members), constraints, batch_size
+        models = [member.model.eval() for member in members]
+        for member in members:
+            if member.start:
+                member.model.load_state_dict(member.start["state_dict"])
+        # plain dicts: Lightning is to see a module without parameters, of which it neither moves nor saves any
+        self.stacked, self.buffered = stack_module_state(cast("list[nn.Module]", models))
+        call = functools.partial(functional_call, _Losses(copy.deepcopy(models[0]).to("meta")))
+        self.losses = vmap(lambda state, batch: call(state, batch), in_dims=(0, None))
+        self.compiled = torch.compile(self.losses, dynamic=False) if compiled else None
+
+    @property
+    def alive(self) -> list[tuple[int, Member]]:
+        """The members that are not frozen, with their places in the stack."""
+        return [(index, member) for index, member in enumerate(self.members) if member.error is None]
+
+    def pass_over(self, *images: Tensor) -> Losses:
+        """The terms of every member's loss over images (B, C, H, W), by name, each (n,).
+
+        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses`.
+        """
+        state = {f"model.{name}": tensor for name, tensor in (self.stacked | self.buffered).items()}
+        if self.compiled and len(images[0]) == self.batch_size:
+            try:
+                return self.compiled(state, images)
+            except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+                reason = str(error).strip().splitlines()[0]
+                warnings.warn(f"the stack trains without being compiled: {reason}", stacklevel=2)
+                self.compiled = None
+        losses: Losses = self.losses(state, images)
+        return losses
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        self._tie()
+        # members of equal settings share a group of the optimizer, which is quicker than a group for each
+        self.groups: list[int] = []
+        settings: list[tuple[Any, Any]] = []
+        for member in self.members:
+            own = (getattr(member.model.optimizer, "keywords", None), member.model.schedule)
+            if own not in settings:
+                settings.append(own)
+            self.groups.append(settings.index(own))
+        firsts = [self.members[self.groups.index(group)] for group in range(len(settings))]
+        optimizers = [first.model.build_optimizer(self._parameters_of(group)) for group, first in enumerate(firsts)]
+        optimizer = optimizers[0]
+        for other in optimizers[1:]:
+            optimizer.add_param_group(other.param_groups[0])
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = LambdaLR(optimizer, [by_step(first.model.schedule, steps) for first in firsts])
+        if self.members[0].start:
+            self._restore(optimizer, scheduler, firsts)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _tie(self) -> None:
+        """Bring the stack to the training device, and make each member's parameters and buffers views of it."""
+        for tensors in (self.stacked, self.buffered):
+            for name, tensor in tensors.items():
+                tensors[name] = tensor.detach().to(self.device).requires_grad_(tensor.requires_grad)
+        self.measures = [Measures(len(member.model.atoms)).to(self.device) for member in self.members]
+        for index, member in enumerate(self.members):
+            for name, parameter in member.model.named_parameters():
+                parameter.data = self.stacked[name].data[index]
+            for name, buffer in member.model.named_buffers():
+                buffer.data = self.buffered[name][index]
+
+    def _parameters_of(self, group: int) -> list[nn.Parameter]:
+        members = [member for member, own in zip(self.members, self.groups, strict=True) if own == group]
+        return [parameter for member in members for parameter in member.model.parameters()]
+
+    def _restore(self, optimizer: Optimizer, scheduler: LambdaLR, firsts: list[Member]) -> None:
+        """Bring optimizer and schedule to where the members' checkpoints say that they were."""
+        for member in self.members:
+            own = member.model.build_optimizer(member.model.parameters())
+            own.load_state_dict(cast("Mapping[str, Any]", member.start)["optimizer_states"][0])
+            optimizer.state.update(own.state)
+        starts = [cast("Mapping[str, Any]", first.start) for first in firsts]
+        for group, start in zip(optimizer.param_groups, starts, strict=True):
+            saved = start["optimizer_states"][0]["param_groups"][0]
+            group.update({key: value for key, value in saved.items() if key != "params"})
+        states = [start["lr_schedulers"][0] for start in starts]
+        lists = {
+            key: [state[key][0] for state in states] for key, value in states[0].items() if isinstance(value, list)
+        }
+        scheduler.load_state_dict(states[0] | lists)
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, DataModule):
+            data.operate(cast("tuple[Operator, ...]", self.members[0].model.approximation.applied))
+        self._tell("setup", stage)
+
+    def on_fit_start(self) -> None:
+        self._constrain()
+        self._tell("on_fit_start")
+
+    def on_train_start(self) -> None:
+        for _, member in self.alive:
+            start = dict(member.start or {})
+            for callback in member.callbacks if start else ():
+                if state := start["callbacks"].get(callback.state_key):
+                    callback.load_state_dict(state)
+                callback.on_load_checkpoint(self._seen_by(member), member.model, start)
+        self._tell("on_train_start")
+
+    def on_train_epoch_start(self) -> None:
+        self.train_losses: Losses = {}
+        self.train_steps = 0
+        self._tell("on_train_epoch_start")
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.pass_over(batch[0], *batch[2:])
+        for name, values in losses.items():
+            self.train_losses.setdefault(name, torch.zeros_like(values)).add_(values.detach())
+        self.train_steps += 1
+        # each loss depends on one member only: the gradient of their sum is every member's own
+        return torch.stack(list(losses.values())).sum()
+
+    def optimizer_zero_grad(self, *_: Any) -> None:
+        for tensor in self.stacked.values():
+            tensor.grad = None
+
+    def on_after_backward(self) -> None:
+        gradients = {name: tensor.grad for name, tensor in self.stacked.items()}
+        for index, member in enumerate(self.members):
+            for name, parameter in member.model.named_parameters():
+                gradient = gradients[name]
+                # an optimizer leaves a parameter without gradient as it is: so a member is frozen
+                parameter.grad = None if gradient is None or member.error else gradient[index]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._constrain()
+
+    def _constrain(self) -> None:
+        for constraint in self.constraints:
+            constraint.apply(self.stacked["decoder.atoms"], self.stacked["decoder.bias"], stacked=True)
+
+    def on_validation_start(self) -> None:
+        self._freeze()
+
+    def on_train_epoch_end(self) -> None:
+        means = self._freeze()
+        for index, member in self.alive:
+            own = with_total({name: values[index] for name, values in means.items()})
+            self._log(member, {f"train/{name}": value for name, value in own.items()})
+        self._tell("on_train_epoch_end")
+
+    def _freeze(self) -> Losses:
+        """Mean of each term over the epoch so far, each (n,); members of which one is not finite are frozen."""
+        means = {name: total / self.train_steps for name, total in self.train_losses.items()}
+        for index, member in self.alive:
+            own = {name: values[index] for name, values in means.items()}
+            member.error = divergence("mean losses", own, self.current_epoch, self.global_step)
+        if not self.alive:
+            self.trainer.should_stop = True
+        return means
+
+    # --- validation ---------------------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_losses: Losses = {}
+        self.val_size = 0
+        for measures in self.measures:
+            measures.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        images = batch[0]
+        operated = [operator(images) for operator in self.measures[0].operators]
+        # one by one: without gradients a model's images and code stay in the cache, a stack's do not
+        for index, member in self.alive:
+            self.measures[index].update(member.model, images, operated)
+            for name, value in member.model.losses(images, *batch[2:]).items():
+                totals = self.val_losses.setdefault(name, value.new_zeros(len(self.members)))
+                totals[index] += len(images) * value
+        self.val_size += len(images)
+
+    def on_validation_epoch_end(self) -> None:
+        self._tell("on_validation_epoch_end")
+        for index, member in self.alive:
+            means = {name: totals[index] / self.val_size for name, totals in self.val_losses.items()}
+            measures = self.measures[index].compute()
+            member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
+            if not member.error:
+                values = measures | with_total(means)
+                self._log(member, {f"val/{name}": value for name, value in values.items()})
+
+    def on_validation_end(self) -> None:
+        self._tell("on_validation_end")
+
+    # --- what a member's own run would do ----------------------------------------------------------------------------
+
+    def on_train_end(self) -> None:
+        self._tell("on_train_end")
+
+    def on_fit_end(self) -> None:
+        self._tell("on_fit_end")
+
+    def teardown(self, stage: str) -> None:
+        self._tell("teardown", stage)
+        for member in self.members:
+            for logger in member.loggers:
+                logger.finalize("success")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the trainer's checkpoint that of the member which asked for it, as its run alone would write it."""
+        member = self.saving
+        group = self.groups[self.members.index(member)]
+        optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
+        scheduler = cast("LambdaLR", self.lr_schedulers())
+        checkpoint["state_dict"] = {name: tensor.clone() for name, tensor in member.model.state_dict().items()}
+        parameters = list(member.model.parameters())
+        settings = {key: value for key, value in optimizer.param_groups[group].items() if key != "params"}
+        checkpoint["optimizer_states"] = [
+            {
+                "state": {
+                    place: optimizer.state[own] for place, own in enumerate(parameters) if own in optimizer.state
+                },
+                "param_groups": [{**settings, "params": list(range(len(parameters)))}],
+            }
+        ]
+        state = scheduler.state_dict().items()
+        checkpoint["lr_schedulers"] = [
+            {key: value[group : group + 1] if isinstance(value, list) else value for key, value in state}
+        ]
+        checkpoint["callbacks"] = {
+            callback.state_key: own for callback in member.callbacks if (own := callback.state_dict())
+        }
+        for callback in member.callbacks:
+            callback.on_save_checkpoint(self._seen_by(member), member.model, checkpoint)
+        member.model.on_save_checkpoint(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Of a member's checkpoint, the trainer takes how far it came; the rest is the members' own."""
+        checkpoint |= {"state_dict": {}, "optimizer_states": [], "lr_schedulers": [], "callbacks": {}}
+
+    def _tell(self, hook: str, *arguments: Any) -> None:
+        for _, member in self.alive:
+            for callback in member.callbacks:
+                getattr(callback, hook)(self._seen_by(member), member.model, *arguments)
+
+    def _seen_by(self, member: Member) -> Trainer:
+        return cast("Trainer", _MemberTrainer(self, member))
+
+    def _log(self, member: Member, values: Losses) -> None:
+        member.metrics |= values
+        numbers = {name: value.item() for name, value in values.items()}
+        for logger in member.loggers:
+            logger.log_metrics({**numbers, "epoch": self.current_epoch}, self.global_step - 1)
+
+
+class _MemberTrainer:
+    """The stack's trainer as one member's callbacks see it: with the member's measures, loggers and checkpoints."""
+
+    def __init__(self, stack: Stack, member: Member) -> None:
+        self.stack, self.member = stack, member
+
+    @property
+    def callback_metrics(self) -> dict[str, Tensor]:
+        return self.member.metrics
+
+    @property
+    def loggers(self) -> list[Logger]:
+        return self.member.loggers
+
+    def save_checkpoint(self, path: str, weights_only: bool | None = None) -> None:
+        self.stack.saving = self.member
+        self.stack.trainer.save_checkpoint(path, weights_only)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stack.trainer, name)
+
+
+class _Losses(nn.Module):
+    """A model whose forward pass gives the terms of its loss, for `functional_call`."""
+
+    def __init__(self, model: AutoEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, operated: Tensor | None = None) -> Losses:
+        return self.model.losses(images, operated)
