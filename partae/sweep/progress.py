@@ -39,17 +39,19 @@ class Progress(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         folder = Path(config.hydra.runtime.output_dir)
         if self.started and self._is_done(folder):
-            print(self.line(folder.parent, time.time() - self.started), flush=True)
+            print(self.line(folder.parent, time.time()), flush=True)
 
-    def line(self, folder: Path, seconds: float) -> str:
-        """What there is to say of the sweep in ``folder``, ``seconds`` after its start."""
+    def line(self, folder: Path, now: float) -> str:
+        """What there is to say of the sweep in ``folder``, ``now`` in seconds since the epoch."""
         done = [job for job in folder.iterdir() if self._is_done(job)]
-        trained = sum(self._is_new(job / name) for job in done for name in ("metrics.json", "error.txt"))
+        trained = [job for job in done if self._is_new(job / "metrics.json") or self._is_new(job / "error.txt")]
+        begun = [file.stat().st_mtime for job in trained if (file := job / ".hydra" / "hydra.yaml").exists()]
         of = "" if self.total is None else f" of {self.total}"
         line = f"{len(done)}{of} jobs done"
-        if not trained or self.total is None or len(done) >= self.total:
+        if not begun or self.total is None or len(done) >= self.total:
             return line
-        left = seconds / trained * (self.total - len(done))
+        # since the first of them, not the sweep, began: a stack is trained before
+        left = (now - min(begun)) / len(trained) * (self.total - len(done))
         return f"{line}, about {tqdm.format_interval(left)} left"
 
     def _is_done(self, job: Path) -> bool:
