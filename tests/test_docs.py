@@ -24,6 +24,8 @@ from sklearn.datasets import load_digits
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.soak import run as type_in
+from tests.test_conf import check_promises
+from tests.test_conf import code as code_of_a_batch
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -196,6 +198,7 @@ def test_the_penalty_in_the_readme_works() -> None:
     dense, sparse = torch.full((3, 8), 0.5), torch.eye(8) * 0.5
     assert penalty(sparse) < penalty(dense)
     assert penalty(torch.zeros(2, 8)).isfinite()
+    check_promises(penalty.double(), code_of_a_batch())
 
 
 def test_the_figures_of_the_docs_are_drawn(tmp_path: Path) -> None:
