@@ -42,6 +42,7 @@ from partae.sweep.summary import write_sweep
 # a trainer of these settings has nothing that would reach across the models of a stack
 TRAINER_KEYS = {"_target_", "default_root_dir", "max_epochs", "accelerator", "devices", "deterministic", "plugins"}
 TRAINER_KEYS |= {"num_sanity_val_steps", "enable_model_summary", "enable_progress_bar", "log_every_n_steps"}
+TRAINER_KEYS |= {"check_val_every_n_epoch"}
 SHARED = ("data", "trainer", "callbacks", "constraint", "logger")
 WORTH_COMPILING = 5e12  # multiplications and additions of a training that take two cores about as long as compiling
 
