@@ -14,6 +14,7 @@ import hydra
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from tqdm import tqdm
 
 from partae import figures
 from partae.checks import InputError, flag, one_of, random_seed, real
@@ -98,9 +99,12 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
         data.setup(stage)
 
     measures = {}
+    bar = tqdm(total=4 * len(models), desc="Evaluating", leave=False, disable=quiet)
     for name, model in models.items():
         found = measure(model, data.batches("test"), operators, bias=bias)
+        bar.update()
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
+        bar.update()
         found |= measure_svm(model, data.batches, protocol, seed, standardised, progress=not quiet)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
@@ -109,6 +113,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     drawn = drawings({name: models[name].cpu() for name in order}, data, operators)
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
+    bar.update(len(models))
     captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
     images, names = data.examples("test")
     for name, model in models.items():
@@ -124,6 +129,8 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
             l0_threshold,
         )
         write_bytes(evaluation_folder(files[name]) / REPORT.name, page.encode())
+        bar.update()
+    bar.close()
     if is_sweep(cfg.ckpt):
         rows = {str(row["folder"]): row for row in read_sweep(Path(cfg.ckpt))}
         for name, file in files.items():
