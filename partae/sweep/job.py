@@ -132,5 +132,4 @@ def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> 
 
 def _is_unasked(cfg: DictConfig, hydra: HydraConf) -> bool:
     """Whether the metric is of validation images, of which none were kept, and no search wants it."""
-    grid = str(hydra.sweeper["_target_"]).endswith(".BasicSweeper")
-    return grid and not cfg.data.val_size and str(cfg.metric).startswith("val/")
+    return jobs.is_grid(hydra) and not cfg.data.val_size and str(cfg.metric).startswith("val/")

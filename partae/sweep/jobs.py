@@ -76,6 +76,11 @@ def is_alone(hydra: HydraConf) -> bool:
     return hydra.mode != RunMode.MULTIRUN
 
 
+def is_grid(hydra: HydraConf) -> bool:
+    """Whether jobs are all that the command line spells out, as Hydra's own sweeper takes it, and not a search."""
+    return str(hydra.sweeper["_target_"]).endswith(".BasicSweeper")
+
+
 def finish(folder: Path, measures: Mapping[str, float], seconds: float) -> None:
     """Say that the job in ``folder`` is finished, with what it measured and the ``seconds`` that it took in all."""
     write_json(folder / "metrics.json", {**measures, "wall_time": seconds})

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from partae.sweep.jobs import status
+from partae.sweep.jobs import is_grid, status
 
 
 class Progress(Callback):
@@ -69,7 +69,7 @@ def number_of_jobs(hydra: HydraConf) -> int | None:
     Args:
         hydra: of a multirun, before it is split into jobs.
     """
-    if not str(hydra.sweeper["_target_"]).endswith(".BasicSweeper"):
+    if not is_grid(hydra):
         return hydra.sweeper.get("n_trials")
     params = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows what glob(*) stands for
