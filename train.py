@@ -73,6 +73,8 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
 
     trainer.fit(model, data, ckpt_path=file, weights_only=True)
+    if data.val_size and cfg.trainer.max_epochs % trainer.check_val_every_n_epoch:  # the last epoch had no validation
+        trainer.validate(model, data, verbose=False)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
     measures = measures or dict(before["measures"])  # nothing was left to train
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees

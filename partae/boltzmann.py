@@ -61,6 +61,7 @@ class SparseRBM(AutoEncoder):
             ("encoder.tied", encoder.tied, True),
             ("encoder.activation", encoder.activation, "sigmoid"),
             ("decoder.activation", decoder.activation, "sigmoid"),
+            ("encoder.noise", encoder.noise, 0.0),
         ):
             if value != needed:
                 raise InputError(f"a Boltzmann machine needs {key}={str(needed).lower()}; got {str(value).lower()}")

@@ -91,6 +91,26 @@ def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
 
 
 @_styled
+def atom_grids(grids: Mapping[str, Array], title: str = "") -> Figure:
+    """All atoms of a few models side by side, coloured as by `atoms`: a square for each model.
+
+    Args:
+        grids: label -> atoms (K, C, H, W).
+        title: above all.
+    """
+    sides = [math.ceil(math.sqrt(len(atoms))) for atoms in grids.values()]
+    figure = Figure(figsize=(0.5 * sum(sides) + 0.2, 0.5 * max(sides) + 0.7))
+    squares = figure.subplots(1, len(grids), squeeze=False, width_ratios=sides)[0]
+    for axes, (name, atoms) in zip(squares, grids.items(), strict=True):
+        _tiled(axes, _square(scaled_each(atoms)))
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(name)
+    figure.suptitle(title)
+    return figure
+
+
+@_styled
 def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Array], columns: Sequence[str]) -> Figure:
     """A representation at a glance: all its atoms, and beside them what it makes of some images.
 
@@ -100,9 +120,8 @@ def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Ar
         rows: label -> images (N, C, H, W) with values in [0, 1]; those of the first label come above the atoms.
         columns: N names.
     """
-    side = math.ceil(math.sqrt(len(atoms)))
-    tiles = scaled_each(atoms)
-    grid = [tiles[start : start + side] for start in range(0, len(tiles), side)]
+    grid = _square(scaled_each(atoms))
+    side = len(grid[0])
     images = {label: [coloured(image, 0, 1) for image in row] for label, row in rows.items()}
     (first, originals), *others = images.items()
     table = {first: originals, **{label: scaled_each(row) for label, row in strongest.items()}, **dict(others)}
@@ -287,6 +306,12 @@ def scaled_each(atoms: Array) -> list[Array]:
         coloured(atom, -most if signed else 0, most, "RdBu_r" if signed else "gray")
         for atom, most in zip(atoms, largest, strict=True)
     ]
+
+
+def _square(tiles: list[Array]) -> list[list[Array]]:
+    """Tiles in rows, about as many in a row as there are rows."""
+    side = math.ceil(math.sqrt(len(tiles)))
+    return [tiles[start : start + side] for start in range(0, len(tiles), side)]
 
 
 def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple[Figure, tuple[Array, Array]]:

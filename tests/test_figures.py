@@ -72,6 +72,13 @@ def test_atom_rows_show_each_model_in_a_row() -> None:
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["weak", "strong"]
 
 
+def test_atom_grids_show_all_atoms_of_each_model_in_a_square() -> None:
+    few, many = np.full((4, 1, 14, 14), 0.1), np.full((9, 1, 14, 14), 9.0)
+    left, right = figures.atom_grids({"few": few, "many": many}).axes
+    assert [axes.get_title() for axes in (left, right)] == ["few", "many"]
+    assert [axes.images[0].get_array().shape for axes in (left, right)] == [(29, 29, 3), (44, 44, 3)]  # type: ignore[union-attr]
+
+
 def test_penalties_are_drawn_as_given_with_p_marked() -> None:
     activation = np.linspace(0, 1, 5)
     axes = figures.penalties({"one": (activation, activation**2), "two": (activation, activation)}, p=0.3).axes[0]

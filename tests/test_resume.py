@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,10 @@ TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "
 RUN = [*TINY, "latent_dim=6", "model=nnsae", "callbacks=dense_sparse_dense", "callbacks.pruning.begin=1"]
 RUN += ["callbacks.pruning.end=3", "trainer.max_epochs=4", "callbacks.gallery.every_n_epochs=2"]
 RUN += ["+trainer.enable_progress_bar=false", "~callbacks.progress"]
+# what is drawn at random in training, and what is found out in one epoch for the next
+DRAWN = [*TINY, "latent_dim=6", "sparsity=l1", "sparsity.beta=0.01", "encoder.activation=relu", "encoder.noise=0.2"]
+DRAWN += ["callbacks=revival", "callbacks.revival.until=1", "callbacks.revival.frequency=0.9", "trainer.max_epochs=4"]
+SAMPLED = [*TINY, "latent_dim=6", "model=sparse_rbm", "trainer.max_epochs=4"]
 PLACES = {"seconds", "dirpath", "best_model_path", "last_model_path", "kth_best_model_path", "best_k_models"}
 
 
@@ -71,8 +75,8 @@ def in_a_process(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def trained(folder: Path, kill: Kill | None = None, *changes: str) -> int:
-    """Train `RUN` in ``folder``, in a process of its own, to be killed there or not; how that process ended."""
+def trained(folder: Path, kill: Kill | None = None, *changes: str, run: Sequence[str] = tuple(RUN)) -> int:
+    """Train ``run`` in ``folder``, in a process of its own, to be killed there or not; how that process ended."""
     places = [f"callbacks.checkpoint.dirpath={folder / 'checkpoints'}", f"logger.save_dir={folder}"]
     killing = []
     if kill:
@@ -80,7 +84,7 @@ def trained(folder: Path, kill: Kill | None = None, *changes: str) -> int:
         killing += [f"+callbacks.kill._target_={__name__}.{type(kill).__name__}"]
     with initialize(version_base="1.3", config_path="../conf"):
         root = f"trainer.default_root_dir={folder}"
-        cfg = compose("train", overrides=[*RUN, *places, root, *killing, *changes])
+        cfg = compose("train", overrides=[*run, *places, root, *killing, *changes])
     return in_a_process(lambda: train(cfg, folder))
 
 
@@ -94,7 +98,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard shows of a run: the steps of each tag, with the values of scalars."""
-    accumulator = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "histograms": 0, "scalars": 0}).Reload()
+    accumulator = EventAccumulator(str(folder), {"images": 0, "histograms": 0, "scalars": 0}).Reload()
     tags = cast("dict[str, list[str]]", accumulator.Tags())
     shown = {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in tags["scalars"]}
     shown |= {tag: [(event.step, 0.0) for event in accumulator.Images(tag)] for tag in tags["images"]}
@@ -115,7 +119,8 @@ def differences(one: Any, other: Any, key: str = "") -> list[str]:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         pairs = enumerate(zip(one, other, strict=True))
         return [found for place, pair in pairs for found in differences(*pair, f"{key}.{place}")]
-    same = torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+    tensors = [isinstance(each, torch.Tensor) for each in (one, other)]
+    same = torch.equal(one, other) if all(tensors) else not any(tensors) and one == other
     return [] if same else [key]
 
 
@@ -137,6 +142,19 @@ def test_a_killed_run_goes_on_bit_for_bit(kill: Kill, straight: Path, tmp_path: 
     assert measures(tmp_path) == measures(straight)
     assert events(tmp_path) == events(straight)
     assert [step for step, _ in events(tmp_path)["train/loss"]] == [4, 9, 14, 19]
+
+
+@pytest.mark.parametrize("run", [DRAWN, SAMPLED], ids=["noise and revival", "Gibbs sampling"])
+def test_what_is_drawn_after_a_kill_is_what_would_have_been_drawn(run: list[str], tmp_path: Path) -> None:
+    silent = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
+    for name, kill in (("straight", None), ("killed", Kill(2, 3)), ("killed", None)):
+        assert trained(tmp_path / name, kill, *silent, run=run) == (-signal.SIGKILL if kill else 0)
+    one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "killed"))
+    assert differences(one, other) == []
+    if run is DRAWN:
+        (revival,) = [state for key, state in one["callbacks"].items() if "Revival" in key]
+        assert len(revival["dead"])
+    assert measures(tmp_path / "killed") == measures(tmp_path / "straight")
 
 
 def test_a_run_that_repeats_an_order_is_told_from_one_that_goes_on(

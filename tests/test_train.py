@@ -73,7 +73,7 @@ def test_without_validation_images_the_last_checkpoint_is_the_best(run: Run, tmp
     assert measures.keys() == {f"test/{name}" for name in MEASURES}
     best, last = (partae.load(tmp_path / "run" / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
     assert best.atoms.equal(last.atoms)
-    (file,) = [each for each in (tmp_path / "run" / "tensorboard").glob("events.*") if each.stat().st_size > 10_000]
+    (file,) = [each for each in (tmp_path / "run").glob("events.*") if each.stat().st_size > 10_000]
     assert EventAccumulator(str(file)).Reload().Tags()["images"] == ["atoms", "images"]
 
 
@@ -81,7 +81,7 @@ def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tm
     run()
     events: dict[str, set[str]] = {"scalars": set(), "images": set(), "histograms": set()}
     steps, hyperparameters = set(), set()
-    for file in (tmp_path / "run" / "tensorboard").glob("events.*"):
+    for file in (tmp_path / "run").glob("events.*"):
         accumulator = EventAccumulator(str(file)).Reload()
         tags = accumulator.Tags()
         for kind, seen in events.items():
@@ -360,7 +360,7 @@ def test_a_colour_folder_of_odd_sizes_trains_evaluates_and_draws(
     assert found["test/reconstruction_error"] == measures["test/reconstruction_error"]
     drawn = {file.stem for file in (tmp_path / "run" / "evaluation").glob("*.png")}
     assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
-    events = [EventAccumulator(str(file)).Reload() for file in (tmp_path / "run" / "tensorboard").glob("events.*")]
+    events = [EventAccumulator(str(file)).Reload() for file in (tmp_path / "run").glob("events.*")]
     assert {tag for each in events for tag in each.Tags()["images"]} == {"atoms", "images"}
     with pytest.raises(InputError, match=r"ckpt=.* \[3, 8, 6\], but data\.image_shape=\[3, 9, 9\]"):
         evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos[:2], "data.source.size=[9,9]", config="evaluate"))

@@ -6,15 +6,19 @@ import time
 import warnings
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from partae.checks import InputError
 from partae.data import DataModule
 
 
 class Checkpoint(ModelCheckpoint):
     """Lightning's, and in each file the validation measures and the seconds that the run has taken so far.
+
+    The state of torch's random generators is there too: what training draws, it draws as if it had never stopped.
 
     Where no images are kept for validation, the best is the last.
 
@@ -39,6 +43,10 @@ class Checkpoint(ModelCheckpoint):
         if self.save_last and self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.current_score = state_dict["current_score"]  # which Lightning saves, and forgets to read
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
@@ -46,6 +54,15 @@ class Checkpoint(ModelCheckpoint):
         measured = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         checkpoint["measures"] = measured
         checkpoint["seconds"] = self.seconds + time.monotonic() - self.started
+        checkpoint["random"] = {"cpu": torch.get_rng_state()}
+        if pl_module.device.type == "cuda":
+            checkpoint["random"]["cuda"] = torch.cuda.get_rng_state(pl_module.device)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.seconds = checkpoint["seconds"]
+        try:
+            torch.set_rng_state(checkpoint["random"]["cpu"])
+            if "cuda" in checkpoint["random"] and pl_module.device.type == "cuda":
+                torch.cuda.set_rng_state(checkpoint["random"]["cuda"], pl_module.device)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise InputError(f"a checkpoint in {self.dirpath} has no state of torch's random generators") from error

@@ -77,6 +77,14 @@ class Revival(Callback):
         self.frequency = real("callbacks.revival.frequency", frequency, low=0, high=1, high_open=True)
         self.share = real("callbacks.revival.share", share, low=0, high=1, high_open=True)
         self.seen = 0
+        self.dead = torch.empty(0, dtype=torch.long)
+        self.images = torch.empty(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"dead": self.dead, "images": self.images if len(self.dead) else torch.empty(0)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.dead, self.images = state_dict["dead"], state_dict["images"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         encoder = cast("Encoder", pl_module.encoder)
@@ -90,17 +98,21 @@ class Revival(Callback):
         self.hook.remove()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.seen and trainer.current_epoch < self.until * (trainer.max_epochs or 0) and len(self.images) > 1:
-            dead = (self.used <= self.frequency * self.seen).nonzero().flatten()
-            if len(dead):
-                revive(cast("Representation", pl_module), cast("Encoder", pl_module.encoder), dead, self.images)
-                for optimizer in trainer.optimizers:
-                    forget(optimizer, dead, len(self.used))
+        # not at the end of the epoch before: its checkpoint holds the model that was validated
+        if len(self.dead) and trainer.current_epoch < self.until * (trainer.max_epochs or 0) and len(self.images) > 1:
+            dead, images = self.dead.to(pl_module.device), self.images.to(pl_module.device)
+            encoder = cast("Encoder", pl_module.encoder)
+            revive(cast("Representation", pl_module), encoder, dead, images)
+            for optimizer in trainer.optimizers:
+                forget(optimizer, dead, encoder.latent_dim)
         self.seen = 0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.dead = (self.used <= self.frequency * self.seen).nonzero().flatten()
 
     def _watch(self, encoder: torch.nn.Module, arguments: tuple[Any, ...], code: Tensor) -> None:
         if encoder.training:
             used = (code > self.share * code.max()).sum(dim=0)
-            self.images: Tensor = arguments[0]
+            self.images = arguments[0]
             self.used: Tensor = self.used + used if self.seen else used
             self.seen += len(code)

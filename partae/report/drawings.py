@@ -15,11 +15,14 @@ from partae.morphology import Operator
 from partae.representation import Representation
 
 STRONGEST = 3  # atoms of each image in the overview
+SIDE_BY_SIDE = 3  # models, at most, of which all atoms are drawn
 
 
 @torch.no_grad()
 def drawings(models: Mapping[str, Representation], data: DataModule, operators: list[Operator]) -> dict[str, Figure]:
     """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name.
+
+    Of two or three models all atoms are drawn, side by side; of more, some.
 
     Of a single model there is an overview, too: its atoms, those that add most to each image, and what they make of it.
     """
@@ -34,6 +37,8 @@ def drawings(models: Mapping[str, Representation], data: DataModule, operators: 
         (model,) = models.values()
         drawn["atoms"] = figures.atoms(model.atoms.numpy(), f"{len(model.atoms)} atoms, each on its own scale")
         drawn["overview"] = _overview(model, images, names, operators[0])
+    elif len(models) <= SIDE_BY_SIDE:
+        drawn["atoms"] = figures.atom_grids({name: model.atoms.numpy() for name, model in models.items()})
     else:
         strongest = {}
         for name, model in models.items():

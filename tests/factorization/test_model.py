@@ -81,7 +81,7 @@ def test_evaluate_measures_and_draws_it(composed: Compose, folder: Path) -> None
 def test_tensorboard_holds_pictures_and_what_was_chosen(composed: Compose, folder: Path) -> None:
     train(composed(*brief("pca")), folder)
     images, tags = set(), set()
-    for file in (folder / "tensorboard").glob("events.*"):
+    for file in folder.glob("events.*"):
         accumulator = EventAccumulator(str(file)).Reload()
         images |= set(accumulator.Tags()["images"])
         tags |= set(accumulator.summary_metadata)
