@@ -38,7 +38,7 @@ from partae.data import DataModule
 from partae.stack import Member, Stack
 
 COUNTS = (1, 8, 32, 128)
-TURNS = 3
+TURNS = 5
 STEPS = 8  # of a turn
 BETAS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5)
 TARGETS = (0.01, 0.05, 0.1, 0.2)

@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
         """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""
-        code: Tensor = self.activate(_linear(self.features(images), self.last.weight, self.last.bias))
+        code: Tensor = self.activate(self.last(self.features(images)))
         return code
 
     def features(self, images: Tensor) -> Tensor:
@@ -261,12 +261,6 @@ class BatchNorm(nn.BatchNorm1d):
 def _normalised(inputs: int, outputs: int) -> list[nn.Module]:
     """A dense layer and its batch norm, whose shift stands for the layer's bias."""
     return [_drawn(nn.Linear(inputs, outputs, bias=False)), BatchNorm(outputs)]
-
-
-def _linear(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`F.linear`, of which a stack of models gets the weights' gradients in the order that the weights lie in memory."""
-    rows = weight @ features.T
-    return rows.T if bias is None else rows.T + bias
 
 
 def _drawn(layer: Layer) -> Layer:
