@@ -1,6 +1,7 @@
 """Measure and draw trained models on the test images.
 
-``python evaluate.py ckpt=<checkpoint, run folder or sweep folder>``, or several: ``ckpt=[<one>,<other>]``.
+``python evaluate.py ckpt=<checkpoint, run folder or sweep folder>``, or several: ``ckpt=[<one>,<other>]``,
+with names for the figures: ``'ckpt={first model: <one>, second model: <other>}'``.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ CONF = str(Path(__file__).with_name("conf").resolve())
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
 
-def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
+def find(ckpt: str | ListConfig | DictConfig) -> tuple[dict[str, Path], Path]:
     """The checkpoints that ``ckpt`` stands for, by name, and the folder for what is drawn of all of them."""
-    if isinstance(ckpt, ListConfig):
+    if not isinstance(ckpt, str):
         if not ckpt:
-            raise InputError("ckpt must name at least one checkpoint or run folder; got []")
-        return {str(path): checkpoint_file(path) for path in ckpt}, Path("outputs/evaluation")
+            raise InputError(f"ckpt must name at least one checkpoint or run folder; got {ckpt}")
+        named = ckpt.items() if isinstance(ckpt, DictConfig) else zip(map(str, ckpt), ckpt, strict=True)
+        return {str(name): checkpoint_file(path) for name, path in named}, Path("outputs/evaluation")
     if runs := run_folders(ckpt):
         # a job's folder is named after its overrides: what all of them share tells nothing
         parts = [run.name.split("__") for run in runs]
@@ -50,7 +52,7 @@ def find(ckpt: str | ListConfig) -> tuple[dict[str, Path], Path]:
     return {"model": file}, evaluation_folder(file)
 
 
-def is_sweep(ckpt: str | ListConfig) -> bool:
+def is_sweep(ckpt: str | ListConfig | DictConfig) -> bool:
     """Whether ``ckpt`` is the folder of a sweep."""
     return isinstance(ckpt, str) and bool(run_folders(ckpt))
 

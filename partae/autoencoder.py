@@ -156,7 +156,7 @@ class AutoEncoder(Measured):
 
     def _of_all_processes(self, rows: Tensor) -> Tensor:
         """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
-        if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
+        if not self.training or self._trainer is None or self._trainer.world_size == 1:
             return rows
         parts = list(cast("Tensor", self.all_gather(rows.detach())))
         # these rows themselves, with a gradient that outweighs the mean over the processes

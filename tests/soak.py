@@ -65,6 +65,7 @@ VALID: dict[str, Callable[[Random], str]] = {
     "encoder.activation": among(*ACTIVATIONS),
     "encoder.hidden": among("[]", "[]", "[1]", "[7,5]"),
     "encoder.tied": among("false", "false", "true"),
+    "encoder.noise": among(0, 0.3),
     "decoder.activation": among(*ACTIVATIONS),
     "decoder.biased": among("true", "false"),
     "optimizer.lr": decades(-4, -1),
@@ -113,6 +114,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "encoder.activation": ("swish", "null", "3", "[]", "{a:1}", "''"),
     "encoder.hidden": ("512", "[0]", "[-3]", "[a]", "[1.5]", "null", "abc", "{a:1}", "[[1]]"),
     "encoder.tied": ("no", "1", "null", "[]", "maybe"),
+    "encoder.noise": ("-1", "inf", *NOT_A_NUMBER),
     "decoder.activation": ("swish", "null", "3", "[]", "{a:1}"),
     "decoder.biased": ("no", "0", "null", "maybe"),
     "optimizer.lr": ("-1", "abc", "null", "[1]", "{a:1}"),
@@ -219,6 +221,11 @@ def _fitting(groups: Overrides, values: Overrides, draw: Random) -> Overrides:
     """The values, mended where they do not fit each other."""
     if values["svm"] == "quick" and values.get("data.source.probability") in ("0.01", "0.99"):
         values["svm"] = "none"  # all images may be of one class
+    if values.get("data.val_size") == "0" and values["metric"].startswith("val/"):
+        values["metric"] = "test/hoyer_sparsity"
+    convolves = "asymmetric" in groups.get("experiment", "") or groups.get("model") == "asymmetric"
+    if (convolves or groups.get("encoder") == "conv") and groups["data"] == "bars":  # the least that its layers take
+        values |= {"data.source.size": "8", "data.image_shape": "[1,8,8]"}
     if "experiment" in groups or groups["model"] not in AUTOENCODERS:
         return values
     if groups["model"] == "asymmetric":
@@ -235,11 +242,11 @@ def _fitting(groups: Overrides, values: Overrides, draw: Random) -> Overrides:
         values["encoder.hidden"] = "[]"
     if int(values.get("callbacks.pruning.end", 30)) < int(values.get("callbacks.pruning.begin", 15)):
         values |= {"callbacks.pruning.begin": "0"}
-    if groups["encoder"] == "conv":  # it has its own layers, and weights of its own
+    if groups["encoder"] != "dense":  # it has its own layers, and weights of its own
         values.pop("encoder.hidden", None)
         values.pop("encoder.tied", None)
-        if groups["data"] == "bars":  # the least that its layers take
-            values |= {"data.source.size": "8", "data.image_shape": "[1,8,8]"}
+    if groups["callbacks"] == "revival" and (values.get("encoder.tied") == "true" or groups["model"] == "nnsae"):
+        groups["callbacks"] = "default"
     return values
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from partae import AutoEncoder
 from partae.checks import InputError
-from partae.constraint import HoyerSparseness
+from partae.constraint import HoyerSparseness, UnitNorm
 from partae.metrics import hoyer_sparsity
 from tests.conftest import Compose
 
@@ -109,3 +109,15 @@ def test_sparseness_is_that_of_a_whole_atom_with_all_its_channels() -> None:
 def test_sparseness_out_of_range_is_refused() -> None:
     with pytest.raises(InputError, match=r"constraint\.hoyer\.sparseness must be a number in \[0, 1\]; got 1\.1"):
         HoyerSparseness(1.1)
+
+
+def test_a_stack_of_models_is_projected_as_each_alone() -> None:
+    atoms, bias = torch.rand(3, 4, 1, 5, 5), torch.rand(3, 1, 5, 5)
+    each = [(one.clone(), other.clone()) for one, other in zip(atoms, bias, strict=True)]
+    constraint = UnitNorm(bias=True)
+    constraint.apply(atoms, bias, stacked=True)
+    for index, (alone, its_bias) in enumerate(each):
+        constraint.apply(alone, its_bias)
+        torch.testing.assert_close(atoms[index], alone)
+        torch.testing.assert_close(bias[index], its_bias)
+        torch.testing.assert_close(alone.flatten(1).norm(dim=1), torch.ones(4))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -24,7 +25,8 @@ from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST, Order, Swimmer
-from partae.metrics import codes, negative_mass, negative_share, part_recovery
+from partae.metrics import codes, measure, negative_mass, negative_share, part_recovery
+from partae.morphology import dilation
 from tests.conftest import Compose
 from train import hyperparameters, train
 
@@ -66,6 +68,27 @@ def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Pa
     assert isinstance(model, AutoEncoder)
     assert (model.atoms >= 0).all()
     assert model.atoms.shape == (8, 1, 28, 28)
+
+
+@pytest.mark.filterwarnings("ignore:It is recommended to use `self.log")
+def test_what_an_earlier_ddp_run_left_in_the_process_does_not_matter(run: Run) -> None:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert run()["test/reconstruction_error"] > 0
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(("epochs", "saved"), [(1, {"last.ckpt"}), (3, {"best.ckpt", "last.ckpt"})])
+def test_a_run_whose_last_epoch_had_no_validation_is_validated_at_its_end(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, epochs: int, saved: set[str]
+) -> None:
+    measures = run(f"trainer.max_epochs={epochs}", "+trainer.check_val_every_n_epoch=2")
+    assert {file.name for file in (tmp_path / "run" / "checkpoints").iterdir()} == saved
+    data = instantiate(composed(f"data.source.root={garments}", "data.val_size=100").data)
+    data.check()
+    found = measure(partae.load(tmp_path / "run"), data.batches("val"), [dilation(1)])
+    assert measures["val/reconstruction_error"] == pytest.approx(found["reconstruction_error"])
 
 
 def test_without_validation_images_the_last_checkpoint_is_the_best(run: Run, tmp_path: Path) -> None:
@@ -234,6 +257,17 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     assert {file.name for file in written.iterdir()} == {"metrics.json", "model.safetensors", "report.html"} | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
+
+
+def test_evaluate_takes_models_by_name(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    monkeypatch.chdir(tmp_path)
+    named = ["ckpt={one model: run, another: run/checkpoints/best.ckpt}", f"data.source.root={garments}"]
+    found, written = evaluate(composed(*named, config="evaluate"))
+    assert found.keys() == {"one model", "another"}
+    assert (written / "atoms.png").exists()
 
 
 def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(

@@ -38,7 +38,9 @@ class Checkpoint(ModelCheckpoint):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_epoch_end(trainer, pl_module)
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        if validated or not self.monitor:
+            super().on_train_epoch_end(trainer, pl_module)
         # Lightning writes the last checkpoint only in epochs whose checkpoint is the best so far
         if self.save_last and self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
