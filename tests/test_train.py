@@ -71,8 +71,8 @@ def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore:It is recommended to use `self.log")
-def test_what_an_earlier_ddp_run_left_in_the_process_does_not_matter(run: Run) -> None:
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+def test_what_an_earlier_ddp_run_left_in_the_process_does_not_matter(run: Run, tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
         assert run()["test/reconstruction_error"] > 0
     finally:
