@@ -9,7 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.morphology import OPERATORS, Operator, dilation, disk, operator
+from partae.morphology import OPERATORS, Operator, dilation, disk, operate, operator
 from partae.representation import Representation, numpy_too
 
 BY_SCIPY = {
@@ -128,3 +128,11 @@ def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_the
     met = model.max_approximation(images, dilation(2))[0, 0, 2, 2]
     assert met == 2.5  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 2
     assert dilation(2)(images)[0, 0, 2, 2] == 2
+
+
+def test_what_several_operators_make_of_colour_images_comes_in_their_order() -> None:
+    images = torch.rand(4, 3, 6, 6)
+    operators = [dilation(1), Operator("erosion", 2)]
+    first, second = operate(images, operators).unbind(1)
+    assert first.equal(operators[0](images))
+    assert second.equal(operators[1](images))

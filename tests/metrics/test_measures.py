@@ -10,13 +10,18 @@ from partae import AutoEncoder, Operator
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.metrics import (
+    Measures,
+    atom_sparsity,
     coherence,
     measure,
     measure_dictionary,
     overlap,
     reconstruction_error,
+    svm_accuracy_quick,
+    svm_accuracy_report,
     usage_frequency,
 )
+from partae.metrics.measures import codes, measure_svm
 
 IMAGES = torch.rand(23, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 BATCHES = [(batch, torch.zeros(len(batch))) for batch in IMAGES.split(10)]
@@ -83,5 +88,30 @@ def test_measures_of_the_dictionary_are_those_of_all_images_at_once(model: AutoE
         "overlap": overlap(model.atoms, code.mean(dim=0)).item(),
         "coherence": coherence(model.atoms).item(),
         "negative_share": (model.atoms < 0).float().mean().item(),
+        "atom_sparsity": atom_sparsity(model.atoms).mean().item(),
     }
     assert {key: measures[key] for key in expected} == pytest.approx(expected, rel=1e-4)
+
+
+def test_reset_forgets_all_images(model: AutoEncoder) -> None:
+    measures = Measures(5)
+    measures.update(model, torch.ones(7, 1, 8, 8))
+    measures.reset()
+    for batch in IMAGES.split(10):
+        measures.update(model, batch)
+    assert {name: value.item() for name, value in measures.compute().items()} == measure(model, BATCHES)
+
+
+@pytest.mark.parametrize("standardised", [None, False, True])
+def test_each_svm_protocol_is_asked_for_by_name(model: AutoEncoder, standardised: bool | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(240) % 2
+    images = torch.rand(240, 1, 8, 8, generator=generator) * (1 + labels)[:, None, None, None] / 2
+    sets = {"train": [(images[:200], labels[:200])], "test": [(images[40:], labels[40:]), (images[:40], labels[:40])]}
+    options = {} if standardised is None else {"standardised": standardised}
+    assert measure_svm(model, sets.__getitem__, "none") == {}
+    quick = svm_accuracy_quick(*codes(model, sets["train"]), *codes(model, sets["test"]), seed=3, **options)
+    assert measure_svm(model, sets.__getitem__, "quick", 3, standardised) == {"svm_accuracy": quick}
+    accuracy, std, cost = svm_accuracy_report(*codes(model, sets["test"]), seed=3, progress=False, **options)
+    found = measure_svm(model, sets.__getitem__, "report", 3, standardised, progress=False)
+    assert found == {"svm_accuracy": accuracy, "svm_accuracy_std": std, "svm_c": cost}

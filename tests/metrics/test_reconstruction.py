@@ -63,3 +63,11 @@ def test_images_that_are_all_the_same_count_as_scikit_learn_has_it(count: int, v
         assert metric.compute() == explained_variance(reconstruction, images) == expected
         if count > 1:
             assert r2_score(images.flatten(1), reconstruction.flatten(1)) == expected
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_rounding_leaves_of_images_that_are_all_the_same_counts_as_nothing(seed: int) -> None:
+    images = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(seed)).expand(7, 1, 9, 9)
+    metric = ExplainedVariance()
+    metric.update(images + 0.1, images)
+    assert metric.compute() == 0
