@@ -85,7 +85,10 @@ def _message(error: Exception) -> str:
         return str(error)
     if not isinstance(led_by, OF_ARGUMENTS):
         return ""
-    return f"{str(error).splitlines()[0]} {(str(led_by).splitlines() or [type(led_by).__name__])[0]}"
+    first, *others = str(error).splitlines()
+    keys = [line.removeprefix("full_key: ") for line in others if line.startswith("full_key: ")]
+    cause = (str(led_by).splitlines() or [type(led_by).__name__])[0]
+    return f"{first} {cause}" + (f" (in {keys[-1]})" if keys else "")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -40,7 +40,7 @@ def instantiation(cause: Exception) -> InstantiationException:
         ),
         (PermissionError(errno.EACCES, "Permission denied", "run/metrics.json"), "(in run); name another folder"),
         (instantiation(InputError("sparsity.p must be 3")), "error: sparsity.p must be 3"),
-        (instantiation(TypeError("betta is unknown")), "error: Error in call to target 'partae.sparsity.KL': betta is"),
+        (instantiation(TypeError("betta is unknown")), "KL': betta is unknown (in sparsity)"),
         (instantiation(ImportError("no Nothing there")), "no Nothing there"),
         (OmegaConfBaseException("what"), "error: what"),
     ],
