@@ -106,7 +106,7 @@ def measured(*arguments: Any) -> dict[str, Any] | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--limit", type=int, default=1280, help="memory of the process, in MB")
+    parser.add_argument("--limit", type=int, default=1500, help="memory of the process, in MB")
     parser.add_argument("--side", type=int, default=32, help="of the images, in pixels")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--batches", type=int, default=None, help="of the epoch; all of them by default")
