@@ -102,7 +102,9 @@ def test_reset_forgets_all_images(model: AutoEncoder) -> None:
     assert {name: value.item() for name, value in measures.compute().items()} == measure(model, BATCHES)
 
 
-@pytest.mark.parametrize("standardised", [None, False, True])
+@pytest.mark.parametrize(
+    "standardised", [None, *(pytest.param(each, marks=pytest.mark.slow) for each in (False, True))]
+)
 def test_each_svm_protocol_is_asked_for_by_name(model: AutoEncoder, standardised: bool | None) -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(240) % 2
