@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -110,7 +112,7 @@ def test_each_svm_protocol_is_asked_for_by_name(model: AutoEncoder, standardised
     labels = torch.arange(240) % 2
     images = torch.rand(240, 1, 8, 8, generator=generator) * (1 + labels)[:, None, None, None] / 2
     sets = {"train": [(images[:200], labels[:200])], "test": [(images[40:], labels[40:]), (images[:40], labels[:40])]}
-    options = {} if standardised is None else {"standardised": standardised}
+    options: dict[str, Any] = {} if standardised is None else {"standardised": standardised}
     assert measure_svm(model, sets.__getitem__, "none") == {}
     quick = svm_accuracy_quick(*codes(model, sets["train"]), *codes(model, sets["test"]), seed=3, **options)
     assert measure_svm(model, sets.__getitem__, "quick", 3, standardised) == {"svm_accuracy": quick}
