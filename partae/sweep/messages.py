@@ -87,8 +87,8 @@ def _message(error: Exception) -> str:
         return ""
     first, *others = str(error).splitlines()
     keys = [line.removeprefix("full_key: ") for line in others if line.startswith("full_key: ")]
-    cause = (str(led_by).splitlines() or [type(led_by).__name__])[0]
-    return f"{first} {cause}" + (f" (in {keys[-1]})" if keys else "")
+    reason = (str(led_by).splitlines() or [type(led_by).__name__])[0]
+    return f"{first} {reason}" + (f" (in {keys[-1]})" if keys else "")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
