@@ -38,11 +38,11 @@ SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "s
 
 def find(ckpt: str | ListConfig | DictConfig) -> tuple[dict[str, Path], Path]:
     """The checkpoints that ``ckpt`` stands for, by name, and the folder for what is drawn of all of them."""
-    if not isinstance(ckpt, str):
+    if isinstance(ckpt, ListConfig | DictConfig):
         if not ckpt:
             raise InputError(f"ckpt must name at least one checkpoint or run folder; got {ckpt}")
-        named = ckpt.items() if isinstance(ckpt, DictConfig) else zip(map(str, ckpt), ckpt, strict=True)
-        return {str(name): checkpoint_file(path) for name, path in named}, Path("outputs/evaluation")
+        named = ckpt if isinstance(ckpt, DictConfig) else {path: path for path in ckpt}
+        return {str(name): checkpoint_file(str(path)) for name, path in named.items()}, Path("outputs/evaluation")
     if runs := run_folders(ckpt):
         # a job's folder is named after its overrides: what all of them share tells nothing
         parts = [run.name.split("__") for run in runs]

@@ -19,6 +19,7 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
+from partae.callbacks import validates_after
 from partae.checkpoint import latest
 from partae.checks import flag, one_of, random_seed, whole
 from partae.data import DataModule
@@ -73,7 +74,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
 
     trainer.fit(model, data, ckpt_path=file, weights_only=True)
-    if data.val_size and cfg.trainer.max_epochs % trainer.check_val_every_n_epoch:  # the last epoch had no validation
+    if data.val_size and not validates_after(trainer, cfg.trainer.max_epochs):
         trainer.validate(model, data, verbose=False)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
     measures = measures or dict(before["measures"])  # nothing was left to train

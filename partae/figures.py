@@ -65,9 +65,8 @@ def atoms(atoms: Array, title: str = "") -> Figure:
         atoms: (K, C, H, W).
         title: above all.
     """
-    columns = min(len(atoms), max(10, math.ceil(math.sqrt(len(atoms)))))
-    tiles = scaled_each(atoms)
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    columns = min(len(atoms), max(10, _side(atoms)))
+    rows = _in_rows(scaled_each(atoms), columns)
     figure, (x, y) = _mosaic(rows, inches=0.65, title=title)
     axes = figure.axes[0]
     axes.set_xticks(x, [f"+{column}" for column in range(columns)], fontsize=7)
@@ -98,11 +97,11 @@ def atom_grids(grids: Mapping[str, Array], title: str = "") -> Figure:
         grids: label -> atoms (K, C, H, W).
         title: above all.
     """
-    sides = [math.ceil(math.sqrt(len(atoms))) for atoms in grids.values()]
+    sides = [_side(atoms) for atoms in grids.values()]
     figure = Figure(figsize=(0.5 * sum(sides) + 0.2, 0.5 * max(sides) + 0.7))
     squares = figure.subplots(1, len(grids), squeeze=False, width_ratios=sides)[0]
-    for axes, (name, atoms) in zip(squares, grids.items(), strict=True):
-        _tiled(axes, _square(scaled_each(atoms)))
+    for axes, side, (name, atoms) in zip(squares, sides, grids.items(), strict=True):
+        _tiled(axes, _in_rows(scaled_each(atoms), side))
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_title(name)
@@ -120,8 +119,8 @@ def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Ar
         rows: label -> images (N, C, H, W) with values in [0, 1]; those of the first label come above the atoms.
         columns: N names.
     """
-    grid = _square(scaled_each(atoms))
-    side = len(grid[0])
+    side = _side(atoms)
+    grid = _in_rows(scaled_each(atoms), side)
     images = {label: [coloured(image, 0, 1) for image in row] for label, row in rows.items()}
     (first, originals), *others = images.items()
     table = {first: originals, **{label: scaled_each(row) for label, row in strongest.items()}, **dict(others)}
@@ -308,10 +307,13 @@ def scaled_each(atoms: Array) -> list[Array]:
     ]
 
 
-def _square(tiles: list[Array]) -> list[list[Array]]:
-    """Tiles in rows, about as many in a row as there are rows."""
-    side = math.ceil(math.sqrt(len(tiles)))
-    return [tiles[start : start + side] for start in range(0, len(tiles), side)]
+def _side(atoms: Array) -> int:
+    """How many of ``atoms`` a row holds if there are to be about as many rows."""
+    return math.ceil(math.sqrt(len(atoms)))
+
+
+def _in_rows(tiles: list[Array], columns: int) -> list[list[Array]]:
+    return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
 
 
 def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple[Figure, tuple[Array, Array]]:

@@ -22,14 +22,16 @@ from partae.data import Order
 from train import train
 
 TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
+SILENT = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
 # plasticity and pruning keep state of their own: the sparse phase begins before the kill and ends after it
 RUN = [*TINY, "latent_dim=6", "model=nnsae", "callbacks=dense_sparse_dense", "callbacks.pruning.begin=1"]
 RUN += ["callbacks.pruning.end=3", "trainer.max_epochs=4", "callbacks.gallery.every_n_epochs=2"]
-RUN += ["+trainer.enable_progress_bar=false", "~callbacks.progress"]
+RUN += SILENT
 # what is drawn at random in training, and what is found out in one epoch for the next
 DRAWN = [*TINY, "latent_dim=6", "sparsity=l1", "sparsity.beta=0.01", "encoder.activation=relu", "encoder.noise=0.2"]
 DRAWN += ["callbacks=revival", "callbacks.revival.until=1", "callbacks.revival.frequency=0.9", "trainer.max_epochs=4"]
-SAMPLED = [*TINY, "latent_dim=6", "model=sparse_rbm", "trainer.max_epochs=4"]
+DRAWN += SILENT
+SAMPLED = [*TINY, "latent_dim=6", "model=sparse_rbm", "trainer.max_epochs=4", *SILENT]
 PLACES = {"seconds", "dirpath", "best_model_path", "last_model_path", "kth_best_model_path", "best_k_models"}
 
 
@@ -146,9 +148,8 @@ def test_a_killed_run_goes_on_bit_for_bit(kill: Kill, straight: Path, tmp_path: 
 
 @pytest.mark.parametrize("run", [DRAWN, SAMPLED], ids=["noise and revival", "Gibbs sampling"])
 def test_what_is_drawn_after_a_kill_is_what_would_have_been_drawn(run: list[str], tmp_path: Path) -> None:
-    silent = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
     for name, kill in (("straight", None), ("killed", Kill(2, 3)), ("killed", None)):
-        assert trained(tmp_path / name, kill, *silent, run=run) == (-signal.SIGKILL if kill else 0)
+        assert trained(tmp_path / name, kill, run=run) == (-signal.SIGKILL if kill else 0)
     one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "killed"))
     assert differences(one, other) == []
     if run is DRAWN:

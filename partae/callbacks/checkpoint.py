@@ -15,6 +15,11 @@ from partae.checks import InputError
 from partae.data import DataModule
 
 
+def validates_after(trainer: Trainer, epochs: int) -> bool:
+    """Whether ``trainer`` validates the model that has been trained for ``epochs``."""
+    return epochs % (trainer.check_val_every_n_epoch or 1) == 0
+
+
 class Checkpoint(ModelCheckpoint):
     """Lightning's, and in each file the validation measures and the seconds that the run has taken so far.
 
@@ -38,8 +43,7 @@ class Checkpoint(ModelCheckpoint):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
-        if validated or not self.monitor:
+        if validates_after(trainer, trainer.current_epoch + 1) or not self.monitor:
             super().on_train_epoch_end(trainer, pl_module)
         # Lightning writes the last checkpoint only in epochs whose checkpoint is the best so far
         if self.save_last and self._last_global_step_saved != trainer.global_step:
