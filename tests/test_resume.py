@@ -146,7 +146,13 @@ def test_a_killed_run_goes_on_bit_for_bit(kill: Kill, straight: Path, tmp_path: 
     assert [step for step, _ in events(tmp_path)["train/loss"]] == [4, 9, 14, 19]
 
 
-@pytest.mark.parametrize("run", [DRAWN, SAMPLED], ids=["noise and revival", "Gibbs sampling"])
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(DRAWN, id="noise and revival"),
+        pytest.param(SAMPLED, id="Gibbs sampling", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_drawn_after_a_kill_is_what_would_have_been_drawn(run: list[str], tmp_path: Path) -> None:
     for name, kill in (("straight", None), ("killed", Kill(2, 3)), ("killed", None)):
         assert trained(tmp_path / name, kill, run=run) == (-signal.SIGKILL if kill else 0)

@@ -79,7 +79,10 @@ def test_what_an_earlier_ddp_run_left_in_the_process_does_not_matter(run: Run, t
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize(("epochs", "saved"), [(1, {"last.ckpt"}), (3, {"best.ckpt", "last.ckpt"})])
+@pytest.mark.parametrize(
+    ("epochs", "saved"),
+    [(1, {"last.ckpt"}), pytest.param(3, {"best.ckpt", "last.ckpt"}, marks=pytest.mark.slow)],
+)
 def test_a_run_whose_last_epoch_had_no_validation_is_validated_at_its_end(
     run: Run, composed: Compose, garments: Path, tmp_path: Path, epochs: int, saved: set[str]
 ) -> None:
@@ -259,6 +262,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     }
 
 
+@pytest.mark.slow
 def test_evaluate_takes_models_by_name(
     run: Run, composed: Compose, garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
