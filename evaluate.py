@@ -24,7 +24,7 @@ from partae.export import FILES, FORMATS, export
 from partae.files import write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
 from partae.metrics import measure, measure_dictionary, stability
-from partae.metrics.measures import PROTOCOLS, measure_svm
+from partae.metrics.measures import SVM_MEASURES, measure_svm
 from partae.morphology import operator
 from partae.published import published_measures
 from partae.report import drawings, run_page, table
@@ -79,7 +79,7 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
     if not isinstance(cfg.operators, ListConfig) or not cfg.operators:
         raise InputError(f"operators must be a list, for example operators=[dilation:1]; got {cfg.operators}")
     operators = [operator(str(text)) for text in cfg.operators]
-    protocol = one_of("svm", cfg.svm, PROTOCOLS)
+    protocol = one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     standardised = None if cfg.standardised is None else flag("standardised", cfg.standardised)
     bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)

@@ -15,20 +15,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
 from partae.callbacks import validates_after
-from partae.checkpoint import latest
-from partae.checks import flag, one_of, random_seed, whole
 from partae.data import DataModule
-from partae.metrics.measures import PROTOCOLS, measure_svm
+from partae.metrics.measures import measure_svm
 from partae.report import table
-from partae.sweep import finish, is_first_process, resume, run, run_job
+from partae.sweep import finish, is_first_process, parts, resume, run, run_job
 
 CONF = str(Path(__file__).with_name("conf").resolve())
-GROUPS = ["encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
+GROUPS = ["corruption", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
 GROUPS += ["optimizer", "schedule"]
 
 
@@ -56,24 +54,15 @@ def _class(part: DictConfig) -> str:
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
     started = time.monotonic()
-    seed_everything(random_seed("seed", cfg.seed), verbose=False)
-    protocol = one_of("svm", cfg.svm, PROTOCOLS)
-    whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    model = instantiate(cfg.model)
+    job = parts(cfg, folder)
+    model, logger, before = job.model, job.logger, job.start or {"measures": {}, "seconds": 0.0}
     data: DataModule = instantiate(cfg.data)
     data.check()
-    data.need_labels(protocol)
-    if (quiet := flag("quiet", cfg.quiet)) and "progress" in cfg.callbacks:
-        cfg.callbacks.progress.refresh_rate = 0
-    file, before = latest(folder) or (None, {"measures": {}, "seconds": 0.0})
-    logger = instantiate(cfg.logger)
-    if file and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
-        logger = instantiate(cfg.logger, purge_step=before["global_step"])
+    data.need_labels(cfg.svm)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
-    callbacks = [*instantiate(cfg.callbacks).values(), *instantiate(cfg.constraint).values()]
-    trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=callbacks)
+    trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=[*job.callbacks, *job.constraints])
 
-    trainer.fit(model, data, ckpt_path=file, weights_only=True)
+    trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
     if data.val_size and not validates_after(trainer, cfg.trainer.max_epochs):
         trainer.validate(model, data, verbose=False)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
@@ -81,7 +70,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    svm = measure_svm(model, partial(data.batches, shared=False), protocol, cfg.seed, progress=not quiet)
+    svm = measure_svm(model, partial(data.batches, shared=False), cfg.svm, cfg.seed, progress=not cfg.quiet)
     measures |= {f"test/{key}": value for key, value in svm.items()}
 
     if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from partae.activation import Logistic
 from partae.approximation import NoApproximation
 from partae.checks import InputError, within
+from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
@@ -38,12 +39,15 @@ class AutoEncoder(Measured):
         sparsity: penalty on the code.
         decay: penalty on the atoms.
         approximation: loss of the max-approximation.
+        corruption: images -> what the encoder is given of them in training.
         optimizer: parameters -> optimizer.
         schedule: progress of the training in [0, 1] -> factor of the learning rate.
 
     Raises:
         InputError: if the penalty or the loss does not fit the encoder's or decoder's activation.
     """
+
+    terms: ClassVar[tuple[str, ...]] = ("reconstruction", "sparsity", "decay", "approximation")
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class AutoEncoder(Measured):
         sparsity: nn.Module | None = None,
         decay: nn.Module | None = None,
         approximation: nn.Module | None = None,
+        corruption: nn.Module | None = None,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = Adam,
         schedule: Callable[[float], float] = Constant(),  # noqa: B008
     ) -> None:
@@ -63,6 +68,7 @@ class AutoEncoder(Measured):
         self.sparsity = sparsity or NoSparsity()
         self.decay = decay or NoDecay()
         self.approximation = approximation or NoApproximation()
+        self.corruption = corruption or NoCorruption()
         self.optimizer = optimizer
         self.schedule = schedule
         _check_fit(self)
@@ -84,7 +90,7 @@ class AutoEncoder(Measured):
         return self.decoder.decode(code, atoms, bias)
 
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
-        code = self.encode(images)
+        code = self.encode(self.corruption(images))
         return {
             "reconstruction": self.reconstruction(self.decode(code), images),
             "sparsity": self.sparsity(self._of_all_processes(code)),

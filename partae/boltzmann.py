@@ -45,6 +45,8 @@ class SparseRBM(AutoEncoder):
     Lee, Ekanadham and Ng, *Sparse deep belief net model for visual area V2*, NIPS 20 (2008), whose pixels are Gaussian.
     """
 
+    terms = ("contrastive_divergence", "sparsity", "decay")
+
     def __init__(
         self,
         encoder: Dense,
@@ -61,7 +63,6 @@ class SparseRBM(AutoEncoder):
             ("encoder.tied", encoder.tied, True),
             ("encoder.activation", encoder.activation, "sigmoid"),
             ("decoder.activation", decoder.activation, "sigmoid"),
-            ("encoder.noise", encoder.noise, 0.0),
         ):
             if value != needed:
                 raise InputError(f"a Boltzmann machine needs {key}={str(needed).lower()}; got {str(value).lower()}")
@@ -107,6 +108,8 @@ class SparseDBN(SparseRBM):
     Source: Hinton, Osindero and Teh, *A fast learning algorithm for deep belief nets*, Neural Computation 18 (2006);
     Lee, Ekanadham and Ng (2008), as above.
     """
+
+    terms = ("contrastive_divergence", "sparsity", "decay")
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ class Dictionary(Printed):
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of atoms, at least 1.
-        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh or logistic.
+        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh, or another of the encoder's.
         biased: whether the bias is learned; it stays 0 otherwise.
 
     Attributes:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from partae.activation import Logistic
 from partae.activation import activation as activation_named
-from partae.checks import InputError, flag, real, whole, wholes
+from partae.checks import InputError, flag, whole, wholes
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -27,27 +27,20 @@ class Encoder(nn.Module):
         inner: images (B, C, H, W) -> features (B, F).
         features: F.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh or logistic (with a
-            slope and a bias of its own for each unit, which intrinsic plasticity adapts, in place of the layer's bias).
-        noise: standard deviation of the Gaussian noise that is added to the images in training, at least 0: with it,
-            an auto-encoder is a denoising one, and its code depends less on what tells an image from its neighbours.
+        activation: of the code: sigmoid, identity, relu, normalised_relu (all codes of one length), leaky_relu (slope
+            0.1), softplus, tanh or logistic (with a slope and a bias of its own for each unit, which intrinsic
+            plasticity adapts, in place of the layer's bias).
 
     Attributes:
         code_range: the interval that each entry of the code lies in.
 
     Raises:
-        InputError: if a size is not a whole number of at least 1, the activation is unknown, or the noise is below 0.
-
-    Source, of the noise: Vincent et al., *Stacked denoising autoencoders*, Journal of Machine Learning Research 11
-    (2010).
+        InputError: if a size is not a whole number of at least 1, or the activation is unknown.
     """
 
-    def __init__(
-        self, inner: nn.Sequential, features: int, latent_dim: int, activation: str, noise: float = 0.0
-    ) -> None:
+    def __init__(self, inner: nn.Sequential, features: int, latent_dim: int, activation: str) -> None:
         super().__init__()
         self.latent_dim = whole("latent_dim", latent_dim)
-        self.noise = real("encoder.noise", noise, low=0)
         self.activation = activation
         self.inner = inner
         self.last = _drawn(nn.Linear(features, self.latent_dim))
@@ -57,15 +50,8 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
         """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""
-        code: Tensor = self.activate(self.last(self.features(images)))
+        code: Tensor = self.activate(self.last(self.inner(images)))
         return code
-
-    def features(self, images: Tensor) -> Tensor:
-        """What the last layer is given of images (B, C, H, W), with noise in training: (B, F)."""
-        if self.training and self.noise:
-            images = images + self.noise * torch.randn_like(images)
-        features: Tensor = self.inner(images)
-        return features
 
     @torch.no_grad()
     def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
@@ -96,7 +82,6 @@ class Dense(Encoder):
         hidden: widths of the layers between, each followed by a LeakyReLU of slope 0.1.
         batch_norm: whether the layers between are normalised over the batch, before their activation.
         tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
-        noise: as of `Encoder`.
 
     Raises:
         InputError: if a size is not a whole number of at least 1, the activation is unknown, tied weights are asked
@@ -111,7 +96,6 @@ class Dense(Encoder):
         hidden: Sequence[int] = (),
         batch_norm: bool = False,
         tied: bool = False,
-        noise: float = 0.0,
     ) -> None:
         image_shape = wholes("image_shape", image_shape)
         hidden = wholes("encoder.hidden", hidden)
@@ -124,7 +108,7 @@ class Dense(Encoder):
         for inputs, outputs in itertools.pairwise(widths):
             layers += _normalised(inputs, outputs) if batch_norm else [_drawn(nn.Linear(inputs, outputs))]
             layers.append(nn.LeakyReLU(0.1))
-        super().__init__(nn.Sequential(*layers), widths[-1], latent_dim, activation, noise)
+        super().__init__(nn.Sequential(*layers), widths[-1], latent_dim, activation)
         self.image_shape = image_shape
         self.hidden = hidden
         self.batch_norm = batch_norm
@@ -135,7 +119,7 @@ class Dense(Encoder):
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
         if not self.tied or atoms is None:
             return super().forward(images)
-        code: Tensor = self.activate(F.linear(self.features(images), atoms.flatten(1), self.last.bias))
+        code: Tensor = self.activate(F.linear(self.inner(images), atoms.flatten(1), self.last.bias))
         return code
 
 
@@ -154,7 +138,6 @@ class Unrolled(Encoder):
         activation: of the code at each step, as of `Encoder`.
         steps: number of steps after the first, at least 1.
         tied: must be false: the layer's weights are not the atoms.
-        noise: as of `Encoder`.
 
     Attributes:
         interaction: S, (K, K): what each unit (row) adds to each other (column).
@@ -173,19 +156,18 @@ class Unrolled(Encoder):
         activation: str = "relu",
         steps: int = 6,
         tied: bool = False,
-        noise: float = 0.0,
     ) -> None:
         image_shape = wholes("image_shape", image_shape)
         if flag("encoder.tied", tied):
             raise InputError("encoder=unrolled cannot have encoder.tied=true: choose encoder=dense, or tied=false")
-        super().__init__(nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation, noise)
+        super().__init__(nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation)
         self.image_shape = image_shape
         self.steps = whole("encoder.steps", steps)
         self.tied = tied
         self.interaction = nn.Parameter(torch.zeros(self.latent_dim, self.latent_dim))
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
-        drive = self.last(self.features(images))
+        drive = self.last(self.inner(images))
         code: Tensor = self.activate(drive)
         for _ in range(self.steps):
             code = self.activate(torch.addmm(drive, code, self.interaction))
@@ -209,7 +191,6 @@ class Conv(Encoder):
         latent_dim: K, the number of units of the code, at least 1.
         activation: of the code, as of `Encoder`.
         tied: must be false: convolutions have no weights that could be the atoms.
-        noise: as of `Encoder`.
 
     Raises:
         InputError: if a size is not a whole number of at least 1, the images are smaller than 8 × 8, the activation is
@@ -225,7 +206,6 @@ class Conv(Encoder):
         latent_dim: int,
         activation: str = "sigmoid",
         tied: bool = False,
-        noise: float = 0.0,
     ) -> None:
         channels, height, width = image_shape = wholes("image_shape", image_shape)
         if flag("encoder.tied", tied):
@@ -244,7 +224,7 @@ class Conv(Encoder):
             *_normalised(128 * (height // 4) * (width // 4), 1024),
             nn.LeakyReLU(0.1),
         )
-        super().__init__(inner, 1024, latent_dim, activation, noise)
+        super().__init__(inner, 1024, latent_dim, activation)
         self.image_shape = image_shape
         self.tied = tied
 

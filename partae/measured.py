@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -20,7 +20,12 @@ class Measured(Representation, LightningModule):
     """A representation that is measured on validation images during `fit` and on test images by `test`.
 
     A model defines `losses`, the verbs of `Representation`, and how it learns.
+
+    Attributes:
+        terms: the names of its losses.
     """
+
+    terms: ClassVar[tuple[str, ...]] = ()
 
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.

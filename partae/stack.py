@@ -31,8 +31,8 @@ from partae.autoencoder import AutoEncoder
 from partae.callbacks import Gallery
 from partae.checks import InputError
 from partae.constraint import Constraint
+from partae.corruption import NoCorruption
 from partae.data import DataModule
-from partae.encoder import Encoder
 from partae.measured import Batch, divergence, with_total
 from partae.metrics import Measures
 from partae.morphology import Operator
@@ -93,8 +93,8 @@ def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: I
     for module in model.modules():
         if isinstance(module, _BatchNorm | _DropoutNd):
             return f"{type(module).__name__} does in training what no stack does: it keeps figures, or draws at random"
-        if isinstance(module, Encoder) and module.noise:
-            return "encoder.noise draws at random in training, and no stack does"
+    if not isinstance(model.corruption, NoCorruption):
+        return f"corruption={type(model.corruption).__name__.lower()} draws at random, and no stack does"
     for callback in callbacks:
         if not isinstance(callback, Gallery | ModelCheckpoint | ProgressBar):
             return f"callback {type(callback).__name__} reaches into a training of its own"

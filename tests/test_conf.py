@@ -29,6 +29,12 @@ def composed(*overrides: str) -> DictConfig:
         return compose("train", overrides=[*places, *overrides])
 
 
+@pytest.mark.parametrize("name", [name for folder, name in YAMLS if folder == "model"])
+def test_every_model_has_the_losses_that_it_names(name: str) -> None:
+    model = instantiate(composed(f"model={name}", "data=bars", "data.source.size=8", "latent_dim=4").model)
+    assert tuple(model.eval().losses(torch.rand(3, 1, 8, 8))) == model.terms
+
+
 def names(group: str) -> list[str]:
     return [name for folder, name in YAMLS if folder == group]
 

@@ -54,18 +54,6 @@ def test_hidden_layers_are_normalised_by_option() -> None:
     torch.testing.assert_close(encoder(images[:1]), encoder(images)[:1])
 
 
-@pytest.mark.parametrize("kind", [Dense, Unrolled])
-def test_noise_is_added_to_the_images_in_training_only(kind: type[Encoder]) -> None:
-    torch.manual_seed(0)
-    encoder = kind((1, 8, 8), latent_dim=200, activation="identity", noise=0.5)  # type: ignore[arg-type, call-arg]
-    images = torch.rand(300, 1, 8, 8)
-    noisy, clean = encoder(images), encoder.eval()(images)
-    assert clean.equal(encoder(images))
-    torch.testing.assert_close(clean, F.linear(images.flatten(1), encoder.last.weight, encoder.last.bias))
-    expected = 0.5 * encoder.last.weight.norm(dim=1).square().mean().sqrt()
-    assert (noisy - clean).square().mean().sqrt().item() == pytest.approx(expected.item(), rel=0.02)
-
-
 def test_a_convolutional_encoder_has_the_layers_of_the_text() -> None:
     encoder = Conv((1, 28, 28), latent_dim=100)
     shapes = {name: tuple(weight.shape) for name, weight in encoder.named_parameters() if weight.ndim > 1}

@@ -28,7 +28,7 @@ RUN = [*TINY, "latent_dim=6", "model=nnsae", "callbacks=dense_sparse_dense", "ca
 RUN += ["callbacks.pruning.end=3", "trainer.max_epochs=4", "callbacks.gallery.every_n_epochs=2"]
 RUN += SILENT
 # what is drawn at random in training, and what is found out in one epoch for the next
-DRAWN = [*TINY, "latent_dim=6", "sparsity=l1", "sparsity.beta=0.01", "encoder.activation=relu", "encoder.noise=0.2"]
+DRAWN = [*TINY, "latent_dim=6", "sparsity=l1", "sparsity.beta=0.01", "encoder.activation=relu", "corruption=gaussian"]
 DRAWN += ["callbacks=revival", "callbacks.revival.until=1", "callbacks.revival.frequency=0.9", "trainer.max_epochs=4"]
 DRAWN += SILENT
 SAMPLED = [*TINY, "latent_dim=6", "model=sparse_rbm", "trainer.max_epochs=4", *SILENT]

@@ -358,6 +358,10 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             ["sparseness", "2"],
         ),
         (["train.py", "decay=l2", "decay.lambda_=-1"], ["decay.lambda_", "-1"]),
+        (["train.py", "metric=val/beauty"], ["metric must be one of", "'val/beauty'"]),
+        (["train.py", "metric=test/svm_accuracy"], ["metric must be one of", "'test/svm_accuracy'"]),
+        (["train.py", "metric=null"], ["metric must be one of", "None"]),
+        (["train.py", "metric=val/hoyer_sparsity", "model=nmf", "svm=slow"], ["svm must be one of", "'slow'"]),
         (["train.py", "reconstruction=bce"], ["reconstruction=bce", "decoder.activation=leaky_relu"]),
     ],
 )

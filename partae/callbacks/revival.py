@@ -110,9 +110,11 @@ class Revival(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.dead = (self.used <= self.frequency * self.seen).nonzero().flatten()
 
-    def _watch(self, encoder: torch.nn.Module, arguments: tuple[Any, ...], code: Tensor) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self.images = batch[0]  # as they are: the encoder may see less of them
+
+    def _watch(self, encoder: torch.nn.Module, _: tuple[Any, ...], code: Tensor) -> None:
         if encoder.training:
             used = (code > self.share * code.max()).sum(dim=0)
-            self.images = arguments[0]
             self.used: Tensor = self.used + used if self.seen else used
             self.seen += len(code)

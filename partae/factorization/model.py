@@ -35,6 +35,8 @@ class Factorization(Measured):
             leaves it with ``components_`` or ``cluster_centers_`` (K, F), and with ``mean_`` if it subtracts one.
     """
 
+    terms = ("reconstruction",)
+
     def __init__(self, encoder: nn.Module, decoder: Dictionary, estimator: BaseEstimator | None = None) -> None:
         super().__init__()
         self.automatic_optimization = False

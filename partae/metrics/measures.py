@@ -19,7 +19,8 @@ from partae.representation import Representation
 Batches = Iterable[tuple[Tensor, ...]]  # of images, labels, and what else there may be
 
 DILATION = dilation(1)
-PROTOCOLS = ("none", "quick", "report")
+# what each protocol of the linear SVM measures
+SVM_MEASURES = {"none": (), "quick": ("svm_accuracy",), "report": ("svm_accuracy", "svm_accuracy_std", "svm_c")}
 
 
 class Measures(nn.Module):
@@ -63,17 +64,18 @@ class Measures(nn.Module):
 
     def compute(self) -> dict[str, Tensor]:
         """Each measure by its name, over all images since the last `reset`."""
-        measures = {
-            "reconstruction_error": self.reconstruction_error.compute(),
-            "hoyer_sparsity": self.hoyer_sparsity.compute(),
-        }
-        for operator, to_images, to_reconstructions in self._approximations():
-            suffix = "" if operator == DILATION else f"/{operator}"
-            measures[f"max_approximation_error{suffix}"] = to_images.compute()
-            measures[f"max_approximation_error_of_reconstruction{suffix}"] = to_reconstructions.compute()
-        measures["dead_atoms"] = self.dead_atoms.compute().float()
-        measures["mean_activation"] = self.mean_activation.compute()
-        return measures
+        errors = [error.compute() for _, *pair in self._approximations() for error in pair]
+        dead_atoms, mean_activation = self.dead_atoms.compute().float(), self.mean_activation.compute()
+        values = [self.reconstruction_error.compute(), self.hoyer_sparsity.compute(), *errors, dead_atoms]
+        return dict(zip(self.names, [*values, mean_activation], strict=True))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the measures, in their order."""
+        suffixes = ["" if operator == DILATION else f"/{operator}" for operator in self.operators]
+        kinds = ("max_approximation_error", "max_approximation_error_of_reconstruction")
+        errors = [f"{kind}{suffix}" for suffix in suffixes for kind in kinds]
+        return ["reconstruction_error", "hoyer_sparsity", *errors, "dead_atoms", "mean_activation"]
 
     def reset(self) -> None:
         """Forget all images."""
@@ -149,19 +151,19 @@ def measure_svm(
     Args:
         model: any representation.
         batches: the batches of the "train" or "test" images.
-        protocol: "none", "quick" (`svm_accuracy_quick`) or "report" (`svm_accuracy_report`).
+        protocol: of `SVM_MEASURES`: "none", "quick" (`svm_accuracy_quick`) or "report" (`svm_accuracy_report`).
         seed: of the splits.
         standardised: whether codes are standardised; None is the protocol's own default.
         progress: show a progress bar where it takes minutes.
     """
     options: dict[str, Any] = {} if standardised is None else {"standardised": standardised}
+    values: tuple[float, ...] = ()
     if protocol == "quick":
         train, test = codes(model, batches("train")), codes(model, batches("test"))
-        return {"svm_accuracy": svm_accuracy_quick(*train, *test, seed=seed, **options)}
-    if protocol == "report":
-        result = svm_accuracy_report(*codes(model, batches("test")), seed=seed, progress=progress, **options)
-        return {"svm_accuracy": result.accuracy, "svm_accuracy_std": result.std, "svm_c": result.C}
-    return {}
+        values = (svm_accuracy_quick(*train, *test, seed=seed, **options),)
+    elif protocol == "report":
+        values = svm_accuracy_report(*codes(model, batches("test")), seed=seed, progress=progress, **options)
+    return dict(zip(SVM_MEASURES[protocol], values, strict=True))
 
 
 @torch.no_grad()

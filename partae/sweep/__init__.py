@@ -5,6 +5,7 @@ from omegaconf import OmegaConf
 from partae.sweep.job import resume, run_job
 from partae.sweep.jobs import finish, is_first_process
 from partae.sweep.messages import explained, run
+from partae.sweep.parts import parts
 from partae.sweep.progress import Progress
 from partae.sweep.shape import image_shape
 from partae.sweep.summary import Summary, job_folder, new_folder, sweep_folder
@@ -23,6 +24,7 @@ __all__ = [
     "image_shape",
     "is_first_process",
     "job_folder",
+    "parts",
     "resume",
     "run",
     "run_job",

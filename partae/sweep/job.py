@@ -123,13 +123,11 @@ def resume_line(folder: Path) -> str:
 def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> dict[str, float]:
     if not jobs.is_alone(hydra) and str(cfg.trainer.get("strategy")).startswith("ddp"):
         raise InputError("trainer=ddp trains one model on several devices, not a sweep: leave out -m, or trainer=ddp")
+    unmeasured = not cfg.data.val_size and str(cfg.metric).startswith("val/")
+    if unmeasured and not jobs.is_grid(hydra):
+        raise InputError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")
     jobs.begin(cfg, hydra, folder)
     measures = jobs.measures_of(folder) if jobs.is_finished(folder) else train(cfg, folder)
-    if cfg.metric not in measures and not _is_unasked(cfg, hydra):
+    if cfg.metric not in measures and not unmeasured:
         raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
     return measures
-
-
-def _is_unasked(cfg: DictConfig, hydra: HydraConf) -> bool:
-    """Whether the metric is of validation images, of which none were kept, and no search wants it."""
-    return jobs.is_grid(hydra) and not cfg.data.val_size and str(cfg.metric).startswith("val/")

@@ -25,18 +25,18 @@ from hydra.core.utils import run_job as run_hydra_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from partae.autoencoder import AutoEncoder
-from partae.checkpoint import latest
-from partae.checks import InputError, flag, random_seed, whole
+from partae.checks import InputError, whole
+from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.interruption import end_in_order
 from partae.stack import Member, Stack, reason_alone, structure
 from partae.sweep import jobs
 from partae.sweep.job import run_job
+from partae.sweep.parts import parts
 from partae.sweep.summary import write_sweep
 
 # a trainer of these settings has nothing that would reach across the models of a stack
@@ -122,8 +122,6 @@ def enlist(cfg: DictConfig) -> Job | None:
     jobs.begin(cfg, hydra, folder)
     shared = json.dumps([OmegaConf.to_container(cfg[group]) for group in SHARED])
     resolved = OmegaConf.create(cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True)))
-    if flag("quiet", cfg.quiet) and "progress" in resolved.callbacks:
-        resolved.callbacks.progress.refresh_rate = 0
     return Job(folder, resolved, shared, cfg.trainer.max_epochs)
 
 
@@ -132,16 +130,16 @@ def grouped(enlisted: list[Job]) -> list[list[Job]]:
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in enlisted:
         try:
-            member, callbacks, constraints = build(job)
-            reason = reason_alone(member.model, callbacks, constraints) or _trainer_alone(job)
+            made = parts(job.cfg, job.folder)
+            reason = reason_alone(made.model, made.callbacks, made.constraints) or _trainer_alone(job)
         except Exception:  # noqa: S112 - whatever it is, the job meets it again when it runs, and reports it
             continue
         if reason:
             print(f"{job.folder.name} runs alone: {reason}", file=sys.stderr)
             continue
-        epoch = member.start["epoch"] + 1 if member.start else 0
+        epoch = made.start["epoch"] + 1 if made.start else 0
         if epoch < job.max_epochs:
-            groups.setdefault((structure(member.model), job.shared, epoch), []).append(job)
+            groups.setdefault((structure(cast("AutoEncoder", made.model)), job.shared, epoch), []).append(job)
     return list(groups.values())
 
 
@@ -152,20 +150,6 @@ def _trainer_alone(job: Job) -> str | None:
     if job.cfg.trainer.devices not in (1, "1", "auto"):
         return f"trainer.devices={job.cfg.trainer.devices}, and a stack trains on one"
     return None
-
-
-def build(job: Job) -> tuple[Member, list[Callback], list[Any]]:
-    """A job's member of a stack, built as its run alone would be; all its callbacks; its constraints."""
-    seed_everything(random_seed("seed", job.cfg.seed), verbose=False)
-    whole("trainer.max_epochs", job.max_epochs)
-    model = instantiate(job.cfg.model)
-    _, start = latest(job.folder) or (None, None)
-    logger = instantiate(job.cfg.logger)
-    if start and isinstance(logger, TensorBoardLogger):
-        logger = instantiate(job.cfg.logger, purge_step=start["global_step"])
-    callbacks = list(instantiate(job.cfg.callbacks).values())
-    own = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    return Member(model, [logger], own, start), callbacks, list(instantiate(job.cfg.constraint).values())
 
 
 def train_stacks(group: list[Job], max_size: int | None, compiled: bool | None) -> dict[Path, InputError]:
@@ -198,19 +182,22 @@ def train_stack(group: list[Job], compiled: bool | None) -> dict[Path, InputErro
     cfg = group[0].cfg
     data: DataModule = instantiate(cfg.data)
     data.check()
-    progress = [callback for callback in build(group[0])[1] if isinstance(callback, ProgressBar)]
+    built = [parts(job.cfg, job.folder) for job in group]
+    members = []
+    for made in built:
+        own = [callback for callback in made.callbacks if not isinstance(callback, ProgressBar)]
+        members.append(Member(cast("AutoEncoder", made.model), [made.logger], own, made.start))
+    progress = [callback for callback in built[0].callbacks if isinstance(callback, ProgressBar)]
     options = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
     trainer: Trainer = instantiate(cfg.trainer, callbacks=progress, **options)
-    built = [build(job) for job in group]
-    members, constraints = [member for member, _, _ in built], built[0][2]
     if compiled is None:
         images = group[0].max_epochs * len(data.batches("train")) * data.batch_size
         compiled = worth_compiling(members[0].model, len(group) * images)
     if len(group) > 1:
         print(f"Training {len(group)} models as one stack", file=sys.stderr)
+    constraints = cast("list[Constraint]", built[0].constraints)
     stack = Stack(members, constraints, compiled=compiled and has_compiler(), batch_size=data.batch_size)
-    file, _ = latest(group[0].folder) or (None, None)
-    trainer.fit(stack, data, ckpt_path=file, weights_only=True)
+    trainer.fit(stack, data, ckpt_path=built[0].file, weights_only=True)
     return {job.folder: member.error for job, member in zip(group, members, strict=True) if member.error}
 
 
@@ -234,7 +221,7 @@ def fitting(job: Job) -> int:
     A model needs its parameters, their gradients and the optimizer's state some seven times over, and each image of a
     batch about as many copies of its pixels and code.
     """
-    model = build(job)[0].model
+    model = parts(job.cfg, job.folder).model
     atoms = model.atoms
     device = instantiate(job.cfg.trainer, logger=False, enable_checkpointing=False).strategy.root_device
     parameters = sum(parameter.numel() for parameter in model.parameters())

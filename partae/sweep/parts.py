@@ -1,0 +1,70 @@
+"""What the training of one job is made of, whether it trains alone or in a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, seed_everything
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+
+from partae.checkpoint import latest
+from partae.checks import flag, one_of, random_seed, whole
+from partae.measured import Measured
+from partae.metrics.measures import SVM_MEASURES, Measures
+
+
+@dataclass
+class Parts:
+    """A job's model, as it is before its training, and what Lightning is given beside it.
+
+    Attributes:
+        model: as drawn.
+        callbacks: all but the constraints.
+        constraints: of the atoms.
+        logger: of the run.
+        file: the checkpoint that the job goes on from, if any.
+        start: what that holds.
+    """
+
+    model: Measured
+    callbacks: list[Callback]
+    constraints: list[Callback]
+    logger: Logger
+    file: Path | None
+    start: Mapping[str, Any] | None
+
+
+def parts(cfg: DictConfig, folder: Path) -> Parts:
+    """The parts that ``cfg`` composes for a run in ``folder``; torch's random state is the job's afterwards.
+
+    Raises:
+        InputError: if a value does not fit.
+    """
+    seed_everything(random_seed("seed", cfg.seed), verbose=False)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
+    model: Measured = instantiate(cfg.model)
+    _check_metric(cfg, model)
+    file, start = latest(folder) or (None, None)
+    logger = instantiate(cfg.logger)
+    if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
+        logger = instantiate(cfg.logger, purge_step=start["global_step"])
+    callbacks = list(instantiate(cfg.callbacks).values())
+    if flag("quiet", cfg.quiet):
+        for bar in callbacks:
+            if isinstance(bar, ProgressBar):
+                bar.disable()
+    return Parts(model, callbacks, list(instantiate(cfg.constraint).values()), logger, file, start)
+
+
+def _check_metric(cfg: DictConfig, model: Measured) -> None:
+    """Refuse a metric that no such run will have, before it is trained."""
+    measures = Measures(1).names
+    known = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
+    known += [f"test/{name}" for name in (*measures, *SVM_MEASURES[one_of("svm", cfg.svm, tuple(SVM_MEASURES))])]
+    one_of("metric", cfg.metric, tuple(known))
