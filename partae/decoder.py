@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from partae.activation import activation as activation_named
-from partae.checks import flag, whole, wholes
+from partae.checks import flag, real, whole, wholes
 from partae.printed import Printed
 
 
@@ -18,13 +18,15 @@ class Dictionary(Printed):
 
     .. math:: x = \sigma\Big(\sum_{j=1}^{K} h_j \, a_j + b\Big)
 
-    Atoms are drawn Glorot-uniform, the bias starts at 0.
+    Atoms are drawn Glorot-uniform.
 
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of atoms, at least 1.
         activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh, or another of the encoder's.
-        biased: whether the bias is learned; it stays 0 otherwise.
+        biased: whether the bias is learned; it stays as it starts otherwise.
+        initial_bias: what each entry of the bias starts at; a sigmoid decoder of mostly black images is quicker at what
+            it has to learn from below 0.
 
     Attributes:
         atoms: (K, C, H, W).
@@ -32,11 +34,17 @@ class Dictionary(Printed):
         image_range: the interval that each decoded pixel lies in.
 
     Raises:
-        InputError: if a size is not a whole number of at least 1, or the activation is unknown.
+        InputError: if a size is not a whole number of at least 1, the activation is unknown, or the initial
+            bias is not finite.
     """
 
     def __init__(
-        self, image_shape: Sequence[int], latent_dim: int, activation: str = "leaky_relu", biased: bool = True
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        activation: str = "leaky_relu",
+        biased: bool = True,
+        initial_bias: float = 0.0,
     ) -> None:
         super().__init__()
         self.image_shape = wholes("image_shape", image_shape)
@@ -47,7 +55,8 @@ class Dictionary(Printed):
         self.activate, self.image_range = activation_named("decoder.activation", activation, pixels)
         atoms = nn.init.xavier_uniform_(torch.empty(self.latent_dim, pixels))
         self.atoms = nn.Parameter(atoms.view(self.latent_dim, *self.image_shape))
-        self.bias = nn.Parameter(torch.zeros(self.image_shape), requires_grad=biased)
+        self.initial_bias = real("decoder.initial_bias", initial_bias)
+        self.bias = nn.Parameter(torch.full(self.image_shape, self.initial_bias), requires_grad=biased)
 
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given."""

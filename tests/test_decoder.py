@@ -28,12 +28,14 @@ def test_a_one_hot_code_gives_its_atom_back() -> None:
     torch.testing.assert_close(decoder(torch.eye(4)), decoder.atoms)
 
 
-def test_without_a_bias_it_stays_0() -> None:
-    decoder = Dictionary((1, 2, 2), latent_dim=2, biased=False)
+@pytest.mark.parametrize("start", [0.0, -3.0])
+def test_without_a_learned_bias_it_stays_as_it_starts(start: float) -> None:
+    decoder = Dictionary((1, 2, 2), latent_dim=2, biased=False, initial_bias=start)
     decoder(torch.ones(1, 2)).sum().backward()
     assert decoder.atoms.grad is not None
     assert decoder.bias.grad is None
-    assert not decoder.bias.any()
+    assert decoder.bias.eq(start).all()
+    assert Dictionary((1, 2, 2), latent_dim=2, initial_bias=start).bias.requires_grad
 
 
 def test_an_unknown_activation_is_refused_by_key() -> None:

@@ -133,6 +133,29 @@ def test_both_protocols_find_what_is_known_of_fashion_mnist() -> None:
     assert 0.02 < std < 0.05  # as published: 0.031 to 0.039
 
 
+def test_quick_draws_no_image_twice_and_leaves_the_shares_of_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code, labels), fitted = blobs(300), {}
+    fit = LinearSVC.fit
+
+    def watch(svm: LinearSVC, features: np.ndarray, classes: np.ndarray) -> LinearSVC:
+        fitted.update(features=features, classes=classes)
+        return fit(svm, features, classes)
+
+    monkeypatch.setattr(LinearSVC, "fit", watch)
+    svm_accuracy_quick(code, labels, code, labels, size=150)
+    assert len(np.unique(fitted["features"], axis=0)) == 150
+    assert np.unique(fitted["classes"], return_counts=True)[1].tolist() == [50, 50, 50]
+    svm_accuracy_quick(code, labels, code, labels, size=300, standardised=False)
+    np.testing.assert_array_equal(fitted["features"], code.double().numpy())
+
+
+def test_two_classes_are_enough() -> None:
+    code, labels = blobs(300, spread=0.01)
+    two = labels < 2
+    assert svm_accuracy_quick(code[two], labels[two], code[two], labels[two]) == 1
+    assert svm_accuracy_report(code[two], labels[two], n_jobs=1, progress=False).accuracy == 1
+
+
 def test_one_class_is_refused() -> None:
     code, labels = blobs(30)
     with pytest.raises(InputError, match=r"svm=quick needs training images of at least 2 classes"):
