@@ -134,7 +134,8 @@ def test_both_protocols_find_what_is_known_of_fashion_mnist() -> None:
 
 
 def test_quick_draws_no_image_twice_and_leaves_the_shares_of_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    (code, labels), fitted = blobs(300), {}
+    code, labels = blobs(300)
+    fitted: dict[str, np.ndarray] = {}
     fit = LinearSVC.fit
 
     def watch(svm: LinearSVC, features: np.ndarray, classes: np.ndarray) -> LinearSVC:
