@@ -146,12 +146,12 @@ def measure_svm(
     *,
     progress: bool = True,
 ) -> dict[str, float]:
-    """The accuracy of a linear SVM on the codes, by a protocol of `PROTOCOLS`; nothing for "none".
+    """The accuracy of a linear SVM on the codes, by a protocol of `SVM_MEASURES`; nothing for "none".
 
     Args:
         model: any representation.
         batches: the batches of the "train" or "test" images.
-        protocol: of `SVM_MEASURES`: "none", "quick" (`svm_accuracy_quick`) or "report" (`svm_accuracy_report`).
+        protocol: "none", "quick" (`svm_accuracy_quick`) or "report" (`svm_accuracy_report`).
         seed: of the splits.
         standardised: whether codes are standardised; None is the protocol's own default.
         progress: show a progress bar where it takes minutes.

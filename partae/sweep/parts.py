@@ -47,24 +47,25 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
         InputError: if a value does not fit.
     """
     seed_everything(random_seed("seed", cfg.seed), verbose=False)
+    protocol = one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model: Measured = instantiate(cfg.model)
-    _check_metric(cfg, model)
-    file, start = latest(folder) or (None, None)
-    logger = instantiate(cfg.logger)
-    if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
-        logger = instantiate(cfg.logger, purge_step=start["global_step"])
     callbacks = list(instantiate(cfg.callbacks).values())
+    if all(type(callback).__module__.startswith(("partae.", "pytorch_lightning.")) for callback in callbacks):
+        one_of("metric", cfg.metric, _metrics(model, protocol))  # a user's own may log what it likes
     if flag("quiet", cfg.quiet):
         for bar in callbacks:
             if isinstance(bar, ProgressBar):
                 bar.disable()
+    file, start = latest(folder) or (None, None)
+    logger = instantiate(cfg.logger)
+    if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
+        logger = instantiate(cfg.logger, purge_step=start["global_step"])
     return Parts(model, callbacks, list(instantiate(cfg.constraint).values()), logger, file, start)
 
 
-def _check_metric(cfg: DictConfig, model: Measured) -> None:
-    """Refuse a metric that no such run will have, before it is trained."""
+def _metrics(model: Measured, protocol: str) -> tuple[str, ...]:
+    """All that a run of ``model`` will have measured at its end, where images are kept for validation."""
     measures = Measures(1).names
-    known = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
-    known += [f"test/{name}" for name in (*measures, *SVM_MEASURES[one_of("svm", cfg.svm, tuple(SVM_MEASURES))])]
-    one_of("metric", cfg.metric, tuple(known))
+    validated = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
+    return (*validated, *(f"test/{name}" for name in (*measures, *SVM_MEASURES[protocol])))
