@@ -76,7 +76,7 @@ class NormalisedReLU(Printed):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs (B, K) in [0, √K] of inputs (B, K); a code of zeros stays one."""
-        return F.rms_norm(F.relu(inputs), (self.width,), eps=1e-12)
+        return math.sqrt(self.width) * F.normalize(F.relu(inputs), dim=-1)
 
 
 # name -> how to build it for a number of units, and the interval of its values

@@ -111,7 +111,7 @@ class AutoEncoder(Measured):
         """
         try:
             return self.optimizer(parameters)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             arguments = ", ".join(f"{key}={value}" for key, value in getattr(self.optimizer, "keywords", {}).items())
             raise InputError(f"optimizer cannot be built with {arguments}: {error}") from error
 

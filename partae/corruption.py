@@ -45,7 +45,7 @@ class Gaussian(Printed):
 
 
 class Masking(Printed):
-    """A share of the pixels, drawn anew for each image, is set to 0; the others are scaled up to keep the mean.
+    """A share of the pixels, drawn anew for each image, is set to 0 in all channels; the others are scaled up.
 
     Args:
         share: of the pixels, in [0, 1).
@@ -60,4 +60,4 @@ class Masking(Printed):
 
     def forward(self, images: Tensor) -> Tensor:
         """In training, images that lack pixels."""
-        return F.dropout(images, self.share, self.training)
+        return images * F.dropout(torch.ones_like(images[:, :1]), self.share, self.training)

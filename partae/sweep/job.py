@@ -123,7 +123,7 @@ def resume_line(folder: Path) -> str:
 def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> dict[str, float]:
     if not jobs.is_alone(hydra) and str(cfg.trainer.get("strategy")).startswith("ddp"):
         raise InputError("trainer=ddp trains one model on several devices, not a sweep: leave out -m, or trainer=ddp")
-    unmeasured = not cfg.data.val_size and str(cfg.metric).startswith("val/")
+    unmeasured = not cfg.data.get("val_size", 1) and str(cfg.metric).startswith("val/")
     if unmeasured and not jobs.is_grid(hydra):
         raise InputError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")
     jobs.begin(cfg, hydra, folder)

@@ -51,7 +51,7 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
     model: Measured = instantiate(cfg.model)
     callbacks = list(instantiate(cfg.callbacks).values())
-    if all(type(callback).__module__.startswith(("partae.", "pytorch_lightning.")) for callback in callbacks):
+    if all(type(part).__module__.startswith(("partae.", "pytorch_lightning.")) for part in [model, *callbacks]):
         one_of("metric", cfg.metric, _metrics(model, protocol))  # a user's own may log what it likes
     if flag("quiet", cfg.quiet):
         for bar in callbacks:
