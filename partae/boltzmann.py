@@ -109,8 +109,6 @@ class SparseDBN(SparseRBM):
     Lee, Ekanadham and Ng (2008), as above.
     """
 
-    terms = ("contrastive_divergence", "sparsity", "decay")
-
     def __init__(
         self,
         encoder: Dense,

@@ -137,7 +137,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "data.source.seed": NOT_A_SEED,
     "data.batch_size": ("0", *NOT_WHOLE),
     "data.eval_batch_size": ("0", *NOT_WHOLE),
-    "data.val_size": ("-1", "100000", "1.5", "null", "[1]"),
+    "data.val_size": ("100000", "1.5", *(value for value in NOT_WHOLE if value != "0.5")),  # which is a share
     "data.image_shape": ("[1,3,3]", "[1,28]", "[]", "28", "null", "abc", "[1,-3,3]", "[1,a,3]"),
     "data.seed": NOT_A_SEED,
     "seed": NOT_A_SEED,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -32,6 +34,12 @@ def test_masking_sets_its_share_to_zero_and_keeps_the_mean_in_training_only() ->
     assert corruption.eval()(IMAGES).equal(IMAGES)
 
 
+def test_a_pixel_is_masked_in_all_channels() -> None:
+    masked = Masking(0.5)(IMAGES.expand(-1, 3, -1, -1))
+    assert masked[:, 0].equal(masked[:, 1])
+    assert masked[:, 0].equal(masked[:, 2])
+
+
 @pytest.mark.parametrize("corruption", [Gaussian(), Masking()])
 def test_the_encoder_sees_corrupted_images_and_the_loss_compares_with_whole_ones(corruption: nn.Module) -> None:
     model = AutoEncoder(Dense((1, 8, 8), 4), Dictionary((1, 8, 8), 4), corruption=corruption)
@@ -54,6 +62,6 @@ def test_the_encoder_sees_corrupted_images_and_the_loss_compares_with_whole_ones
         (lambda: Masking(-0.1), "corruption.share"),
     ],
 )
-def test_what_is_out_of_range_is_refused_by_its_key(build: type[nn.Module], key: str) -> None:
+def test_what_is_out_of_range_is_refused_by_its_key(build: Callable[[], nn.Module], key: str) -> None:
     with pytest.raises(InputError, match=key):
         build()

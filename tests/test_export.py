@@ -85,6 +85,17 @@ def test_onnxruntime_encodes_as_the_model_does(tmp_path: Path, tied: bool) -> No
 
 
 @pytest.mark.slow
+def test_a_normalised_code_of_zeros_stays_one_in_onnxruntime(tmp_path: Path) -> None:
+    original = AutoEncoder(Dense((1, 4, 4), 3, "normalised_relu"), Dictionary((1, 4, 4), 3)).eval()
+    torch.nn.init.constant_(original.encoder.last.bias, -1.0)
+    session = onnxruntime.InferenceSession(str(export(original, "onnx", tmp_path)))
+    images = np.stack([np.zeros((1, 4, 4)), 9 * np.ones((1, 4, 4))]).astype(np.float32)
+    (code,) = session.run(["code"], {"images": images})
+    assert not code[0].any()
+    np.testing.assert_allclose(code, original.encode(images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_an_encoder_without_an_onnx_form_is_named(tmp_path: Path) -> None:
     class Searching(TwoSquares):
         """Its code depends on the values of the images, as that of an iteration does."""

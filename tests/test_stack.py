@@ -22,6 +22,7 @@ from partae.boltzmann import SparseRBM
 from partae.callbacks import Checkpoint, Gallery
 from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
+from partae.corruption import Masking
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
 from partae.encoder import Conv, Dense, Unrolled
@@ -315,6 +316,7 @@ def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
     assert "intrinsic_plasticity" in str(reason_alone(plastic, [], []))
     normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))
     assert "BatchNorm" in str(reason_alone(normalised, [], []))
+    assert "corruption=masking draws at random" in str(reason_alone(model(corruption=Masking()), [], []))
     machine = SparseRBM(Dense(SHAPE, 5, tied=True), Dictionary(SHAPE, 5, "sigmoid"))
     assert "SparseRBM learns in a way of its own" in str(reason_alone(machine, [], []))
     assert "Linear learns in a way of its own" in str(reason_alone(nn.Linear(1, 1), [], []))
