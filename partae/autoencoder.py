@@ -124,6 +124,9 @@ class AutoEncoder(Measured):
     def on_train_epoch_start(self) -> None:
         self.train_losses: dict[str, Tensor] = {}
         self.train_steps = 0
+        if self.trainer.world_size > 1:  # each process draws for its own images, and the same again after a resume
+            drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
+            torch.manual_seed(drawn + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.losses(batch[0], *batch[2:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import signal
 import subprocess
@@ -10,10 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 
+from partae.checkpoint import read
 from partae.sweep.jobs import measures_of
+from tests.test_resume import differences
 
 pytestmark = pytest.mark.slow
 
@@ -179,3 +185,30 @@ def test_two_devices_train_to_the_measures_of_one(
     own = {key: (one.pop(key), two.pop(key)) for key in ("val/loss", "val/sparsity")}
     assert all(loss == pytest.approx(alone, rel=0.02) for alone, loss in own.values())
     assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
+
+
+class RandomState(Callback):
+    """Keeps the state of each device's random numbers before each batch; where a file ``kill`` is, kills its process."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        place = f"random-{trainer.current_epoch}-{batch_idx}-{trainer.global_rank}"
+        torch.save(torch.get_rng_state(), Path(trainer.default_root_dir, place))
+        if Path("kill").exists() and (trainer.current_epoch, batch_idx) == (1, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_each_device_draws_for_its_own_images_and_the_same_again_after_a_kill(
+    done: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    options = [*TINY, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=2"]
+    options += [f"+callbacks.random._target_={__name__}.RandomState"]
+    assert done(*options, "hydra.run.dir=straight")[0] == 0
+    (tmp_path / "kill").touch()
+    assert done(*options, "hydra.run.dir=killed")[0] != 0
+    (tmp_path / "kill").unlink()
+    assert done(*options, "hydra.run.dir=killed")[0] == 0
+    one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "killed"))
+    assert differences(one, other) == []
+    states = [torch.load(file) for file in (tmp_path / "straight").glob("random-*")]
+    assert len(states) == 2 * 2 * 2
+    assert not any(a.equal(b) for a, b in itertools.combinations(states, 2))
