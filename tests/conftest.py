@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from PIL import Image
 
 import partae.sweep  # noqa: F401 (the resolvers of conf/)
 from partae.data import fashion_mnist
+from train import train
 
 Compose = Callable[..., DictConfig]
+Run = Callable[..., dict[str, float]]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +53,20 @@ def garments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     checksums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
     monkeypatch.setattr(fashion_mnist, "CHECKSUMS", checksums)
     return root
+
+
+@pytest.fixture
+def run(composed: Compose, garments: Path, tmp_path: Path) -> Run:
+    """Trains two epochs on a small Fashion-MNIST into ``tmp_path / "run"``, which it empties first."""
+
+    def train_in(*overrides: str) -> dict[str, float]:
+        folder = tmp_path / "run"
+        shutil.rmtree(folder, ignore_errors=True)
+        small = [f"data.source.root={garments}", "data.val_size=100", "data.batch_size=50", "latent_dim=8"]
+        brief = ["trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.gallery.every_n_epochs=1"]
+        return train(composed(*small, *brief, *overrides), folder)
+
+    return train_in
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from hydra.utils import instantiate
 from sklearn.datasets import load_digits
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
-from tests.soak import run as type_in
+from tests.command_line import type_in
 from tests.test_conf import check_promises
 from tests.test_conf import code as code_of_a_batch
 

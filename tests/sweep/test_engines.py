@@ -188,7 +188,7 @@ def test_two_devices_train_to_the_measures_of_one(
 
 
 class RandomState(Callback):
-    """Keeps the state of each device's random numbers before each batch; where a file ``kill`` is, kills its process."""
+    """Keeps the state of each device's random numbers before each batch; kills its process where a file says so."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         place = f"random-{trainer.current_epoch}-{batch_idx}-{trainer.global_rank}"

@@ -1,0 +1,124 @@
+"""What a user who types gets: help, and one message for what cannot be done."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import ROOT, type_in
+from tests.conftest import Compose
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_explains_every_group_and_its_lines_compose(script: str, composed: Compose, tmp_path: Path) -> None:
+    status, said, _ = type_in(script, ["--help"], tmp_path)
+    assert status == 0
+    if script == "train.py":
+        explained = said.partition("\n  data  ")[2]
+        groups = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()} - {"hydra", "data"}
+        assert {group for group in groups if group not in explained} == set()
+    config = script.removesuffix(".py")
+    lines = re.findall(rf"^  python {script}((?: (?!-m)\S+)*)", said, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        assert composed(
+            *shlex.split(line.replace("<run folder>", "here").replace("<sweep folder>", "here")), config=config
+        )
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Callable[..., str]:
+    """Runs a script in ``tmp_path / "here"``, expects it to fail with a message, and returns that."""
+
+    def run_script(script: str, *overrides: str) -> str:
+        (tmp_path / "here").mkdir()
+        status, printed, message = type_in(script, overrides, tmp_path / "here")
+        assert (status, printed) == (1, "")
+        assert "Traceback" not in message
+        return message
+
+    return run_script
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.py", "sparsity.betta=0.1"], ["sparsity.betta", "0.1"]),
+        (["train.py", "sparsity=kll"], ["sparsity", "kll"]),
+        (["train.py", "latent_dim=0"], ["latent_dim", "0"]),
+        (["train.py", "sparsity.p=1.5"], ["sparsity.p", "1.5"]),
+        (["train.py", "seed=1.5"], ["seed", "1.5"]),
+        (["train.py", "encoder.activation=identity"], ["sparsity=kl", "encoder.activation=identity"]),
+        (["evaluate.py", "ckpt=nowhere.ckpt"], ["ckpt=nowhere.ckpt", "does not exist"]),
+        (["evaluate.py", "ckpt=."], ["ckpt=.", "folder without a run"]),
+        (["evaluate.py"], ["ckpt is missing"]),
+        (["evaluate.py", "ckpt=.", "operators=[blur:1]"], ["operators", "blur"]),
+        (["evaluate.py", "ckpt=.", "svm=slow"], ["svm", "slow"]),
+        (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
+        (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
+        (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
+        (["train.py", "sparsity=null"], ["override", "NoneType", "sparsity=null"]),
+        (["train.py", "seed=${nowhere}"], ["Interpolation key 'nowhere' not found", "seed"]),
+        (["train.py", "latent_dim=???"], ["latent_dim is missing"]),
+        (["train.py", "name=${nowhere}"], ["Interpolation key 'nowhere' not found"]),
+        (["train.py", "hydra.run.dir=/dev/null/run"], ["Not a directory: /dev/null/run", "another folder"]),
+        (["train.py", "trainer.max_epochs={a:1}"], ["trainer.max_epochs", "{'a': 1}"]),
+        (["train.py", "encoder=conv", "encoder.tied=true"], ["encoder=conv", "encoder.tied=true"]),
+        (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
+        (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
+        (["train.py", "trainer.accelerator=abacus", "data.source.root=DATA"], ["abacus"]),
+        (
+            ["train.py", "constraint=hoyer", "constraint.hoyer.sparseness=2", "data.source.root=DATA"],
+            ["sparseness", "2"],
+        ),
+        (["train.py", "decay=l2", "decay.lambda_=-1"], ["decay.lambda_", "-1"]),
+        (["train.py", "metric=val/beauty"], ["metric must be one of", "'val/beauty'"]),
+        (["train.py", "metric=test/svm_accuracy"], ["metric must be one of", "'test/svm_accuracy'"]),
+        (["train.py", "metric=null"], ["metric must be one of", "None"]),
+        (["train.py", "metric=val/hoyer_sparsity", "model=nmf", "svm=slow"], ["svm must be one of", "'slow'"]),
+        (["train.py", "reconstruction=bce"], ["reconstruction=bce", "decoder.activation=leaky_relu"]),
+    ],
+)
+def test_wrong_input_gets_one_message_and_leaves_nothing(
+    arguments: list[str], words: list[str], garments: Path, stopped: Callable[..., str], tmp_path: Path
+) -> None:
+    script, *overrides = (argument.replace("DATA", str(garments)) for argument in arguments)
+    message = stopped(script, *overrides)
+    assert all(word in message for word in words), message
+    assert not [file for file in (tmp_path / "here").rglob("*") if file.is_file() and ".hydra" not in file.parts]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=folder"], ["data.source.root is missing", "data.source.root=<value>"]),
+        (["data=folder", "data.source.root=nowhere"], ["data.source.root=nowhere"]),
+        (["data=folder", "data.source.root=IMAGES"], ["pixels", "data.source.size=[height,width]"]),
+        (
+            ["data=folder", "data.source.root=IMAGES", "data.source.size=[8,6]", "data.image_shape=[3,9,9]"],
+            ["data.image_shape=[3, 9, 9]", "data.source", "[3, 8, 6]"],
+        ),
+        (["data=arrays", "data.source.root=IMAGES"], ["train_images.npy is missing"]),
+    ],
+)
+def test_images_that_cannot_be_used_get_one_message(
+    overrides: list[str], words: list[str], images_of_odd_sizes: Path, stopped: Callable[..., str]
+) -> None:
+    message = stopped("train.py", *(each.replace("IMAGES", str(images_of_odd_sizes)) for each in overrides))
+    assert all(word in message for word in words), message
+    assert "InterpolationResolutionError" not in message
+    assert "raised while" not in message
+
+
+def test_a_corrupt_data_file_stops_a_run_before_it_starts(
+    garments: Path, stopped: Callable[..., str], tmp_path: Path
+) -> None:
+    file = garments / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    message = stopped("train.py", f"data.source.root={garments}")
+    assert f"{file} is truncated or altered" in message
+    assert not [path for path in (tmp_path / "here").rglob("*") if path.is_file() and ".hydra" not in path.parts]

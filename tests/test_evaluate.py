@@ -1,0 +1,70 @@
+"""End to end: evaluate.py on what train.py left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evaluate import evaluate
+from tests.conftest import Compose, Run
+
+
+def test_evaluate_gives_the_figures_of_the_end_of_training(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    measures = run()
+    folder = tmp_path / "run"
+    for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
+        options = [f"ckpt={ckpt}", f"data.source.root={garments}", "export=safetensors"]
+        found, written = evaluate(composed(*options, config="evaluate"))
+        (evaluated,) = found.values()
+        assert written == folder / "evaluation"
+        tested = {key: value for key, value in measures.items() if key.startswith("test/")}
+        assert {key: evaluated[key] for key in tested} == tested
+        assert json.loads((written / "metrics.json").read_text()) == evaluated
+    names = {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
+    assert {file.name for file in written.iterdir()} == {"metrics.json", "model.safetensors", "report.html"} | {
+        name + suffix for name in names for suffix in (".png", ".pdf")
+    }
+
+
+@pytest.mark.slow
+def test_evaluate_takes_models_by_name(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    monkeypatch.chdir(tmp_path)
+    named = ["ckpt={one model: run, another: run/checkpoints/best.ckpt}", f"data.source.root={garments}"]
+    found, written = evaluate(composed(*named, config="evaluate"))
+    assert found.keys() == {"one model", "another"}
+    assert (written / "atoms.png").exists()
+
+
+def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    for seed in (0, 1):
+        run(f"seed={seed}")
+        shutil.move(tmp_path / "run", sweep / f"latent_dim-8__seed-{seed}")
+    options = ["svm=quick", "operators=[dilation:1,opening:2]", f"data.source.root={garments}", "data.val_size=100"]
+    measures, folder = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
+    assert folder == sweep / "evaluation"
+    assert sorted(measures) == ["seed-0", "seed-1"]
+    sparsities = [found["test/hoyer_sparsity"] for found in measures.values()]
+    assert sparsities == sorted(sparsities)
+    for name, found in measures.items():
+        assert 0 <= found["test/svm_accuracy"] <= 1
+        assert found["test/max_approximation_error/opening:2"] > 0
+        assert json.loads((sweep / f"latent_dim-8__{name}" / "evaluation" / "metrics.json").read_text()) == found
+    drawn = {file.stem for file in folder.glob("*.pdf")}
+    assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
+    page = (sweep / "sweep.html").read_text()
+    for name in measures:
+        assert (sweep / f"latent_dim-8__{name}" / "evaluation" / "report.html").exists()
+        assert f'"report":"latent_dim-8__{name}/evaluation/report.html"' in page
+    assert "max_approximation_error/opening:2" in page
+    assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
