@@ -35,7 +35,8 @@ import partae.sweep  # noqa: F401  (what conf/ calls)
 from partae import AutoEncoder
 from partae.constraint import Constraint
 from partae.data import DataModule
-from partae.stack import Member, Stack
+from partae.member import Member
+from partae.stack import Stack
 
 COUNTS = (1, 8, 32, 128)
 TURNS = 5

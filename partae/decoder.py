@@ -23,7 +23,8 @@ class Dictionary(Printed):
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of atoms, at least 1.
-        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh, or another of the encoder's.
+        activation: sigmoid, identity, relu, leaky_relu (slope 0.1), softplus, tanh, or another of
+            `partae.activation`.
         biased: whether the bias is learned; it stays as it starts otherwise.
         initial_bias: what each entry of the bias starts at; a sigmoid decoder of mostly black images is quicker at what
             it has to learn from below 0.

@@ -12,13 +12,11 @@ import functools
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
-from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
@@ -29,41 +27,16 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from partae.autoencoder import AutoEncoder
 from partae.callbacks import Gallery
-from partae.checks import InputError
 from partae.constraint import Constraint
 from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.measured import Batch, divergence, with_total
+from partae.member import Losses, Member, MemberTrainer
 from partae.metrics import Measures
 from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.schedule import by_step
 from partae.specification import describe
-
-Losses = dict[str, Tensor]
-
-
-@dataclass
-class Member:
-    """One model of a stack, with what its run alone would have.
-
-    Args:
-        model: whose parameters become views of the stack.
-        loggers: of its own run.
-        callbacks: of its own run, without constraints and progress bar.
-        start: the checkpoint that it goes on from, if any; all members of a stack have come equally far.
-
-    Attributes:
-        error: why it is frozen: its losses are not finite any more.
-        metrics: what callbacks see of it, as ``trainer.callback_metrics``.
-    """
-
-    model: AutoEncoder
-    loggers: list[Logger] = field(default_factory=list)
-    callbacks: list[Callback] = field(default_factory=list)
-    start: Mapping[str, Any] | None = None
-    error: InputError | None = None
-    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 def structure(model: AutoEncoder) -> str:
@@ -233,11 +206,8 @@ class Stack(LightningModule):
 
     def on_train_start(self) -> None:
         for _, member in self.alive:
-            start = dict(member.start or {})
-            for callback in member.callbacks if start else ():
-                if state := start["callbacks"].get(callback.state_key):
-                    callback.load_state_dict(state)
-                callback.on_load_checkpoint(self._seen_by(member), member.model, start)
+            if member.start:
+                member.go_on(MemberTrainer(self, member), dict(member.start))
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
@@ -279,7 +249,7 @@ class Stack(LightningModule):
         means = self._freeze()
         for index, member in self.alive:
             own = with_total({name: values[index] for name, values in means.items()})
-            self._log(member, {f"train/{name}": value for name, value in own.items()})
+            member.log({f"train/{name}": value for name, value in own.items()}, self.current_epoch, self.global_step)
         self._tell("on_train_epoch_end")
 
     def _freeze(self) -> Losses:
@@ -319,7 +289,9 @@ class Stack(LightningModule):
             member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
             if not member.error:
                 values = measures | with_total(means)
-                self._log(member, {f"val/{name}": value for name, value in values.items()})
+                member.log(
+                    {f"val/{name}": value for name, value in values.items()}, self.current_epoch, self.global_step
+                )
 
     def on_validation_end(self) -> None:
         self._tell("on_validation_end")
@@ -359,12 +331,7 @@ class Stack(LightningModule):
         checkpoint["lr_schedulers"] = [
             {key: value[group : group + 1] if isinstance(value, list) else value for key, value in state}
         ]
-        checkpoint["callbacks"] = {
-            callback.state_key: own for callback in member.callbacks if (own := callback.state_dict())
-        }
-        for callback in member.callbacks:
-            callback.on_save_checkpoint(self._seen_by(member), member.model, checkpoint)
-        member.model.on_save_checkpoint(checkpoint)
+        member.add_to(checkpoint, MemberTrainer(self, member))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Of a member's checkpoint, the trainer takes how far it came; the rest is the members' own."""
@@ -372,39 +339,7 @@ class Stack(LightningModule):
 
     def _tell(self, hook: str, *arguments: Any) -> None:
         for _, member in self.alive:
-            for callback in member.callbacks:
-                getattr(callback, hook)(self._seen_by(member), member.model, *arguments)
-
-    def _seen_by(self, member: Member) -> Trainer:
-        return cast("Trainer", _MemberTrainer(self, member))
-
-    def _log(self, member: Member, values: Losses) -> None:
-        member.metrics |= values
-        numbers = {name: value.item() for name, value in values.items()}
-        for logger in member.loggers:
-            logger.log_metrics({**numbers, "epoch": self.current_epoch}, self.global_step - 1)
-
-
-class _MemberTrainer:
-    """The stack's trainer as one member's callbacks see it: with the member's measures, loggers and checkpoints."""
-
-    def __init__(self, stack: Stack, member: Member) -> None:
-        self.stack, self.member = stack, member
-
-    @property
-    def callback_metrics(self) -> dict[str, Tensor]:
-        return self.member.metrics
-
-    @property
-    def loggers(self) -> list[Logger]:
-        return self.member.loggers
-
-    def save_checkpoint(self, path: str, weights_only: bool | None = None) -> None:
-        self.stack.saving = self.member
-        self.stack.trainer.save_checkpoint(path, weights_only)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stack.trainer, name)
+            member.tell(hook, MemberTrainer(self, member), *arguments)
 
 
 class _Losses(nn.Module):

@@ -26,11 +26,12 @@ from partae.corruption import Masking
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
 from partae.encoder import Conv, Dense, Unrolled
+from partae.member import Member
 from partae.plasticity import IntrinsicPlasticity
 from partae.pruning import DenseSparseDense
 from partae.reconstruction import BCE
 from partae.schedule import Cosine, by_step
-from partae.stack import Member, Stack, reason_alone, structure
+from partae.stack import Stack, reason_alone, structure
 
 SHAPE = (1, 6, 6)
 EPOCHS, BATCHES = 10, 5

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import partae
@@ -120,6 +121,19 @@ def test_divergence_stops_the_run_with_its_epoch_and_terms(run: Run, tmp_path: P
     with pytest.raises(InputError, match=r"training diverged in epoch 0, step \d+ \(mean losses: reconstruction"):
         run("optimizer.lr=1e30")
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+class Beauty(Callback):
+    """A user's own measure."""
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        pl_module.log("val/beauty", 0.5)
+
+
+def test_a_metric_may_be_what_a_callback_of_the_users_own_logs(run: Run) -> None:
+    with pytest.raises(InputError, match="metric must be one of"):
+        run("metric=val/beauty")
+    assert run("metric=val/beauty", f"+callbacks.beauty._target_={__name__}.Beauty")["val/beauty"] == 0.5
 
 
 def test_a_quiet_run_draws_no_bars(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,8 @@ def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor
     """Give each dead atom what is missing from one of the images that are reconstructed worst.
 
     The atom becomes the positive part of that image's residual, at the mean norm of all atoms; its unit is drawn afresh
-    to respond to that image with the size that the residual asks for (`Encoder.awaken`).
+    to respond to that image with the size that the residual asks for, before its activation (`Encoder.awaken`): under
+    ``normalised_relu``, which then scales the whole code, the size is about right.
 
     Args:
         model: whose atoms change in place.

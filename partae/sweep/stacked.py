@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
@@ -33,9 +32,11 @@ from partae.checks import InputError, whole
 from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.interruption import end_in_order
-from partae.stack import Member, Stack, reason_alone, structure
+from partae.member import Member
+from partae.stack import Stack, reason_alone, structure
 from partae.sweep import jobs
 from partae.sweep.job import run_job
+from partae.sweep.memory import fitting, is_out_of_memory
 from partae.sweep.parts import parts
 from partae.sweep.summary import write_sweep
 
@@ -45,8 +46,6 @@ TRAINER_KEYS |= {"num_sanity_val_steps", "enable_model_summary", "enable_progres
 TRAINER_KEYS |= {"check_val_every_n_epoch"}
 SHARED = ("data", "trainer", "callbacks", "constraint", "logger")
 WORTH_COMPILING = 5e12  # multiplications and additions of a training that take two cores about as long as compiling
-
-MEMORY_SHARE = 0.5  # of what is free, for the stack
 
 
 @dataclass
@@ -160,7 +159,7 @@ def train_stacks(group: list[Job], max_size: int | None, compiled: bool | None) 
         now = group = waiting.pop(0)
         short = False
         try:
-            now = group[: min(len(group), max_size or len(group), fitting(group[0]))]
+            now = group[: min(len(group), max_size or len(group), _fitting(group[0]))]
             errors |= train_stack(now, compiled)
         except Exception as error:
             short = is_out_of_memory(error) and len(now) > 1
@@ -215,31 +214,7 @@ def worth_compiling(model: AutoEncoder, images: int) -> bool:
     return 5 * images * sum(parameter.numel() for parameter in model.parameters()) > WORTH_COMPILING
 
 
-def fitting(job: Job) -> int:
-    """About how many models of this kind can be trained at once in the memory that is free; at least 1.
-
-    A model needs its parameters, their gradients and the optimizer's state some seven times over, and each image of a
-    batch about as many copies of its pixels and code.
-    """
-    model = parts(job.cfg, job.folder).model
-    atoms = model.atoms
+def _fitting(job: Job) -> int:
+    """About how many models of this kind can be trained at once in the memory that is free; at least 1."""
     device = instantiate(job.cfg.trainer, logger=False, enable_checkpointing=False).strategy.root_device
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    values = parameters + job.cfg.data.batch_size * (atoms[0].numel() + len(atoms))
-    return max(1, int(MEMORY_SHARE * free_memory(device) / (7 * 4 * values)))
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes of memory that are free on ``device``."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    info = Path("/proc/meminfo")  # Linux counts there what it would give back of its file cache
-    if info.exists():
-        lines = dict(line.split(":") for line in info.read_text().splitlines())
-        return 1024 * int(lines["MemAvailable"].split()[0])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was short; on the CPU torch says so in a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+    return fitting(parts(job.cfg, job.folder).model, job.cfg.data.batch_size, device)

@@ -20,8 +20,7 @@ from omegaconf import DictConfig
 
 import partae
 from partae.stack import Stack
-from partae.sweep import stacked
-from partae.sweep.stacked import Job, fitting, grouped, is_out_of_memory, train_stacks, worth_compiling
+from partae.sweep.stacked import Job, grouped, train_stacks, worth_compiling
 from tests.conftest import Compose
 
 ROOT = Path(__file__).parent.parent.parent
@@ -106,19 +105,10 @@ def test_members_that_came_differently_far_are_different_stacks(enlisted: Enlist
     assert grouped(jobs) == [jobs[:1], jobs[1:]]
 
 
-def test_a_larger_model_fits_less_often_and_a_long_training_is_worth_compiling(
-    enlisted: Enlist, composed: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert fitting(enlisted("latent_dim=10")) > fitting(enlisted("latent_dim=1000")) > 1
-    monkeypatch.setattr(stacked, "free_memory", lambda _: 10 * 2**20)
-    assert fitting(enlisted("latent_dim=10")) > fitting(enlisted("latent_dim=1000")) == 1
-    small, large = instantiate(composed("latent_dim=10").model), instantiate(composed("latent_dim=1000").model)
+def test_a_long_training_is_worth_compiling(composed: Compose) -> None:
+    small, large = (instantiate(composed(f"latent_dim={width}").model) for width in (10, 1000))
     assert not worth_compiling(small, 32 * 1000)
     assert worth_compiling(large, 32 * 60_000 * 50)
-    with pytest.raises(RuntimeError) as error:
-        torch.empty(2**50)
-    assert is_out_of_memory(error.value)
-    assert not is_out_of_memory(RuntimeError("shapes differ"))
 
 
 SWEEP = ["-m", "data=bars", "latent_dim=16", "data.batch_size=100", "sparsity.beta=0.001,0.1", "sparsity.p=0.1,0.2"]
