@@ -32,8 +32,7 @@ from partae.checks import InputError, whole
 from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.interruption import end_in_order
-from partae.member import Member
-from partae.stack import Stack, reason_alone, structure
+from partae.stack import Member, Stack, reason_alone, structure
 from partae.sweep import jobs
 from partae.sweep.job import run_job
 from partae.sweep.memory import fitting, is_out_of_memory

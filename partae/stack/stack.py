@@ -9,78 +9,26 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import Callback, LightningModule
-from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae.autoencoder import AutoEncoder
-from partae.callbacks import Gallery
 from partae.constraint import Constraint
-from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.measured import Batch, divergence, with_total
-from partae.member import Losses, Member, MemberTrainer
 from partae.metrics import Measures
 from partae.morphology import Operator
-from partae.plasticity import IntrinsicPlasticity
 from partae.schedule import by_step
-from partae.specification import describe
-
-
-def structure(model: AutoEncoder) -> str:
-    """What models must share to be stacked: all but the numbers that a module keeps as tensors, and the optimizer's.
-
-    >>> from partae.decoder import Dictionary
-    >>> from partae.encoder import Dense
-    >>> from partae.sparsity import KL, L2
-    >>> one, two, other = (
-    ...     AutoEncoder(Dense((1, 4, 4), 2), Dictionary((1, 4, 4), 2), sparsity=sparsity)
-    ...     for sparsity in (KL(0.1, 0.2), KL(0.3, 0.4), L2(0.1, 0.2))
-    ... )
-    >>> structure(one) == structure(two), structure(one) == structure(other)
-    (True, False)
-    """
-    factory = getattr(model.optimizer, "func", model.optimizer)
-    tensors = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    return json.dumps([describe(model, buffers=False), repr(factory), tensors])
-
-
-def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:
-    """Why ``model`` cannot be trained in a stack; None if it can."""
-    if type(model) is not AutoEncoder:
-        return f"model {type(model).__name__} learns in a way of its own"
-    if isinstance(model.sparsity, IntrinsicPlasticity):
-        return "sparsity=intrinsic_plasticity moves slopes and biases outside of the loss"
-    for module in model.modules():
-        if isinstance(module, _BatchNorm | _DropoutNd):
-            return f"{type(module).__name__} does in training what no stack does: it keeps figures, or draws at random"
-    if not isinstance(model.corruption, NoCorruption):
-        return f"corruption={type(model.corruption).__name__.lower()} draws at random, and no stack does"
-    for callback in callbacks:
-        if not isinstance(callback, Gallery | ModelCheckpoint | ProgressBar):
-            return f"callback {type(callback).__name__} reaches into a training of its own"
-    for constraint in constraints:
-        if not isinstance(constraint, Constraint):
-            return f"constraint {type(constraint).__name__} is no projection"
-    factory = getattr(model.optimizer, "func", model.optimizer)
-    known = (
-        isinstance(factory, type) and issubclass(factory, Optimizer) and factory.__module__.startswith("torch.optim")
-    )
-    if not known or issubclass(cast("type", factory), LBFGS):
-        return f"optimizer {getattr(factory, '__name__', factory)} is not known to treat every tensor by itself"
-    return None
+from partae.stack.member import Losses, Member, MemberTrainer
 
 
 class Stack(LightningModule):
@@ -95,8 +43,6 @@ class Stack(LightningModule):
         compiled: whether the pass over a batch of ``batch_size`` is compiled, where that works.
         batch_size: B of all but an epoch's last batch.
     """
-
-    saving: Member  # whose checkpoint is being written
 
     def __init__(
         self,
@@ -207,7 +153,7 @@ class Stack(LightningModule):
     def on_train_start(self) -> None:
         for _, member in self.alive:
             if member.start:
-                member.go_on(MemberTrainer(self, member), dict(member.start))
+                member.go_on(MemberTrainer(self.trainer, member), dict(member.start))
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
@@ -312,8 +258,7 @@ class Stack(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the trainer's checkpoint that of the member which asked for it, as its run alone would write it."""
-        member = self.saving
-        group = self.groups[self.members.index(member)]
+        group, member = next(pair for pair in zip(self.groups, self.members, strict=True) if pair[1].saving)
         optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
         scheduler = cast("LambdaLR", self.lr_schedulers())
         checkpoint["state_dict"] = {name: tensor.clone() for name, tensor in member.model.state_dict().items()}
@@ -331,7 +276,7 @@ class Stack(LightningModule):
         checkpoint["lr_schedulers"] = [
             {key: value[group : group + 1] if isinstance(value, list) else value for key, value in state}
         ]
-        member.add_to(checkpoint, MemberTrainer(self, member))
+        member.add_to(checkpoint, MemberTrainer(self.trainer, member))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Of a member's checkpoint, the trainer takes how far it came; the rest is the members' own."""
@@ -339,7 +284,7 @@ class Stack(LightningModule):
 
     def _tell(self, hook: str, *arguments: Any) -> None:
         for _, member in self.alive:
-            member.tell(hook, MemberTrainer(self, member), *arguments)
+            member.tell(hook, MemberTrainer(self.trainer, member), *arguments)
 
 
 class _Losses(nn.Module):

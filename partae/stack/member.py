@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from partae.autoencoder import AutoEncoder
 from partae.checks import InputError
-
-if TYPE_CHECKING:
-    from partae.stack import Stack
 
 Losses = dict[str, Tensor]
 
@@ -32,6 +29,7 @@ class Member:
     Attributes:
         error: why it is frozen: its losses are not finite any more.
         metrics: what callbacks see of it, as ``trainer.callback_metrics``.
+        saving: whether it is its checkpoint that the trainer writes just now.
     """
 
     model: AutoEncoder
@@ -40,6 +38,7 @@ class Member:
     start: Mapping[str, Any] | None = None
     error: InputError | None = None
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    saving: bool = False
 
     def tell(self, hook: str, trainer: MemberTrainer, *arguments: Any) -> None:
         """Call a hook of its callbacks."""
@@ -71,8 +70,8 @@ class Member:
 class MemberTrainer:
     """The stack's trainer as one member's callbacks see it: with the member's measures, loggers and checkpoints."""
 
-    def __init__(self, stack: Stack, member: Member) -> None:
-        self.stack, self.member = stack, member
+    def __init__(self, trainer: Trainer, member: Member) -> None:
+        self.trainer, self.member = trainer, member
 
     @property
     def callback_metrics(self) -> dict[str, Tensor]:
@@ -83,8 +82,11 @@ class MemberTrainer:
         return self.member.loggers
 
     def save_checkpoint(self, path: str, weights_only: bool | None = None) -> None:
-        self.stack.saving = self.member
-        self.stack.trainer.save_checkpoint(path, weights_only)
+        self.member.saving = True
+        try:
+            self.trainer.save_checkpoint(path, weights_only)
+        finally:
+            self.member.saving = False
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.stack.trainer, name)
+        return getattr(self.trainer, name)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
@@ -18,20 +18,15 @@ from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam,
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, approximation, decay, sparsity
-from partae.boltzmann import SparseRBM
-from partae.callbacks import Checkpoint, Gallery
+from partae.callbacks import Checkpoint
 from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
-from partae.corruption import Masking
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
-from partae.encoder import Conv, Dense, Unrolled
-from partae.member import Member
-from partae.plasticity import IntrinsicPlasticity
-from partae.pruning import DenseSparseDense
+from partae.encoder import Dense, Unrolled
 from partae.reconstruction import BCE
 from partae.schedule import Cosine, by_step
-from partae.stack import Stack, reason_alone, structure
+from partae.stack import Member, Stack, structure
 
 SHAPE = (1, 6, 6)
 EPOCHS, BATCHES = 10, 5
@@ -307,24 +302,6 @@ def test_training_stops_when_every_member_has_diverged() -> None:
     members = [Member(builder(CASES["kl, nonnegative, adam"]._replace(lr=1e200))(0))]
     stack = stacked(members, [])
     assert stack.trainer.current_epoch < 3
-
-
-def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
-    def model(**parts: Any) -> AutoEncoder:
-        return AutoEncoder(Dense(SHAPE, 5, parts.pop("activation", "sigmoid")), Dictionary(SHAPE, 5), **parts)
-
-    plastic = model(activation="logistic", sparsity=IntrinsicPlasticity())
-    assert "intrinsic_plasticity" in str(reason_alone(plastic, [], []))
-    normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))
-    assert "BatchNorm" in str(reason_alone(normalised, [], []))
-    assert "corruption=masking draws at random" in str(reason_alone(model(corruption=Masking()), [], []))
-    machine = SparseRBM(Dense(SHAPE, 5, tied=True), Dictionary(SHAPE, 5, "sigmoid"))
-    assert "SparseRBM learns in a way of its own" in str(reason_alone(machine, [], []))
-    assert "Linear learns in a way of its own" in str(reason_alone(nn.Linear(1, 1), [], []))
-    assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
-    assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
-    assert "Callback" in str(reason_alone(model(), [], [Callback()]))
-    assert reason_alone(model(optimizer=partial(Adam, lr=1.0)), [Gallery()], [NonNegative()]) is None
 
 
 @pytest.mark.slow
