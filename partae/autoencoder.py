@@ -124,7 +124,7 @@ class AutoEncoder(Measured):
     def on_train_epoch_start(self) -> None:
         self.train_losses: dict[str, Tensor] = {}
         self.train_steps = 0
-        if self.trainer.world_size > 1:  # each process draws for its own images, and the same again after a resume
+        if self._is_shared:  # each process draws for its own images, and the same again after a resume
             drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
             torch.manual_seed(drawn + self.global_rank)
 
@@ -163,9 +163,14 @@ class AutoEncoder(Measured):
                 logistic.inputs = self._of_all_processes(logistic.inputs)
             self.sparsity.update(logistic)
 
+    @property
+    def _is_shared(self) -> bool:
+        """Whether several processes train on each batch."""
+        return self._trainer is not None and self._trainer.world_size > 1
+
     def _of_all_processes(self, rows: Tensor) -> Tensor:
         """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
-        if not self.training or self._trainer is None or self._trainer.world_size == 1:
+        if not (self.training and self._is_shared):
             return rows
         parts = list(cast("Tensor", self.all_gather(rows.detach())))
         # these rows themselves, with a gradient that outweighs the mean over the processes
