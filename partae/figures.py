@@ -14,6 +14,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from partae.files import replacing
@@ -223,7 +224,10 @@ def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_labe
 def front(
     runs: Array, on_front: Array, others: Mapping[str, Mapping[str, Array]], labels: Sequence[str], title: str = ""
 ) -> Figure:
-    """Models by two errors, on logarithmic axes, with the line that no model of the sweep is below and left of.
+    """Models by two errors, with the line that no model of the sweep is below and left of.
+
+    Where there are other models, these and the sweep are on the left, on logarithmic axes, and the sweep from close by
+    on the right.
 
     Args:
         runs: (N, 2), above 0.
@@ -232,21 +236,36 @@ def front(
         labels: of the two axes.
         title: above all.
     """
-    figure = Figure(figsize=(6.0, 4.2))
-    axes = figure.subplots()
-    axes.plot(*runs.T, "o", color="0.7", label="runs")
-    axes.step(*on_front.T, "o-", where="post", color=ACCENT, label="front")
-    for marker, (kind, points) in zip("sD^v", others.items(), strict=False):
-        if points:
+    others = {kind: points for kind, points in others.items() if points}
+    figure = Figure(figsize=(7.6, 3.6) if others else (4.2, 3.6))
+    *whole, close = figure.subplots(1, 2 if others else 1, squeeze=False)[0]
+    for axes in (*whole, close):
+        axes.plot(*runs.T, "o", color="0.7", label="runs")
+        axes.step(*on_front.T, "o-", where="post", color=ACCENT, label="front")
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+    if others:
+        (axes,) = whole
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for marker, (kind, points) in zip("sD^v", others.items(), strict=False):
             axes.plot(*np.array(list(points.values())).T, marker, color="0.25", markerfacecolor="none", label=kind)
-        for name, point in points.items():
-            axes.annotate(name, tuple(point), (5, 3), textcoords="offset points", fontsize=7, color="0.25")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(labels[0].replace("_", " "))
-    axes.set_ylabel(labels[1].replace("_", " "))
-    axes.legend()
-    axes.set_title(title)
+        middle = math.sqrt(math.prod(axes.get_xlim()))
+        for up, points in zip((-8, 4), others.values(), strict=False):  # names of one kind below, of another above
+            for name, point in points.items():
+                side, right = ("left", 5) if point[0] < middle else ("right", -5)
+                place = {"xytext": (right, up), "textcoords": "offset points", "ha": side}
+                axes.annotate(name, tuple(point), **place, fontsize=6, color="0.25")
+        (left, bottom), (right, top) = ((close.get_xlim()[end], close.get_ylim()[end]) for end in (0, 1))
+        axes.indicate_inset((left, bottom, right - left, top - bottom), edgecolor="0.5")
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 3.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+    close.locator_params(nbins=5)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.suptitle(title)
     return figure
 
 

@@ -49,7 +49,10 @@ def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
     others = {name: _points([row])[0] for name, row in beside.items()}
     published = {name: np.array([row[error] for error in ERRORS]) for name, row in published_rows().items()}
     return figures.front(
-        _points(finished), _points(front_of(rows)), {"other runs": others, "published (test images)": published}, ERRORS
+        _points(finished),
+        _points(front_of(rows)),
+        {"other runs": others, "published (test images)": published},
+        [name.replace("_", " ").replace("max approx", "max-approx") for name in ERRORS],
     )
 
 
