@@ -20,7 +20,7 @@ from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Encoder
-from partae.measured import Batch, Measured, with_total
+from partae.measured import Batch, EpochMeans, Measured, with_total
 from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
@@ -122,37 +122,32 @@ class AutoEncoder(Measured):
             data.operate(cast("tuple[Operator, ...]", self.approximation.applied))
 
     def on_train_epoch_start(self) -> None:
-        self.train_losses: dict[str, Tensor] = {}
-        self.train_steps = 0
+        self.train_means = EpochMeans()
         if self._is_shared:  # each process draws for its own images, and the same again after a resume
             drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
             torch.manual_seed(drawn + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.losses(batch[0], *batch[2:])
-        # means over the epoch are logged at its end: Lightning's log at each step costs as much as the step
-        # (summed in place: a tensor kept for each step would splinter the memory that large batches come and go in)
-        for name, value in losses.items():
-            self.train_losses.setdefault(name, torch.zeros_like(value)).add_(value.detach())
-        self.train_steps += 1
+        self.train_means.add(losses)
         return torch.stack(list(losses.values())).sum()
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
-            self._train_means()
+            self._checked_train_means()
 
     def on_train_epoch_end(self) -> None:
-        losses = self._train_means()
+        losses = self._checked_train_means()
         self.log_losses("train", losses, logger=False)
         # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
         values = {f"train/{name}": value.item() for name, value in with_total(losses).items()}
         for logger in self.loggers:
             logger.log_metrics(values, self.global_step - 1)
 
-    def _train_means(self) -> dict[str, Tensor]:
+    def _checked_train_means(self) -> dict[str, Tensor]:
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         reduce = self.trainer.strategy.reduce  # over the processes that share a batch
-        means = {name: reduce(total / self.train_steps) for name, total in self.train_losses.items()}
+        means = {name: reduce(mean) for name, mean in self.train_means.compute().items()}
         self.check_finite("mean losses", means)
         return means
 

@@ -85,6 +85,34 @@ class Measured(Representation, LightningModule):
         self.log_dict(values, **every)
 
 
+class EpochMeans:
+    """Mean of each term of a loss over the batches of an epoch so far.
+
+    To be logged at the epoch's end: Lightning's log at each step costs as much as the step. Summed in place: a tensor
+    kept for each step would splinter the memory that large batches come and go in.
+
+    >>> means = EpochMeans()
+    >>> means.add({"reconstruction": torch.tensor(1.0)})
+    >>> means.add({"reconstruction": torch.tensor(2.0)})
+    >>> means.compute()
+    {'reconstruction': tensor(1.5000)}
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Tensor] = {}
+        self.batches = 0
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Count the terms of a batch."""
+        for name, values in losses.items():
+            self.totals.setdefault(name, torch.zeros_like(values)).add_(values.detach())
+        self.batches += 1
+
+    def compute(self) -> dict[str, Tensor]:
+        """The means, each of the shape that the term has."""
+        return {name: total / self.batches for name, total in self.totals.items()}
+
+
 def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from partae.activation import ACTIVATIONS
+from tests.command_line import ROOT
 
-ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
 Random = random.Random
 Overrides = dict[str, str]

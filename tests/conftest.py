@@ -14,9 +14,11 @@ from hydra import compose, initialize
 from omegaconf import DictConfig
 from PIL import Image
 
-import partae.sweep  # noqa: F401 (the resolvers of conf/)
 from partae.data import fashion_mnist
-from train import train
+from train import train  # which brings the resolvers of conf/
+
+# the first pass back in a process, if anything compiled, starts threads that no test which forks would survive
+torch.ones(1, requires_grad=True).sum().backward()
 
 Compose = Callable[..., DictConfig]
 Run = Callable[..., dict[str, float]]

@@ -15,14 +15,14 @@ from sklearn.decomposition import PCA
 import partae
 from partae.data import DataModule, FashionMNIST
 from partae.metrics import codes, negative_mass, negative_share
+from tests.command_line import ROOT
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
 
-def command(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def command(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments], cwd=cwd, capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / script), *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
 

@@ -45,8 +45,9 @@ class Member:
         for callback in self.callbacks:
             getattr(callback, hook)(trainer, self.model, *arguments)
 
-    def log(self, values: Losses, epoch: int, step: int) -> None:
-        """Log ``values`` as those of an epoch, after so many steps."""
+    def log(self, split: str, measures: Losses, epoch: int, step: int) -> None:
+        """Log the measures of a split as those of an epoch, after so many steps."""
+        values = {f"{split}/{name}": value for name, value in measures.items()}
         self.metrics |= values
         numbers = {name: value.item() for name, value in values.items()}
         for logger in self.loggers:

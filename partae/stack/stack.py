@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from partae.autoencoder import AutoEncoder
 from partae.constraint import Constraint
 from partae.data import DataModule
-from partae.measured import Batch, divergence, with_total
+from partae.measured import Batch, EpochMeans, divergence, with_total
 from partae.metrics import Measures
 from partae.morphology import Operator
 from partae.schedule import by_step
@@ -157,15 +157,12 @@ class Stack(LightningModule):
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
-        self.train_losses: Losses = {}
-        self.train_steps = 0
+        self.train_means = EpochMeans()
         self._tell("on_train_epoch_start")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.pass_over(batch[0], *batch[2:])
-        for name, values in losses.items():
-            self.train_losses.setdefault(name, torch.zeros_like(values)).add_(values.detach())
-        self.train_steps += 1
+        self.train_means.add(losses)
         # each loss depends on one member only: the gradient of their sum is every member's own
         return torch.stack(list(losses.values())).sum()
 
@@ -195,12 +192,12 @@ class Stack(LightningModule):
         means = self._freeze()
         for index, member in self.alive:
             own = with_total({name: values[index] for name, values in means.items()})
-            member.log({f"train/{name}": value for name, value in own.items()}, self.current_epoch, self.global_step)
+            member.log("train", own, self.current_epoch, self.global_step)
         self._tell("on_train_epoch_end")
 
     def _freeze(self) -> Losses:
         """Mean of each term over the epoch so far, each (n,); members of which one is not finite are frozen."""
-        means = {name: total / self.train_steps for name, total in self.train_losses.items()}
+        means = self.train_means.compute()
         for index, member in self.alive:
             own = {name: values[index] for name, values in means.items()}
             member.error = divergence("mean losses", own, self.current_epoch, self.global_step)
@@ -234,10 +231,7 @@ class Stack(LightningModule):
             measures = self.measures[index].compute()
             member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
             if not member.error:
-                values = measures | with_total(means)
-                member.log(
-                    {f"val/{name}": value for name, value in values.items()}, self.current_epoch, self.global_step
-                )
+                member.log("val", measures | with_total(means), self.current_epoch, self.global_step)
 
     def on_validation_end(self) -> None:
         self._tell("on_validation_end")

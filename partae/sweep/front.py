@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from partae import figures
 from partae.published import published_rows
-from partae.report import Cell
+from partae.report import Cell, wording
 
 ERRORS = ("reconstruction_error", "max_approximation_error")  # the lower, the better
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -52,7 +52,7 @@ def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
         _points(finished),
         _points(front_of(rows)),
         {"other runs": others, "published (test images)": published},
-        [name.replace("_", " ").replace("max approx", "max-approx") for name in ERRORS],
+        [wording(name).label for name in ERRORS],
     )
 
 
