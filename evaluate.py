@@ -30,7 +30,7 @@ from partae.published import published_measures
 from partae.report import drawings, run_page, table
 from partae.sweep import explained, run
 from partae.sweep.page import PAGE, REPORT, write_page
-from partae.sweep.summary import read_sweep
+from partae.sweep.rows import read_sweep
 
 CONF = str(Path(__file__).with_name("conf").resolve())
 SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")

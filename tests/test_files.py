@@ -17,7 +17,7 @@ import pytest
 from partae import figures
 from partae.checks import InputError
 from partae.files import replacing, write_bytes, write_json
-from partae.sweep.summary import write_csv
+from partae.sweep.rows import write_csv
 
 Writer = Callable[[Path], None]
 

@@ -2,13 +2,14 @@
 
 from omegaconf import OmegaConf
 
+from partae.sweep.folders import job_folder, new_folder, sweep_folder
 from partae.sweep.job import resume, run_job
 from partae.sweep.jobs import finish, is_first_process
 from partae.sweep.messages import explained, run
 from partae.sweep.parts import parts
 from partae.sweep.progress import Progress
 from partae.sweep.shape import image_shape
-from partae.sweep.summary import Summary, job_folder, new_folder, sweep_folder
+from partae.sweep.summary import Summary
 
 # conf/ calls them by these names
 OmegaConf.register_new_resolver("partae.image_shape", image_shape, replace=True, use_cache=True)

@@ -20,7 +20,7 @@ from partae.checks import InputError
 from partae.interruption import end_in_order, saying
 from partae.sweep import jobs
 from partae.sweep.messages import explained
-from partae.sweep.summary import any_failed, write_sweep
+from partae.sweep.rows import write_sweep
 
 # Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked; each job's process passes here
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
@@ -39,7 +39,7 @@ def run_job(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
     if jobs.is_alone(hydra):
         with explained(), saying(f"Interrupted. Go on with\n\n  {resume_line(folder)}\n"):
             return _measures(train, cfg, hydra, folder)
-    if cfg.fail_fast and any_failed(folder.parent):
+    if cfg.fail_fast and jobs.any_failed(folder.parent):
         return {}
     try:
         with explained():

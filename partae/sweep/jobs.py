@@ -116,6 +116,11 @@ def status(folder: Path) -> str:
     return "finished" if is_finished(folder) else "unfinished"
 
 
+def any_failed(folder: Path) -> bool:
+    """Whether a job of the sweep in ``folder`` has failed since the sweep was started."""
+    return any(folder.glob("*/error.txt"))
+
+
 def is_first_process() -> bool:
     """Whether this is the one of a job's processes that writes and prints."""
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"

@@ -37,7 +37,7 @@ from partae.sweep import jobs
 from partae.sweep.job import run_job
 from partae.sweep.memory import fitting, is_out_of_memory
 from partae.sweep.parts import parts
-from partae.sweep.summary import write_sweep
+from partae.sweep.rows import write_sweep
 
 # a trainer of these settings has nothing that would reach across the models of a stack
 TRAINER_KEYS = {"_target_", "default_root_dir", "max_epochs", "accelerator", "devices", "deterministic", "plugins"}

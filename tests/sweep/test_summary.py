@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -12,9 +13,11 @@ from omegaconf import OmegaConf
 from partae.checks import InputError
 from partae.published import published_rows
 from partae.sweep import Summary, job_folder
+from partae.sweep.folders import new_folder
 from partae.sweep.front import front_figure, front_of, on_front
 from partae.sweep.jobs import fail, finish
-from partae.sweep.summary import PANELS, new_folder, read_sweep, sweep_figure
+from partae.sweep.rows import names, read_sweep
+from partae.sweep.summary import PANELS, sweep_figure
 
 
 def job(folder: Path, number: int, overrides: list[str], measures: dict[str, float] | None, error: str = "") -> None:
@@ -66,8 +69,18 @@ def test_the_front_is_drawn_of_validation_measures(tmp_path: Path, capsys: pytes
     out = capsys.readouterr().out
     assert "On the front" in out
     assert f"{tmp_path / 'none'} has no finished runs" in out
-    figure = front_figure(read_sweep(sweep), {"model=pca": read_sweep(other)[0]})
-    assert {text.get_text() for text in figure.axes[0].texts} == {"model=pca", *published_rows()}
+    figure = front_figure(read_sweep(sweep), {"pca": read_sweep(other)[0]})
+    names = ["pca", *published_rows()]
+    assert [text.get_text() for text in figure.axes[0].texts] == [str(number + 1) for number in range(len(names))]
+    key = [text.get_text() for text in figure.legends[1].get_texts()]
+    assert key == [f"{number}  {name}" for number, name in enumerate(names, start=1)]
+
+
+def test_jobs_of_several_commands_stay_together_and_have_names(tmp_path: Path) -> None:
+    for number, row in enumerate(["none", "kl"]):
+        job(tmp_path, number, [f"table_1@_global_={row}"], None)
+        job(tmp_path, number, ["model=asymmetric", f"table_1@_global_={row}"], None)
+    assert names(read_sweep(tmp_path)) == ["none", "kl", "asymmetric, none", "asymmetric, kl"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12))
@@ -79,8 +92,8 @@ def test_no_point_of_the_front_is_beaten(pairs: list[tuple[int, int]]) -> None:
 
 def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job(tmp_path, 0, ["a=1"], {"test/reconstruction_error": 0.0099, "test/dead_atoms": 0})
-    sparsity = {"_target_": "partae.sparsity.KL", "p": 0.2, "beta": 0.001}
-    config = {"seed": 0, "latent_dim": 100, "model": {"_target_": "partae.AutoEncoder"}, "sparsity": sparsity}
+    with initialize(version_base="1.3", config_path="../../conf"):
+        config = compose("train", overrides=["sparsity.p=0.2", "sparsity.beta=0.001"])
     OmegaConf.save(config, tmp_path / "a=1" / ".hydra" / "config.yaml")
     Summary(published=True).on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert "0.009900 (0.0103)" in capsys.readouterr().out

@@ -1,0 +1,116 @@
+"""The jobs of a sweep as rows: what each was given, what it measured, and how it stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from partae.files import write_bytes
+from partae.report import Cell
+from partae.sweep.jobs import is_finished, measures_of, status
+
+Row = dict[str, Cell]
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C, where it is built, takes a tenth of the time
+
+
+def read_sweep(folder: Path) -> list[Row]:
+    """A row for each job in a sweep's folder, in their order: overrides, seed, measures, wall time, status, folder.
+
+    Where several commands have filled the folder, jobs that were given the same keys stay together.
+    """
+    rows: list[tuple[tuple[int, list[str], int, str], Row]] = []
+    for file in folder.glob("*/.hydra/hydra.yaml"):
+        run = file.parent.parent
+        hydra = plain_yaml(file)["hydra"]
+        if hydra["mode"] != "MULTIRUN":
+            continue  # a run of the same name, beside the sweep
+        overrides = plain_yaml(file.with_name("overrides.yaml"))
+        row: Row = {key: value for key, _, value in (override.partition("=") for override in overrides)}
+        order = (len(row), list(row), int(hydra["job"]["num"]), run.name)
+        row.setdefault("seed", str(plain_yaml(file.with_name("config.yaml")).get("seed", "")))
+        if is_finished(run):
+            row |= measures_of(run)
+        row |= {"status": status(run), "folder": run.name}
+        rows.append((order, row))
+    return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def write_sweep(folder: Path) -> list[Row]:
+    """Write ``sweep.csv`` as far as the sweep in ``folder`` has come; its rows."""
+    rows = read_sweep(folder)
+    write_csv(folder / "sweep.csv", rows)
+    return rows
+
+
+def write_csv(path: Path, rows: list[Row]) -> None:
+    """Write ``rows`` to ``path``, a column for each key that any row has; whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def plain_yaml(file: Path) -> Any:
+    """What a YAML file says, as plain data."""
+    return yaml.load(file.read_text(), SafeLoader)  # noqa: S506
+
+
+def settings(rows: list[Row]) -> list[Row]:
+    """What each row was given and others were not; all of it where there is one row only.
+
+    >>> settings([{"a": "1", "b": "2", "test/loss": 0.5}, {"a": "1", "b": "3", "test/loss": 0.25}])
+    [{'b': '2'}, {'b': '3'}]
+    """
+    return telling([{key: value for key, value in row.items() if not is_detail(key)} for row in rows])
+
+
+def names(rows: list[Row]) -> list[str]:
+    """A short name for each row, of its `settings`: a word as it is, a number with its key.
+
+    >>> names([{"model": "pca", "seed": "0"}, {"model": "pca", "seed": "1"}, {"model": "nmf", "seed": "0"}])
+    ['pca, seed=0', 'pca, seed=1', 'nmf, seed=0']
+    """
+    return [", ".join(_told(key, str(value)) for key, value in each.items() if value != "") for each in settings(rows)]
+
+
+def telling(rows: list[Row]) -> list[Row]:
+    """The rows without what all of them were given alike, unless that leaves nothing to tell them by."""
+    if not rows:
+        return []
+    first = rows[0]
+    alike = {
+        key for key, value in first.items() if isinstance(value, str) and all(row.get(key) == value for row in rows)
+    }
+    return (
+        [{key: value for key, value in row.items() if key not in alike - {"status"}} for row in rows]
+        if rows[1:]
+        else rows
+    )
+
+
+def is_detail(key: str) -> bool:
+    """Whether a column is in the file only, not in the printed table."""
+    return key.startswith(("test/", "val/")) or key in ("folder", "status", "wall_time", "experiment", "name")
+
+
+def short(key: str) -> str:
+    """A column's heading: a group without the folder that it lies in and the package that it fills."""
+    return key.rpartition("/")[2].partition("@")[0]
+
+
+def is_number(text: str) -> bool:
+    """Whether a setting is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _told(key: str, value: str) -> str:
+    return f"{short(key)}={value}" if is_number(value) else value
