@@ -45,12 +45,12 @@ def test_a_description_is_plain_data(composed: Compose) -> None:
         "os.system",
         "builtins.eval",
         "subprocess.Popen",
-        "partae.data.fashion_mnist.subprocess.Popen",  # through a module to what it imported
+        "partae.data.places.subprocess.Popen",  # through a module to what it imported
         "partae.data.fashion_mnist.datasets",
         "partae.data.os.system",
         "partae.checkpoint.pickle.loads",
         "partae.files.os.system",
-        "partae.sweep.summary.figures.matplotlib",
+        "partae.figures.tiles.matplotlib",
         "partae.specification.importlib.import_module",
         "partae.autoencoder.LightningModule",  # a module, and not of ours
         "partae.autoencoder.nn.Sequential",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from torchvision import datasets
 
-from partae.data.idx import IDX, TIMEOUT, Place, here
+from partae.data.idx import IDX
+from partae.data.places import Place, debian_package, here
 
 # SHA-256 of the uncompressed contents
 CHECKSUMS = {
@@ -49,40 +46,10 @@ class FashionMNIST(IDX):
         yield f"the system's copy {SYSTEM_FOLDER}", lambda: here(SYSTEM_FOLDER)
         yield from super()._elsewhere()
         if self.download:
-            yield f"Debian's package {DEBIAN_PACKAGE}", _debian_package
+            yield f"Debian's package {DEBIAN_PACKAGE}", lambda: debian_package(DEBIAN_PACKAGE, SYSTEM_FOLDER)
 
     def _advice(self) -> str:
         return f"Install the Debian package {DEBIAN_PACKAGE}, or "
 
     def _mend(self, path: Path) -> str:
         return f"reinstall the package {DEBIAN_PACKAGE}" if path.parent == SYSTEM_FOLDER else super()._mend(path)
-
-
-@contextmanager
-def _debian_package() -> Iterator[Path]:
-    """A temporary folder with the Debian package unpacked, by apt in folders of its own: no root needed."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise RuntimeError("needs apt-get and dpkg-deb, which this system does not have")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for part in ("lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True)
-        options = {
-            "Dir::State::lists": folder / "lists",
-            "Dir::Cache": folder / "cache",
-            "APT::Sandbox::User": "root",
-            "Acquire::Retries": 0,
-            "Acquire::http::Timeout": TIMEOUT,
-            "Acquire::https::Timeout": TIMEOUT,
-        }
-        apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-        for command in (
-            [*apt, "-oAPT::Update::Error-Mode=any", "update"],
-            [*apt, "download", DEBIAN_PACKAGE],
-            ["sh", "-c", f"dpkg-deb -x {DEBIAN_PACKAGE}_*.deb ."],
-        ):
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                raise RuntimeError(f"{' '.join(command[:1] + command[-1:])} failed: {last}")
-        yield folder / SYSTEM_FOLDER.relative_to("/")

@@ -5,30 +5,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
-import socket
 import subprocess
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from partae.checks import InputError, flag
+from partae.data.places import Place, downloaded, here, not_asked
 from partae.data.source import Labelled
 from partae.files import write_bytes
 
-Place = AbstractContextManager[Path]  # gives a folder that holds the files
 Names = Mapping[str, tuple[str, str]]
 
-TIMEOUT = 5  # seconds without an answer after which a place on the network is given up
 MNIST_NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -115,9 +109,9 @@ class IDX:
         """Images as they are meant to be seen."""
         return images
 
-    def _download(self, root: str) -> Any:
-        """The data set of torchvision, downloaded to ``root``."""
-        return self.kind(root, download=True)
+    def _download(self, root: str) -> Path:
+        """The folder of the files that torchvision downloads to ``root``; it verifies them."""
+        return Path(self.kind(root, download=True).raw_folder)
 
     def _places(self) -> Iterator[tuple[str, Callable[[], Place]]]:
         yield f"the data folder {self.folder}", lambda: here(self.folder)
@@ -126,7 +120,7 @@ class IDX:
     def _elsewhere(self) -> Iterator[tuple[str, Callable[[], Place]]]:
         """The places beside the data folder, by name, in the order in which they are asked."""
         if self.download:
-            yield "torchvision's download", self._torchvision_download
+            yield "torchvision's download", lambda: downloaded(self.url, self._download)
         else:
             yield "the network", not_asked
 
@@ -238,42 +232,3 @@ class IDX:
         sums |= {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in unknown}
         with suppress(OSError):  # a folder that is only read cannot keep them, and need not
             write_bytes(self._sums, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
-
-    @contextmanager
-    def _torchvision_download(self) -> Iterator[Path]:
-        """A temporary folder into which torchvision downloads the files; it verifies what it downloads."""
-        if "http" not in getproxies():
-            _connect(urlsplit(self.url).netloc)
-        patience = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(TIMEOUT)
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                yield Path(self._download(folder).raw_folder)
-        finally:
-            socket.setdefaulttimeout(patience)
-
-
-@contextmanager
-def here(folder: Path) -> Iterator[Path]:
-    """A folder that is there already."""
-    yield folder
-
-
-@contextmanager
-def not_asked() -> Iterator[Path]:
-    """The network, where it must not be asked."""
-    raise RuntimeError("not asked, since data.source.download=false")
-    yield
-
-
-def _connect(host: str) -> None:
-    """Fail within `TIMEOUT` seconds where ``host`` does not answer; name look-ups have no time limit of their own."""
-    pool = ThreadPoolExecutor(max_workers=1)
-    try:
-        pool.submit(socket.create_connection, (host, 80), TIMEOUT).result(TIMEOUT).close()
-    except TimeoutError:
-        raise RuntimeError(f"{host} did not answer within {TIMEOUT} s") from None
-    except OSError as error:
-        raise RuntimeError(f"{host} cannot be reached ({error.strerror})") from error
-    finally:
-        pool.shutdown(wait=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 from torchvision import datasets
@@ -80,8 +79,8 @@ class EMNIST(IDX):
     def _upright(self, images: Tensor) -> Tensor:
         return images.mT.contiguous()
 
-    def _download(self, root: str) -> Any:
-        return datasets.EMNIST(root, self.selection, download=True)
+    def _download(self, root: str) -> Path:
+        return Path(datasets.EMNIST(root, self.selection, download=True).raw_folder)
 
 
 # number of images to train and to test

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -18,8 +18,6 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from partae.autoencoder import AutoEncoder
 from partae.constraint import Constraint
@@ -27,8 +25,8 @@ from partae.data import DataModule
 from partae.measured import Batch, EpochMeans, divergence, with_total
 from partae.metrics import Measures
 from partae.morphology import Operator
-from partae.schedule import by_step
 from partae.stack.member import Losses, Member, MemberTrainer
+from partae.stack.optimization import Optimization
 
 
 class Stack(LightningModule):
@@ -87,24 +85,8 @@ class Stack(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         self._tie()
-        # members of equal settings share a group of the optimizer, which is quicker than a group for each
-        self.groups: list[int] = []
-        settings: list[tuple[Any, Any]] = []
-        for member in self.members:
-            own = (getattr(member.model.optimizer, "keywords", None), member.model.schedule)
-            if own not in settings:
-                settings.append(own)
-            self.groups.append(settings.index(own))
-        firsts = [self.members[self.groups.index(group)] for group in range(len(settings))]
-        optimizers = [first.model.build_optimizer(self._parameters_of(group)) for group, first in enumerate(firsts)]
-        optimizer = optimizers[0]
-        for other in optimizers[1:]:
-            optimizer.add_param_group(other.param_groups[0])
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = LambdaLR(optimizer, [by_step(first.model.schedule, steps) for first in firsts])
-        if self.members[0].start:
-            self._restore(optimizer, scheduler, firsts)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        own = self.optimization = Optimization(self.members, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": own.optimizer, "lr_scheduler": {"scheduler": own.scheduler, "interval": "step"}}
 
     def _tie(self) -> None:
         """Bring the stack to the training device, and make each member's parameters and buffers views of it."""
@@ -117,26 +99,6 @@ class Stack(LightningModule):
                 parameter.data = self.stacked[name].data[index]
             for name, buffer in member.model.named_buffers():
                 buffer.data = self.buffered[name][index]
-
-    def _parameters_of(self, group: int) -> list[nn.Parameter]:
-        members = [member for member, own in zip(self.members, self.groups, strict=True) if own == group]
-        return [parameter for member in members for parameter in member.model.parameters()]
-
-    def _restore(self, optimizer: Optimizer, scheduler: LambdaLR, firsts: list[Member]) -> None:
-        """Bring optimizer and schedule to where the members' checkpoints say that they were."""
-        for member in self.members:
-            own = member.model.build_optimizer(member.model.parameters())
-            own.load_state_dict(cast("Mapping[str, Any]", member.start)["optimizer_states"][0])
-            optimizer.state.update(own.state)
-        starts = [cast("Mapping[str, Any]", first.start) for first in firsts]
-        for group, start in zip(optimizer.param_groups, starts, strict=True):
-            saved = start["optimizer_states"][0]["param_groups"][0]
-            group.update({key: value for key, value in saved.items() if key != "params"})
-        states = [start["lr_schedulers"][0] for start in starts]
-        lists = {
-            key: [state[key][0] for state in states] for key, value in states[0].items() if isinstance(value, list)
-        }
-        scheduler.load_state_dict(states[0] | lists)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -252,24 +214,9 @@ class Stack(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the trainer's checkpoint that of the member which asked for it, as its run alone would write it."""
-        group, member = next(pair for pair in zip(self.groups, self.members, strict=True) if pair[1].saving)
-        optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
-        scheduler = cast("LambdaLR", self.lr_schedulers())
+        place, member = next((place, member) for place, member in enumerate(self.members) if member.saving)
         checkpoint["state_dict"] = {name: tensor.clone() for name, tensor in member.model.state_dict().items()}
-        parameters = list(member.model.parameters())
-        settings = {key: value for key, value in optimizer.param_groups[group].items() if key != "params"}
-        checkpoint["optimizer_states"] = [
-            {
-                "state": {
-                    place: optimizer.state[own] for place, own in enumerate(parameters) if own in optimizer.state
-                },
-                "param_groups": [{**settings, "params": list(range(len(parameters)))}],
-            }
-        ]
-        state = scheduler.state_dict().items()
-        checkpoint["lr_schedulers"] = [
-            {key: value[group : group + 1] if isinstance(value, list) else value for key, value in state}
-        ]
+        checkpoint |= self.optimization.state_of(place)
         member.add_to(checkpoint, MemberTrainer(self.trainer, member))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
