@@ -8,32 +8,31 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import hydra
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 from tqdm import tqdm
 
 from partae import figures
 from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
 from partae.export import FILES, FORMATS, export
-from partae.files import write_bytes, write_json
+from partae.files import read_yaml, write_bytes, write_json
 from partae.loading import checkpoint_file, load, run_folder, run_folders
-from partae.metrics import measure, measure_dictionary, stability
-from partae.metrics.measures import SVM_MEASURES, measure_svm
+from partae.metrics import measure, measure_dictionary, measure_parts, measure_references, stability
+from partae.metrics.measures import SVM_MEASURES, check_svm, measure_svm
 from partae.morphology import operator
 from partae.published import published_measures
 from partae.report import drawings, run_page, table
-from partae.sweep import explained, run
+from partae.sweep import as_trained, explained, run
 from partae.sweep.page import PAGE, REPORT, write_page
-from partae.sweep.rows import read_sweep
+from partae.sweep.rows import SHOWN, names, read_sweep
 
 CONF = str(Path(__file__).with_name("conf").resolve())
-SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 
 
 def find(ckpt: str | ListConfig | DictConfig) -> tuple[dict[str, Path], Path]:
@@ -44,10 +43,9 @@ def find(ckpt: str | ListConfig | DictConfig) -> tuple[dict[str, Path], Path]:
         named = ckpt if isinstance(ckpt, DictConfig) else {path: path for path in ckpt}
         return {str(name): checkpoint_file(str(path)) for name, path in named.items()}, Path("outputs/evaluation")
     if runs := run_folders(ckpt):
-        # a job's folder is named after its overrides: what all of them share tells nothing
-        parts = [run.name.split("__") for run in runs]
-        names = ["__".join(part for part in each if not all(part in other for other in parts)) for each in parts]
-        return dict(zip(names, map(checkpoint_file, runs), strict=True)), Path(ckpt) / "evaluation"
+        rows = read_sweep(Path(ckpt))
+        known = {row["folder"]: name for row, name in zip(rows, names(rows), strict=True)}
+        return {known.get(run.name) or run.name: checkpoint_file(run) for run in runs}, Path(ckpt) / "evaluation"
     file = checkpoint_file(ckpt)
     return {"model": file}, evaluation_folder(file)
 
@@ -58,19 +56,21 @@ def is_sweep(ckpt: str | ListConfig | DictConfig) -> bool:
 
 
 def evaluation_folder(file: Path) -> Path:
-    """Where the measures of a checkpoint go: beside its run's last one, or under its own name."""
-    return run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
+    """Where the measures of a checkpoint go: beside its run's last one, or under its own name.
+
+    Raises:
+        InputError: if it is a link, which a folder of a stranger's may have put there.
+    """
+    folder = run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a symbolic link to {folder.resolve()}, where nothing is overwritten: delete it")
+    return folder
 
 
 def published_beside(file: Path, protocol: str) -> dict[str, float]:
     """The published measures of the model in a checkpoint, by what its run folder says of it; empty if none."""
     config = run_folder(file) / ".hydra" / "config.yaml"
-    if not config.exists():
-        return {}
-    cfg: Any = OmegaConf.to_container(OmegaConf.load(config), resolve=False)  # a reference stays the text that it is
-    if not (isinstance(cfg, dict) and {"latent_dim", "model", "sparsity"} <= cfg.keys()):
-        return {}
-    known = published_measures(cfg)
+    known = published_measures(read_yaml(config)) if config.exists() else {}
     return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
 
 
@@ -96,39 +96,42 @@ def evaluate(cfg: DictConfig) -> tuple[dict[str, dict[str, float]], Path]:
                 f"{list(data.image_shape)}: give the data= of its training"
             )
     data.prepare_data()
-    data.need_labels(protocol)
     for stage in ("fit", "test") if protocol == "quick" else ("test",):
         data.setup(stage)
+    check_svm(data.labels, protocol)
 
     measures = {}
     bar = tqdm(total=4 * len(models), desc="Evaluating", leave=False, disable=quiet)
     for name, model in models.items():
         found = measure(model, data.batches("test"), operators, bias=bias)
+        found |= measure_references(model, data.batches("test"), operators)
         bar.update()
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
+        found |= measure_parts(model, getattr(data.source, "parts", None), getattr(data.source, "ignored", None))
         bar.update()
         found |= measure_svm(model, data.batches, protocol, seed, standardised, progress=not quiet)
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         write_json(evaluation_folder(files[name]) / "metrics.json", measures[name])
         export(model, form, evaluation_folder(files[name]))
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
-    drawn = drawings({name: models[name].cpu() for name in order}, data, operators)
+    drawn = drawings({name: models[name].cpu() for name in order}, data, operators, bias=bias)
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
     bar.update(len(models))
     captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
-    images, names = data.examples("test")
+    images, classes = data.examples("test")
     for name, model in models.items():
         page = run_page(
             name if len(models) > 1 else "/".join(run_folder(files[name]).resolve().parts[-2:]),
             model,
             data.batches("test"),
-            dict(zip(names, images, strict=True)),
+            dict(zip(classes, images, strict=True)),
             operators[0],
             measures[name],
             published_beside(files[name], protocol),
             {caption: file for caption, file in captions.items() if caption != "Atoms"} if len(models) == 1 else {},
             l0_threshold,
+            bias=bias,
         )
         write_bytes(evaluation_folder(files[name]) / REPORT.name, page.encode())
         bar.update()
@@ -173,6 +176,7 @@ def main(cfg: DictConfig) -> None:
 
 def command() -> None:
     """What the installed package calls."""
+    sys.argv[1:] = as_trained(sys.argv[1:])
     run(main)
 
 

@@ -20,9 +20,11 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
 from partae.callbacks import validates_after
+from partae.checkpoint import going_on_from
 from partae.data import DataModule
-from partae.metrics.measures import measure_svm
+from partae.metrics.measures import check_svm, measure_svm
 from partae.report import table
+from partae.sweep import command as typed
 from partae.sweep import finish, is_first_process, parts, resume, run, run_job
 
 CONF = str(Path(__file__).with_name("conf").resolve())
@@ -58,11 +60,12 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model, logger, before = job.model, job.logger, job.start or {"measures": {}, "seconds": 0.0}
     data: DataModule = instantiate(cfg.data)
     data.check()
-    data.need_labels(cfg.svm)
+    check_svm(data.labels, cfg.svm)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=[*job.callbacks, *job.constraints])
 
-    trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
+    with going_on_from(job.file, lambda: model.has_begun):
+        trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
     if data.val_size and not validates_after(trainer, cfg.trainer.max_epochs):
         trainer.validate(model, data, verbose=False)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
@@ -96,9 +99,8 @@ def main(cfg: DictConfig) -> float | None:
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        same_data = [shlex.quote(each) for each in hydra_cfg.overrides.task if each.startswith(("data=", "data."))]
-        command = "python evaluate.py" if Path(sys.argv[0]).name == "train.py" else "partae-evaluate"
-        print(f"  tensorboard --logdir {folder}\n  {' '.join([command, f'ckpt={folder}', *same_data])}\n")
+        place = shlex.quote(str(folder))
+        print(f"  tensorboard --logdir {place}\n  {typed('evaluate.py')} ckpt={place}\n")
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 

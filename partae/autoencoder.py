@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from partae.activation import Logistic
+from partae.activation import ANYTHING, Logistic
 from partae.approximation import NoApproximation
 from partae.checks import InputError, within
 from partae.corruption import NoCorruption
@@ -148,10 +148,12 @@ class AutoEncoder(Measured):
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         reduce = self.trainer.strategy.reduce  # over the processes that share a batch
         means = {name: reduce(mean) for name, mean in self.train_means.compute().items()}
-        self.check_finite("mean losses", means)
+        first = self.global_step - self.train_means.batches + 1
+        self.check_finite("mean losses", means, first + int(self.train_means.finite))
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
+        super().on_train_batch_end()
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
             logistic = self.encoder.activate
             if logistic.inputs is not None:
@@ -180,7 +182,7 @@ def _check_fit(model: AutoEncoder) -> None:
         ("reconstruction", model.reconstruction, "image_range", "decoder", model.decoder, "a reconstruction"),
     )
     for group, part, interval, source, maker, what in pairs:
-        needed, made = getattr(part, interval), getattr(maker, interval)
+        needed, made = getattr(part, interval, ANYTHING), getattr(maker, interval, ANYTHING)
         if not within(made, needed):
             raise InputError(
                 f"{group}={type(part).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch import Tensor, nn
 
 from partae.checks import InputError
-from partae.files import replacing
+from partae.files import replacing, write_bytes
+from partae.specification import check_weights, is_held
+
+# what a training must find to go on
+NEEDED: dict[str, type] = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "callbacks": Mapping}
+NEEDED |= {"loops": Mapping, "global_step": int, "epoch": int, "seconds": float, "measures": Mapping, "random": Mapping}
+# what optimizers keep of each value of a parameter; kernels take it on trust that it has the parameter's shape
+OF_EACH_VALUE = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg"}
+OF_EACH_VALUE |= {"acc_delta", "sum", "ax", "prev", "step_size"}
 
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it; reads one with ``weights_only=True``, whoever asks."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        with replacing(Path(path)) as beside:
-            torch.save(checkpoint, beside)
+        content = io.BytesIO()  # of a full disk, torch would say something that nobody understands
+        torch.save(checkpoint, content)
+        write_bytes(Path(path), content.getbuffer())
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable[..., Any] | None = None, weights_only: bool | None = True
@@ -36,7 +49,7 @@ def read(file: Path) -> Mapping[str, Any]:
         InputError: if it is damaged, foreign or hostile.
     """
     try:
-        _check_whole(file)
+        check_whole(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except InputError:
         raise
@@ -49,7 +62,7 @@ def read(file: Path) -> Mapping[str, Any]:
     return checkpoint
 
 
-def _check_whole(file: Path) -> None:
+def check_whole(file: Path) -> None:
     """Raise unless ``file`` is a whole zip archive that takes no more room unpacked than packed, as torch writes it."""
     refusal = InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
     if not zipfile.is_zipfile(file):
@@ -57,16 +70,96 @@ def _check_whole(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
             raise InputError(f"{file} would take more memory than its size: torch packs no checkpoint; it is refused")
-        if archive.testzip() is not None:
+        try:
+            damaged = archive.testzip() is not None
+        except (NotImplementedError, RuntimeError, zipfile.BadZipFile):  # packed in some way of its own, or locked
+            damaged = True
+        if damaged:
             raise refusal
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of the run in ``folder``, without what a killed process left half written."""
+    return sorted(file for file in (folder / "checkpoints").glob("*.ckpt") if not file.name.startswith("."))
 
 
 def latest(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
     """The checkpoint of the run in ``folder`` that came farthest, of those that are whole; None if there is none."""
     found = []
-    for file in sorted((folder / "checkpoints").glob("*.ckpt")):
+    for file in checkpoints(folder):
         try:
-            found.append((file, read(file)))
+            checkpoint = read(file)
+            for name, kind in NEEDED.items():
+                if not isinstance(checkpoint.get(name), kind):
+                    raise InputError(f"{file} says nothing of {name}: no training can go on from it")
+            found.append((file, checkpoint))
         except InputError as error:
             warnings.warn(f"{error}; the run goes on from the one before, or from its start", stacklevel=2)
     return max(found, key=lambda item: item[1]["global_step"], default=None)
+
+
+def make_last(file: Path) -> None:
+    """Make ``file`` the last checkpoint of its run, where a kill between two writes, or damage, left another there.
+
+    What a killed process left half written beside it goes.
+    """
+    last = file.with_name("last.ckpt")
+    if file != last:
+        with replacing(last) as beside:
+            shutil.copyfile(file, beside)
+    for left in last.parent.glob(".*.ckpt"):
+        left.unlink()
+
+
+def check_fits(file: Path, checkpoint: Mapping[str, Any], model: nn.Module) -> None:
+    """Raise unless ``model`` and its optimizer can take what ``checkpoint``, read from ``file``, holds of them.
+
+    Raises:
+        InputError: if a weight, or what an optimizer keeps of a parameter, is of another shape or kind; or if a weight
+            is not finite, or larger than what the file holds.
+    """
+    own, weights = model.state_dict(), checkpoint["state_dict"]
+    shapes = {name: tuple(value.shape) if isinstance(value, Tensor) else None for name, value in weights.items()}
+    if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
+        raise InputError(f"{file} holds the weights of another model than this run trains")
+    try:
+        check_weights(weights, own)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    parameters = dict(enumerate(model.parameters()))
+    for states in checkpoint["optimizer_states"]:
+        for place, state in states["state"].items():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and not _fits(name, value, parameters.get(place)):
+                    raise InputError(f"{file} holds {name} of an optimizer that fits no parameter of this run")
+
+
+def _fits(name: str, value: Tensor, parameter: Tensor | None) -> bool:
+    """Whether an optimizer may have kept ``value`` under ``name`` for ``parameter``."""
+    if parameter is None or not is_held(value):
+        return False
+    if name in OF_EACH_VALUE:
+        return value.shape == parameter.shape and value.dtype == parameter.dtype
+    return name != "step" or value.numel() == 1
+
+
+@contextmanager
+def going_on_from(file: Path | None, has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Name ``file``, where there is one, as what an error before the first trained batch comes from.
+
+    Args:
+        file: the checkpoint that the block goes on from, if any.
+        has_begun: whether a batch has been trained on.
+
+    Raises:
+        InputError: in place of whatever Lightning or an optimizer raises over what the checkpoint says.
+    """
+    try:
+        yield
+    except (InputError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if file is None or has_begun():
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(f"{file} does not fit this run: {type(error).__name__}: {reason}") from error

@@ -117,8 +117,10 @@ class Dense(Encoder):
             self.last.register_parameter("weight", None)
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
-        if not self.tied or atoms is None:
+        if not self.tied:
             return super().forward(images)
+        if atoms is None:
+            raise InputError("encoder.tied=true has no weights of its own: give it the atoms")
         code: Tensor = self.activate(F.linear(self.inner(images), atoms.flatten(1), self.last.bias))
         return code
 
@@ -136,7 +138,7 @@ class Unrolled(Encoder):
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of units of the code, at least 1.
         activation: of the code at each step, as of `Encoder`.
-        steps: number of steps after the first, at least 1.
+        steps: number of steps after the first, 1 to 1000.
         tied: must be false: the layer's weights are not the atoms.
 
     Attributes:
@@ -162,7 +164,7 @@ class Unrolled(Encoder):
             raise InputError("encoder=unrolled cannot have encoder.tied=true: choose encoder=dense, or tied=false")
         super().__init__(nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation)
         self.image_shape = image_shape
-        self.steps = whole("encoder.steps", steps)
+        self.steps = whole("encoder.steps", steps, maximum=1000)
         self.tied = tied
         self.interaction = nn.Parameter(torch.zeros(self.latent_dim, self.latent_dim))
 

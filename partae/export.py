@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from partae.checks import InputError
-from partae.files import replacing
+from partae.files import replacing, write_bytes
 from partae.representation import Representation
 from partae.specification import describe
 
 FILES = {"safetensors": "model.safetensors", "onnx": "encoder.onnx"}
 FORMATS = ("none", *FILES)
 SPECIFICATION = "partae"  # the key of a safetensors file's metadata under which its model is specified, as JSON
+DIGEST = "sha256"  # the one of the digest of its weights
 
 
 def export(model: Representation, form: str, folder: Path) -> Path | None:
@@ -30,18 +33,26 @@ def export(model: Representation, form: str, folder: Path) -> Path | None:
     if form == "none":
         return None
     file = folder / FILES[form]
-    with replacing(file) as beside:
-        if form == "safetensors":
-            to_safetensors(model, beside)
-        else:
+    if form == "safetensors":
+        write_bytes(file, to_safetensors(model))
+    else:
+        with replacing(file) as beside:
             to_onnx(model, beside)
     return file
 
 
-def to_safetensors(model: Representation, file: Path) -> None:
-    """Write the weights of ``model`` to ``file``, and its specification into their header; `partae.load` reads both."""
+def to_safetensors(model: Representation) -> bytes:
+    """A file of the weights of ``model``, with its specification in their header; `partae.load` reads both."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, file, metadata={SPECIFICATION: json.dumps(describe(model))})
+    return save(weights, metadata={SPECIFICATION: json.dumps(describe(model)), DIGEST: digest(weights)})
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of ``weights``, on the CPU, by which a file that is altered in a single bit is told."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode() + weights[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def to_onnx(model: Representation, file: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from partae.checkpoint import read
+from partae.checkpoint import check_whole, checkpoints, read
 from partae.checks import InputError
-from partae.export import SPECIFICATION
+from partae.export import DIGEST, SPECIFICATION, digest
 from partae.representation import Representation
 from partae.specification import restore
 
@@ -51,7 +53,12 @@ def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
     try:
         with safe_open(file, framework="pt") as opened:
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            return json.loads((opened.metadata() or {}).get(SPECIFICATION, "null")), weights
+            said = opened.metadata() or {}
+            if said.get(DIGEST, digest(weights)) != digest(weights):
+                raise InputError(f"{file} is damaged: its weights are not those that were written")
+            return json.loads(said.get(SPECIFICATION, "null")), weights
+    except InputError:
+        raise
     except (SafetensorError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file} is not a whole safetensors file: it is truncated, damaged or of another kind"
@@ -63,16 +70,32 @@ def checkpoint_file(path: str | Path) -> Path:
 
     Raises:
         InputError: if there is none.
+
+    Warns:
+        UserWarning: if the last checkpoint of a run is damaged, and another one stands for it.
     """
     path = Path(path)
     if path.is_file():
         return path
     file = path / "checkpoints" / "last.ckpt"
     if file.is_file():
-        return file
+        return _or_another(file)
     if path.is_dir():
         raise InputError(f"ckpt={path} is a folder without a run: it has no checkpoints/last.ckpt")
     raise InputError(f"ckpt={path} does not exist")
+
+
+def _or_another(file: Path) -> Path:
+    """A run's last checkpoint, or another one of the run where that is damaged and the other is whole."""
+    try:
+        check_whole(file)
+    except InputError as error:
+        for other in checkpoints(file.parent.parent):
+            with suppress(InputError):
+                check_whole(other)
+                warnings.warn(f"{error}; it is {other.name} that is loaded", stacklevel=3)
+                return other
+    return file
 
 
 def run_folders(path: str | Path) -> list[Path]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from partae.checks import InputError
 from partae.metrics import Measures
@@ -26,6 +26,7 @@ class Measured(Representation, LightningModule):
     """
 
     terms: ClassVar[tuple[str, ...]] = ()
+    has_begun = False
 
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
@@ -68,14 +69,37 @@ class Measured(Representation, LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
 
-    def check_finite(self, what: str, values: dict[str, Tensor]) -> None:
-        """Stop a training of which ``values`` show that it diverged.
+    def check_finite(self, what: str, values: dict[str, Tensor], step: int | None = None) -> None:
+        """Stop a training of which ``values`` show that it diverged, in ``step`` if not in the last one.
 
         Raises:
             InputError: if one of them is not finite; the message says the epoch, the step and all of them.
         """
-        if error := divergence(what, values, self.current_epoch, self.global_step):
+        if error := divergence(what, values, self.current_epoch, self.global_step if step is None else step):
             raise error
+
+    def check_weights(self) -> None:
+        """Stop a training whose last step diverged: no loss has seen its weights yet.
+
+        Raises:
+            InputError: if a weight is not finite; the message says the epoch, the step and which.
+        """
+        self.check_finite("largest weights", largest_weights(self))
+
+    def on_train_start(self) -> None:
+        self.has_begun = False  # to train: until then, what goes wrong is the doing of a checkpoint, if there is one
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.has_begun = True
+
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
+        """Lightning's own, which may run what a file brings along, is not to be had.
+
+        Raises:
+            InputError: always; the message names `partae.load`.
+        """
+        raise InputError("load_from_checkpoint may run what a file brings along: use partae.load(path)")
 
     def log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
         """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
@@ -86,10 +110,14 @@ class Measured(Representation, LightningModule):
 
 
 class EpochMeans:
-    """Mean of each term of a loss over the batches of an epoch so far.
+    """Mean of each term of a loss over the batches of an epoch so far, and how many of these were finite.
 
     To be logged at the epoch's end: Lightning's log at each step costs as much as the step. Summed in place: a tensor
     kept for each step would splinter the memory that large batches come and go in.
+
+    Attributes:
+        batches: number of batches.
+        finite: number of them before the first one with a term that is not finite; of the shape that a term has.
 
     >>> means = EpochMeans()
     >>> means.add({"reconstruction": torch.tensor(1.0)})
@@ -101,12 +129,14 @@ class EpochMeans:
     def __init__(self) -> None:
         self.totals: dict[str, Tensor] = {}
         self.batches = 0
+        self.finite: Tensor | int = 0
 
     def add(self, losses: dict[str, Tensor]) -> None:
         """Count the terms of a batch."""
         for name, values in losses.items():
             self.totals.setdefault(name, torch.zeros_like(values)).add_(values.detach())
         self.batches += 1
+        self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
 
     def compute(self) -> dict[str, Tensor]:
         """The means, each of the shape that the term has."""
@@ -116,6 +146,11 @@ class EpochMeans:
 def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+
+def largest_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The largest size of a weight in each parameter of ``model``, a scalar each."""
+    return {name: parameter.detach().abs().amax() for name, parameter in model.named_parameters()}
 
 
 def divergence(what: str, values: dict[str, Tensor], epoch: int, step: int) -> InputError | None:

@@ -6,15 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import kornia.morphology
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
 from partae.checks import InputError, whole
+
+Array = TypeVar("Array", NDArray[Any], Tensor)
 
 OPERATORS = {
     "dilation": kornia.morphology.dilation,
@@ -145,11 +149,18 @@ class Operator:
             raise InputError(f"operators must be among {', '.join(OPERATORS)}; got {self.name!r}")
         whole("the radius of operators", self.radius, minimum=0)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) -> images of the same shape."""
+    def __call__(self, images: Array) -> Array:
+        """Images (B, C, H, W), a tensor or a numpy array -> images of the same shape and kind."""
+        if isinstance(images, np.ndarray):
+            with torch.no_grad():
+                return self._of(torch.from_numpy(np.require(images, requirements=("C", "W")))).numpy()
+        return self._of(images)
+
+    def _of(self, images: Tensor) -> Tensor:
+        radius = min(self.radius, images.shape[-2] + images.shape[-1])  # a disk that covers any image
         if torch.is_grad_enabled():  # the atoms of a stack of models do not say that they want a gradient
-            return WITH_GRADIENT[self.name](images, self.radius)
-        result: Tensor = OPERATORS[self.name](images, disk(self.radius).to(images))
+            return WITH_GRADIENT[self.name](images, radius)
+        result: Tensor = OPERATORS[self.name](images, disk(radius).to(images))
         return result
 
     def __str__(self) -> str:

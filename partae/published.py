@@ -7,77 +7,79 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from partae.files import part
+
 # Source: B. Ponchon, *Morphological multi-scale decompositions and efficient representations with auto-encoders*,
 # internship report (2018), Table 1: Fashion-MNIST, test images, k = 100.
 TABLE_1 = Path(__file__).with_name("table_1.csv")
 MEASURES = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy")
-DATA = {"data.source": "partae.data.FashionMNIST"}
-SPARSE_NMF = {**DATA, "model.estimator": "partae.factorization.SparseNMF"}
-# what all auto-encoders of the table are made of, beside their penalty and constraint
+IMAGES = {"latent_dim": 100, "data.source._target_": "partae.data.FashionMNIST"}
+SPARSE_NMF = {
+    "model.estimator._target_": "partae.factorization.SparseNMF",
+    "model.estimator.code_sparseness_per": "unit",
+    "model.estimator.sparseness_of_atoms": None,
+}
+# what all auto-encoders of the table have in common
 SHALLOW = {
-    **DATA,
-    "model": "partae.AutoEncoder",
-    "encoder": "partae.encoder.Dense",
-    "corruption": "partae.corruption.NoCorruption",
-    "decay": "partae.decay.NoDecay",
-    "approximation": "partae.approximation.NoApproximation",
+    "model._target_": "partae.AutoEncoder",
+    "encoder._target_": "partae.encoder.Dense",
+    "encoder.activation": "sigmoid",
+    "encoder.hidden": [],
+    "encoder.tied": False,
+    "decoder._target_": "partae.decoder.Dictionary",
+    "decoder.activation": "leaky_relu",
+    "decoder.biased": True,
+    "reconstruction._target_": "partae.reconstruction.MSE",
+    "corruption._target_": "partae.corruption.NoCorruption",
+    "decay._target_": "partae.decay.NoDecay",
+    "approximation._target_": "partae.approximation.NoApproximation",
 }
 PENALTIES = {"none": "partae.sparsity.NoSparsity", "kl": "partae.sparsity.KL"}
+NAMES = {"sparse_nmf": "sparse NMF", "none": "no penalty", "kl": "KL, p = {p}, beta = {beta}"}
 
 
 def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
     """The published measures of the model that a run's ``cfg`` composes; empty if there are none.
 
-    >>> data = {"source": {"_target_": "partae.data.FashionMNIST"}}
-    >>> estimator = {"_target_": "partae.factorization.SparseNMF", "sparseness_of_code": 0.6}
-    >>> cfg = {"latent_dim": 100, "data": data, "model": {"estimator": estimator}}
-    >>> published_measures(cfg)["reconstruction_error"]
-    0.0109
+    Args:
+        cfg: plain data, as a run's folder keeps it, which may say anything of itself.
     """
-    with TABLE_1.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if cfg.get("latent_dim") == 100 and _is_model_of(row, cfg):
-                return {name: float(row[name]) for name in MEASURES}
+    expected: dict[str, Any]
+    constraint = ", ".join(map(str, part(cfg, "constraint"))) or "none"
+    for row in _rows():
+        numbers = {f"sparsity.{key}": float(row[key]) for key in ("p", "beta") if row[key]}
+        if row["model"] == "sparse_nmf":
+            expected = {**SPARSE_NMF, "model.estimator.sparseness_of_code": float(row["sparsity"].removeprefix("S_h="))}
+        elif row["constraint"] == constraint:
+            expected = {**SHALLOW, "sparsity._target_": PENALTIES[row["sparsity"]], **numbers}
+        else:
+            continue
+        if _says(cfg, {**IMAGES, **expected}):
+            return {name: float(row[name]) for name in MEASURES}
     return {}
 
 
-def published_rows() -> dict[str, dict[str, float]]:
-    """All published measures, by what tells their models apart.
+def published_rows(cfg: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """All published measures, by what tells their models apart; none where ``cfg`` is of other images or another K.
 
-    >>> published_rows()["KL, p = 0.2, beta = 0.001"]["hoyer_sparsity"]
+    >>> cfg = {"latent_dim": 100, "data": {"source": {"_target_": "partae.data.FashionMNIST"}}}
+    >>> published_rows(cfg)["KL, p = 0.2, beta = 0.001"]["hoyer_sparsity"]
     0.23
     """
-    names = {"sparse_nmf": "sparse NMF", "none": "no penalty", "kl": "KL, p = {p}, beta = {beta}"}
-    with TABLE_1.open(newline="") as file:
-        return {
-            names[row["model"] if row["model"] in names else row["sparsity"]].format(**row): {
-                name: float(row[name]) for name in MEASURES
-            }
-            for row in csv.DictReader(file)
+    return {
+        NAMES[row["model"] if row["model"] in NAMES else row["sparsity"]].format(**row): {
+            name: float(row[name]) for name in MEASURES
         }
+        for row in (_rows() if _says(cfg, IMAGES) else ())
+    }
 
 
-def _is_model_of(row: Mapping[str, str], cfg: Mapping[str, Any]) -> bool:
-    if row["model"] == "sparse_nmf":
-        sparseness = _part(cfg, "model.estimator").get("sparseness_of_code")
-        return _is_made_of(SPARSE_NMF, cfg) and row["sparsity"] == f"S_h={sparseness}"
-    penalty = {"sparsity": PENALTIES[row["sparsity"]]}
-    numbers = {} if row["sparsity"] == "none" else {key: float(row[key]) for key in ("p", "beta")}
-    return (
-        _is_made_of({**SHALLOW, **penalty}, cfg)
-        and not _part(cfg, "encoder").get("hidden")
-        and (", ".join(_part(cfg, "constraint")) or "none") == row["constraint"]
-        and all(_part(cfg, "sparsity").get(key) == value for key, value in numbers.items())
-    )
+def _rows() -> list[dict[str, str]]:
+    with TABLE_1.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
-def _is_made_of(classes: Mapping[str, str], cfg: Mapping[str, Any]) -> bool:
-    return all(_part(cfg, key).get("_target_") == kind for key, kind in classes.items())
-
-
-def _part(cfg: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The part of ``cfg`` at a dotted key; an empty one where there is none."""
-    part: Any = cfg
-    for name in key.split("."):
-        part = part.get(name) if isinstance(part, Mapping) else None
-    return part if isinstance(part, Mapping) else {}
+def _says(cfg: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether ``cfg`` has each expected value at its dotted key."""
+    split = {key.rpartition("."): value for key, value in expected.items()}
+    return all(part(cfg, group).get(name) == value for (group, _, name), value in split.items())

@@ -8,13 +8,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from partae.checks import InputError
-from partae.morphology import Operator
+from partae.morphology import Array, Operator
 
-Array = TypeVar("Array", NDArray[Any], Tensor)
 Model = TypeVar("Model", bound="Representation")
 P = ParamSpec("P")
 

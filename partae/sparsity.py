@@ -78,7 +78,9 @@ class MeanActivationPenalty(Printed):
 
     def forward(self, code: Tensor) -> Tensor:
         """Penalty of a code (B, K), a scalar."""
-        return self.beta * self.divergence(code.mean(dim=0)).sum()
+        # half precision has no number between 1 - 1e-3 and 1
+        precision = torch.promote_types(code.dtype, torch.float32)
+        return self.beta * self.divergence(code.mean(dim=0, dtype=precision)).sum()
 
 
 class KL(MeanActivationPenalty):

@@ -27,22 +27,33 @@ PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def describe(module: nn.Module, *, buffers: bool = True) -> dict[str, Any]:
+def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
-    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out, and without
-    ``buffers`` the numbers that a module keeps as tensors too: what remains is what models must share to be stacked.
+    Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out. So is a
+    part of a class that `restore` would not build, where the constructor does without: a penalty of a user's own.
+
+    Args:
+        module: a model or a part of one.
+        comparing: describe what models must share to be stacked instead: whoever defines them all parts, without the
+            numbers that they keep as tensors.
+
+    Raises:
+        InputError: if a class does not keep an argument as an attribute of its name.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
     """
     kind = type(module)
     spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
-    for name in _arguments(kind):
+    for name, argument in _arguments(kind).items():
+        if not hasattr(module, name):
+            raise InputError(f"{kind.__name__} must keep its argument {name} as an attribute of that name")
         value = getattr(module, name)
         if isinstance(value, nn.Module):
-            spec[name] = describe(value, buffers=buffers)
-        elif value is None or (isinstance(value, PLAIN) and (buffers or not isinstance(value, Tensor))):
+            if comparing or argument.default is argument.empty or _is_known(type(value)):
+                spec[name] = describe(value, comparing=comparing)
+        elif value is None or (isinstance(value, PLAIN) and not (comparing and isinstance(value, Tensor))):
             spec[name] = _plain(value)
     return spec
 
@@ -67,7 +78,7 @@ def _build(spec: Mapping[str, Any], base: type[Module]) -> Module:
     if not issubclass(kind, base):
         raise InputError(f"{kind.__name__} is not a {base.__name__}")
     arguments = {name: _built(value) for name, value in spec.items() if name != TARGET}
-    unknown = arguments.keys() - set(_arguments(kind)) | arguments.keys() & PLACES
+    unknown = arguments.keys() - _arguments(kind).keys() | arguments.keys() & PLACES
     if unknown:
         raise InputError(
             f"{kind.__name__} has no argument {', '.join(sorted(map(str, unknown)))}: not a specification of partae"
@@ -78,6 +89,8 @@ def _build(spec: Mapping[str, Any], base: type[Module]) -> Module:
 def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
     """The module that ``spec`` describes, with ``weights``, its state dict.
 
+    Weights of a part that ``spec`` leaves out, as `describe` does of a user's own, are left out too.
+
     Raises:
         InputError: as `build` does; or if a weight has fewer values than it says, is of another kind than the module's
             own, or is not finite.
@@ -85,15 +98,17 @@ def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[M
     """
     with torch.device("meta"):  # nothing is allocated before the weights are known to fit
         module = build(spec, base)
-    _check_weights(weights, module.state_dict())
+    left_out = _arguments(type(module)).keys() - spec.keys()
+    weights = {name: tensor for name, tensor in weights.items() if name.partition(".")[0] not in left_out}
+    check_weights(weights, module.state_dict())
     module.load_state_dict(weights, assign=True)
     return module
 
 
-def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Raise unless each of ``weights`` holds all its values, finite and of the kind that is ``expected``."""
     for name, tensor in weights.items():
-        if tensor.layout != torch.strided or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+        if not is_held(tensor):
             raise InputError(f"{name} says to be larger than what the file holds")
         if name in expected and tensor.dtype != expected[name].dtype:
             raise InputError(f"{name} must be {expected[name].dtype}; got {tensor.dtype}")
@@ -101,10 +116,17 @@ def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
             raise InputError(f"{name} has values that are infinite or not a number: the training diverged")
 
 
-def _arguments(kind: type[nn.Module]) -> list[str]:
-    """The names of the constructor's arguments; a class without a constructor has none."""
-    parameters = inspect.signature(kind).parameters.values()
-    return [item.name for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+def is_held(tensor: Tensor) -> bool:
+    """Whether memory holds each value of ``tensor`` by itself, which a file can say of a larger one than it has."""
+    return tensor.layout == torch.strided and (
+        tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+    )
+
+
+def _arguments(kind: type[nn.Module]) -> dict[str, inspect.Parameter]:
+    """The constructor's arguments by name; a class without a constructor has none."""
+    parameters = inspect.signature(kind).parameters
+    return {name: item for name, item in parameters.items() if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)}
 
 
 def _plain(value: Any) -> Any:
@@ -154,9 +176,14 @@ def _resolve(target: object) -> type[nn.Module]:
         kind = getattr(importlib.import_module(path), name)
     except (ImportError, AttributeError):
         raise refusal from None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_in(kind.__module__, ("partae", *LAYERLESS))):
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_known(kind)):
         raise refusal
     return kind
+
+
+def _is_known(kind: type[nn.Module]) -> bool:
+    """Whether partae defines the class, or torch.nn among its activations and losses."""
+    return _is_in(kind.__module__, ("partae", *LAYERLESS))
 
 
 def _is_in(path: str, packages: tuple[str, ...]) -> bool:

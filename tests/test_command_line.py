@@ -47,7 +47,14 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train.py", "sparsity.betta=0.1"], ["sparsity.betta", "0.1"]),
+        (
+            ["train.py", "sparsity.betta=0.1"],
+            ["no sparsity.betta: sparsity has beta, p;", "+sparsity.betta=0.1"],
+        ),
+        (["train.py", "sparsity=l1", "sparsity.p=0.1"], ["there is no sparsity.p: sparsity has beta;"]),
+        (["train.py", "constraint.sparseness=0.1"], ["there is no constraint.sparseness: constraint has nonnegative"]),
+        (["train.py", "nothing=1"], ["there is no nothing: there are approximation, callbacks"]),
+        (["train.py", "data=bars", "svm=report"], ["svm=report needs at least 100 images of each"]),
         (["train.py", "sparsity=kll"], ["sparsity", "kll"]),
         (["train.py", "latent_dim=0"], ["latent_dim", "0"]),
         (["train.py", "sparsity.p=1.5"], ["sparsity.p", "1.5"]),

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from evaluate import evaluate
+from partae.checks import InputError
 from tests.conftest import Compose, Run
+from train import train
 
 
 def test_evaluate_gives_the_figures_of_the_end_of_training(
@@ -53,18 +55,44 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
     options = ["svm=quick", "operators=[dilation:1,opening:2]", f"data.source.root={garments}", "data.val_size=100"]
     measures, folder = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
     assert folder == sweep / "evaluation"
-    assert sorted(measures) == ["seed-0", "seed-1"]
+    names = [f"latent_dim-8__seed-{seed}" for seed in (0, 1)]  # by their folders, which no sweep has written
+    assert sorted(measures) == names
     sparsities = [found["test/hoyer_sparsity"] for found in measures.values()]
     assert sparsities == sorted(sparsities)
     for name, found in measures.items():
         assert 0 <= found["test/svm_accuracy"] <= 1
         assert found["test/max_approximation_error/opening:2"] > 0
-        assert json.loads((sweep / f"latent_dim-8__{name}" / "evaluation" / "metrics.json").read_text()) == found
+        assert json.loads((sweep / name / "evaluation" / "metrics.json").read_text()) == found
     drawn = {file.stem for file in folder.glob("*.pdf")}
     assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
     page = (sweep / "sweep.html").read_text()
     for name in measures:
-        assert (sweep / f"latent_dim-8__{name}" / "evaluation" / "report.html").exists()
-        assert f'"report":"latent_dim-8__{name}/evaluation/report.html"' in page
+        assert (sweep / name / "evaluation" / "report.html").exists()
+        assert f'"report":"{name}/evaluation/report.html"' in page
     assert "max_approximation_error/opening:2" in page
     assert 0 < json.loads((folder / "stability.json").read_text())["stability"] < 1
+
+
+def test_a_model_of_one_atom_is_evaluated(run: Run, composed: Compose, garments: Path, tmp_path: Path) -> None:
+    run("latent_dim=1", "trainer.max_epochs=1")
+    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", f"data.source.root={garments}", config="evaluate"))[
+        0
+    ].values()
+    assert found["test/overlap"] == 0
+    assert found["test/identity_error"] > 0
+    assert found["test/operated_reconstruction_error"] > 0
+
+
+def test_how_well_known_parts_are_recovered_is_measured(composed: Compose, tmp_path: Path) -> None:
+    train(composed("data=swimmer", "latent_dim=16", "trainer.max_epochs=1"), tmp_path / "run")
+    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", "data=swimmer", config="evaluate"))[0].values()
+    assert 0 <= found["test/least_part_recovery"] < found["test/part_recovery"] < 1
+
+
+def test_nothing_is_written_where_a_link_leads(run: Run, composed: Compose, garments: Path, tmp_path: Path) -> None:
+    run("trainer.max_epochs=1")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "run" / "evaluation").symlink_to(tmp_path / "other")
+    with pytest.raises(InputError, match=r"run/evaluation is a symbolic link to .*other"):
+        evaluate(composed(f"ckpt={tmp_path / 'run'}", f"data.source.root={garments}", config="evaluate"))
+    assert not list((tmp_path / "other").iterdir())

@@ -13,19 +13,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from partae import figures
+from partae import AutoEncoder, figures
+from partae.checkpoint import WholeCheckpoints
 from partae.checks import InputError
+from partae.decoder import Dictionary
+from partae.encoder import Dense
+from partae.export import export
 from partae.files import replacing, write_bytes, write_json
 from partae.sweep.rows import write_csv
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
+MODEL = AutoEncoder(Dense((1, 2, 2), 3), Dictionary((1, 2, 2), 3))
 
 # everything of ours that writes a file of a run, and the file that it writes
 WRITERS: dict[str, tuple[str, Writer]] = {
     "bytes": ("file", lambda path: write_bytes(path, b"new" * 100)),
     "json": ("metrics.json", lambda path: write_json(path, {"test/error": 0.5})),
     "csv": ("sweep.csv", lambda path: write_csv(path, [{"sparsity.beta": "0.1", "status": "finished"}])),
+    "checkpoint": (
+        "last.ckpt",
+        lambda path: WholeCheckpoints().save_checkpoint({"state_dict": {"atoms": torch.ones(400)}}, path),
+    ),
+    "safetensors": ("model.safetensors", lambda path: export(MODEL, "safetensors", path.parent)),
     "figure": (
         "atoms.png",
         lambda path: figures.save(figures.atoms(np.ones((1, 1, 2, 2))), path.with_suffix("")),
@@ -38,7 +49,7 @@ writers_slowly = pytest.mark.parametrize(
 )
 
 
-def killed(write: Callable[[], None], moment: int) -> bool:
+def killed(write: Callable[[], object], moment: int) -> bool:
     """Whether a process of its own dies, without any cleaning up, before line ``moment`` of `partae.files`."""
     child = os.fork()
     if child == 0:

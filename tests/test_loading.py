@@ -15,10 +15,11 @@ import torch
 import partae
 from partae import AutoEncoder, dilation
 from partae.checks import InputError
+from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.loading import run_folder
-from partae.sparsity import KL
+from partae.sparsity import KL, NoSparsity
 
 
 @pytest.fixture
@@ -72,6 +73,52 @@ def test_a_truncated_checkpoint_is_named(run: Path) -> None:
         os.truncate(file, size)
         with pytest.raises(InputError, match=r"last\.ckpt"):
             partae.load(run)
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_another_of_the_run(model: AutoEncoder, run: Path) -> None:
+    folder = run / "checkpoints"
+    (folder / "best.ckpt").write_bytes((folder / "last.ckpt").read_bytes())
+    os.truncate(folder / "last.ckpt", 1000)
+    with pytest.warns(UserWarning, match=r"last\.ckpt is not a whole checkpoint.*; it is best\.ckpt that is loaded"):
+        loaded = partae.load(run)
+    assert torch.equal(loaded.atoms, model.atoms)
+    with pytest.raises(InputError, match=r"last\.ckpt is not a whole"):  # which was asked for by name
+        partae.load(folder / "last.ckpt")
+
+
+@pytest.mark.parametrize("kind", [AutoEncoder, partae.Factorization, DataModule])
+@pytest.mark.parametrize("path", ["hostile.ckpt", "http://127.0.0.1:9/hostile.ckpt", "file:///hostile.ckpt"])
+def test_lightnings_own_way_to_load_is_closed(kind: Any, path: str) -> None:
+    with pytest.raises(InputError, match="load_from_checkpoint may run what a file brings along"):
+        kind.load_from_checkpoint(path, weights_only=False)
+
+
+def test_a_remote_path_is_no_file(tmp_path: Path) -> None:
+    for path in ("http://127.0.0.1:9/last.ckpt", "s3://bucket/last.ckpt"):
+        with pytest.raises(InputError, match="does not exist"):
+            partae.load(path)
+
+
+class Entropy(KL):
+    """A penalty that partae does not know."""
+
+
+def test_a_model_with_a_penalty_of_the_users_own_loads_without_it(model: AutoEncoder, tmp_path: Path) -> None:
+    own = AutoEncoder(model.encoder, model.decoder, sparsity=Entropy())
+    torch.save(checkpoint(own), tmp_path / "own.ckpt")
+    loaded = partae.load(tmp_path / "own.ckpt")
+    images = torch.rand(5, 1, 4, 4)
+    assert torch.equal(loaded.encode(images), model.encode(images))
+    assert isinstance(loaded.sparsity, NoSparsity)
+
+
+def test_an_encoder_of_the_users_own_is_refused(model: AutoEncoder, tmp_path: Path) -> None:
+    class Own(Dense):
+        pass
+
+    torch.save(checkpoint(AutoEncoder(Own((1, 4, 4), 3), model.decoder)), tmp_path / "own.ckpt")
+    with pytest.raises(InputError, match="Own' is neither a module of partae"):
+        partae.load(tmp_path / "own.ckpt")
 
 
 class Payload:

@@ -136,3 +136,20 @@ def test_what_several_operators_make_of_colour_images_comes_in_their_order() -> 
     first, second = operate(images, operators).unbind(1)
     assert first.equal(operators[0](images))
     assert second.equal(operators[1](images))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("measuring", [True, False])
+def test_a_disk_larger_than_the_image_takes_no_more_memory_than_one_that_covers_it(name: str, measuring: bool) -> None:
+    images = torch.rand(2, 1, 4, 3)
+    with torch.set_grad_enabled(not measuring):
+        covering = Operator(name, 7)(images)
+        torch.testing.assert_close(Operator(name, 10**9)(images), covering, rtol=0, atol=0)
+        torch.testing.assert_close(Operator(name, 5)(images), covering, rtol=0, atol=0)
+
+
+def test_an_operator_takes_arrays_too() -> None:
+    images = np.random.default_rng(0).random((2, 1, 5, 5), np.float32)
+    dilated = dilation(1)(images)
+    assert isinstance(dilated, np.ndarray)
+    np.testing.assert_array_equal(dilated, dilation(1)(torch.from_numpy(images)).numpy())

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -47,11 +48,33 @@ class Kill(Callback):
 
 
 class KillAtSaving(Kill):
-    """Kills its process when what a checkpoint is to hold is gathered, and nothing of it is on the disk."""
+    """Kills its process when what a checkpoint is to hold is gathered, and nothing of it is on the disk.
+
+    ``batch`` is the number of checkpoints of that epoch that are written before.
+    """
+
+    saved = 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.current_epoch == self.epoch:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self.saved == self.batch:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.saved += 1
+
+
+class KillAtWriting(KillAtSaving):
+    """Kills its process when half of a checkpoint is on the disk."""
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.current_epoch == self.epoch:
+            Path.write_bytes = self.half  # type: ignore[assignment, method-assign]
+
+    @staticmethod
+    def half(path: Path, content: memoryview) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
 
 
 class KillAtTest(Kill):
@@ -127,6 +150,7 @@ def differences(one: Any, other: Any, key: str = "") -> list[str]:
 
 
 KILLS = [Kill(2, 3), Kill(2, 0), Kill(3, 4), KillAtSaving(2, 0), KillAtTest(0, -1)]
+KILLS += [KillAtSaving(3, 1), KillAtWriting(2, 0)]  # between the best and the last checkpoint; and within one
 SLOW = [pytest.param(kill, marks=pytest.mark.slow) for kill in KILLS[1:]]
 
 
@@ -135,6 +159,7 @@ def test_a_killed_run_goes_on_bit_for_bit(kill: Kill, straight: Path, tmp_path: 
     assert trained(tmp_path, kill) == -signal.SIGKILL
     assert not (tmp_path / "metrics.json").exists()
     assert trained(tmp_path) == 0
+    assert {file.name for file in (tmp_path / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     for name in ("last.ckpt", "best.ckpt"):
         one, other = (read(folder / "checkpoints" / name) for folder in (straight, tmp_path))
         assert differences(one, other) == []
@@ -177,15 +202,121 @@ def test_a_run_that_repeats_an_order_is_told_from_one_that_goes_on(
     assert events(tmp_path) != events(straight)
 
 
+def test_a_run_that_was_moved_remembers_its_best_checkpoint(tmp_path: Path) -> None:
+    run = [*RUN, "callbacks.checkpoint.monitor=val/dead_atoms"]  # the same in each epoch: the first remains the best
+    assert trained(tmp_path / "straight", run=run) == 0
+    assert trained(tmp_path / "killed", Kill(3, 1), run=run) == -signal.SIGKILL
+    (tmp_path / "killed").rename(tmp_path / "moved")
+    assert trained(tmp_path / "moved", run=run) == 0
+    one, other = (read(tmp_path / name / "checkpoints" / "best.ckpt") for name in ("straight", "moved"))
+    assert one["epoch"] == other["epoch"] == 0
+    assert differences(one, other) == []
+
+
+@pytest.fixture
+def stopped(straight: Path, tmp_path: Path) -> Path:
+    """The folder of a run of which one epoch is left to train."""
+    folder = tmp_path / "stopped"
+    assert trained(folder, Kill(3, 1)) == -signal.SIGKILL
+    (folder / "checkpoints" / "best.ckpt").unlink()
+    return folder
+
+
+def change(file: Path, *keys: Any, to: Any) -> None:
+    """Change what a checkpoint says at some keys, one within another; ``...`` takes it away."""
+    checkpoint = torch.load(file, weights_only=True)
+    place = checkpoint
+    for depth, key in enumerate(keys, start=1):
+        own = next(name for name in place if "Checkpoint" in name) if key == "Checkpoint" else key
+        if depth < len(keys):
+            place = place[own]
+        elif to is ...:
+            del place[own]
+        else:
+            place[own] = to
+    torch.save(checkpoint, file)
+
+
+def test_a_checkpoint_deletes_nothing(stopped: Path, tmp_path: Path) -> None:
+    file, precious = stopped / "checkpoints" / "last.ckpt", tmp_path / "precious"
+    (precious / "sub").mkdir(parents=True)
+    (precious / "sub" / "thesis.tex").touch()
+    change(file, "callbacks", "Checkpoint", "dirpath", to=...)
+    for key in ("last_model_path", "best_model_path", "kth_best_model_path"):
+        change(file, "callbacks", "Checkpoint", key, to=f"local://{precious}")
+    change(file, "callbacks", "Checkpoint", "best_k_models", to={f"local://{precious}": torch.tensor(9.0)})
+    assert trained(stopped) == 0
+    assert (precious / "sub" / "thesis.tex").exists()
+
+
+WEIGHT = ("state_dict", "decoder.atoms")
+MOMENT = ("optimizer_states", 0, "state", 0, "exp_avg")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (WEIGHT, torch.zeros(6, 1, 9, 9), "holds the weights of another model"),
+        (WEIGHT, ..., "holds the weights of another model"),
+        (WEIGHT, torch.full((6, 1, 8, 8), torch.nan), "decoder.atoms has values that are infinite"),
+        (WEIGHT, torch.zeros(1).expand(6, 1, 8, 8), "decoder.atoms says to be larger"),
+        (MOMENT, torch.zeros(1), "exp_avg of an optimizer that fits no parameter"),
+        (MOMENT, torch.zeros(()), "exp_avg of an optimizer that fits no parameter"),
+        ((*MOMENT[:-1], "step"), torch.zeros(0), "step of an optimizer that fits no parameter"),
+        (("optimizer_states", 0, "param_groups", 0, "lr"), "high", "does not fit this run"),
+        (("optimizer_states", 0, "param_groups"), [], "does not fit this run"),
+        (("lr_schedulers", 0), {"step": 5}, "does not fit this run"),
+        (("loops",), {"fit_loop": {"epoch_progress": 3}}, "does not fit this run"),
+        (("random",), {}, "has no state of torch's random generators"),
+        (("callbacks", "Checkpoint"), {"best_k_models": 3}, "does not fit this run"),
+    ],
+)
+def test_what_a_run_cannot_go_on_from_is_one_message(
+    keys: tuple[Any, ...], value: Any, words: str, stopped: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change(stopped / "checkpoints" / "last.ckpt", *keys, to=value)
+    assert trained(stopped) == 1  # and no signal of a process that crashed
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("partae.checks.InputError: ")
+    assert words in error
+    assert not (stopped / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("name", ["seconds", "global_step", "epoch", "measures", "state_dict", "loops"])
+def test_a_checkpoint_without_what_a_training_needs_is_passed_over(name: str, stopped: Path) -> None:
+    change(stopped / "checkpoints" / "last.ckpt", name, to=...)
+    with pytest.warns(UserWarning, match=f"says nothing of {name}: no training can go on from it"):
+        assert latest(stopped) is None
+
+
+def test_a_truncated_last_checkpoint_is_replaced_when_the_run_goes_on(straight: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    assert trained(tmp_path, Kill(3, 1)) == -signal.SIGKILL
+    os.truncate(folder / "last.ckpt", 1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the process that trains, where it would be an error
+        assert trained(tmp_path) == 0
+    one, other = (read(place / "last.ckpt") for place in (straight / "checkpoints", folder))
+    assert differences(one, other) == []
+    assert measures(tmp_path) == measures(straight)
+
+
+def whole(step: int) -> dict[str, Any]:
+    """What a checkpoint holds at the least."""
+    names = ("model", "state_dict", "callbacks", "loops", "measures", "random")
+    holds: dict[str, Any] = {name: {} for name in names}
+    return {**holds, "optimizer_states": [], "lr_schedulers": [], "global_step": step, "epoch": step, "seconds": 1.0}
+
+
 def test_a_truncated_last_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     for name, step in (("best", 5), ("last", 10)):
-        WholeCheckpoints().save_checkpoint({"model": {}, "global_step": step, "epoch": step}, folder / f"{name}.ckpt")
+        WholeCheckpoints().save_checkpoint(whole(step), folder / f"{name}.ckpt")
     found = latest(tmp_path)
     assert found is not None
     assert found[0] == folder / "last.ckpt"
-    whole = (folder / "last.ckpt").read_bytes()
-    (folder / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    content = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(content[: len(content) // 2])
     with pytest.warns(UserWarning, match=r"last\.ckpt is not a whole checkpoint.* the one before"):
         found = latest(tmp_path)
     assert found is not None
@@ -193,20 +324,6 @@ def test_a_truncated_last_checkpoint_falls_back_to_the_one_before(tmp_path: Path
     (folder / "best.ckpt").write_bytes(b"")
     with pytest.warns(UserWarning, match="from its start"):
         assert latest(tmp_path) is None
-
-
-def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(content: object, path: Path) -> None:
-        path.write_bytes(b"half of it")
-        raise OSError(28, "No space left on device")
-
-    file = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"model": {}, "global_step": 1}, file)
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
-        WholeCheckpoints().save_checkpoint({"model": {}, "global_step": 2}, file)
-    assert WholeCheckpoints().load_checkpoint(file)["global_step"] == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 class Marked:

@@ -145,3 +145,12 @@ def test_penalties_and_gradients_are_finite_at_the_edges(penalty: nn.Module, val
 def test_bad_arguments_are_refused_by_key(kind: type[nn.Module], arguments: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         kind(**arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_kl_is_finite_at_its_edges_in_half_precision(dtype: torch.dtype, value: float) -> None:
+    full = KL()(torch.full((4, 3), value))
+    half = KL()(torch.full((4, 3), value, dtype=dtype))
+    assert half.isfinite()
+    torch.testing.assert_close(half.float(), full)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from partae.checks import InputError
 from partae.data import DataModule
+from partae.measured import Measured
 
 
 def validates_after(trainer: Trainer, epochs: int) -> bool:
@@ -50,10 +52,23 @@ class Checkpoint(ModelCheckpoint):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self.current_score = state_dict["current_score"]  # which Lightning saves, and forgets to read
+        """Take over the scores; where files lie is not for a checkpoint to say, whose run may have been moved."""
+        scores = {self._own(path): score for path, score in state_dict["best_k_models"].items()}
+        self.best_k_models = {path: score for path, score in scores.items() if Path(path).exists()}
+        self.best_model_path = self._own(state_dict["best_model_path"])
+        self.kth_best_model_path = self._own(state_dict["kth_best_model_path"])
+        self.last_model_path = self._own(state_dict["last_model_path"])
+        self.kth_value, self.best_model_score = state_dict["kth_value"], state_dict["best_model_score"]
+        self.current_score = state_dict["current_score"]
+
+    def _own(self, path: str) -> str:
+        """The file in this run's own folder that has the name of ``path``; nothing if that is no checkpoint's."""
+        name = Path(path).name
+        return str(Path(str(self.dirpath)) / name) if name.endswith(self.FILE_EXTENSION) else ""
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if isinstance(pl_module, Measured):
+            pl_module.check_weights()
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 logger.experiment.flush()

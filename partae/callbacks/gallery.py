@@ -57,7 +57,10 @@ class Gallery(Callback):
     @torch.no_grad()
     def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, split: str, step: int) -> None:
         images, names = data.examples(split)
+        code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split)])
         reconstruction = model.reconstruct(images)
+        if not (code.isfinite().all() and reconstruction.isfinite().all()):
+            return  # the training has diverged, and is about to be stopped
         rows = {
             "original": images,
             "reconstruction": reconstruction,
@@ -67,7 +70,6 @@ class Gallery(Callback):
         writer = logger.experiment
         writer.add_figure("atoms", figures.atoms(_array(model.atoms)), step)
         writer.add_figure("images", figures.image_rows({name: _array(row) for name, row in rows.items()}, names), step)
-        code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split)])
         writer.add_histogram("code/entries", code, step)
         writer.add_histogram("code/mean_activation_of_each_unit", code.mean(dim=0), step)
 

@@ -36,6 +36,7 @@ def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor
     dead = dead[: len(images)]
     worst = sizes.topk(len(dead)).indices
     norm = model.atoms.flatten(1).norm(dim=1).mean()
+    norm = torch.where(norm > 0, norm, 1)  # where all atoms are 0
     model.atoms[dead] = missing[worst] * (norm / sizes[worst].clamp(min=1e-12))[:, None, None, None]
     encoder.awaken(dead, images, worst, sizes[worst] / norm)
     model.train(training)
@@ -116,6 +117,7 @@ class Revival(Callback):
 
     def _watch(self, encoder: torch.nn.Module, _: tuple[Any, ...], code: Tensor) -> None:
         if encoder.training:
-            used = (code > self.share * code.max()).sum(dim=0)
+            size = code.detach().abs()
+            used = (size > self.share * size.max()).sum(dim=0)
             self.used: Tensor = self.used + used if self.seen else used
             self.seen += len(code)

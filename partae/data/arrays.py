@@ -80,7 +80,7 @@ class Arrays:
             raise InputError(
                 f"{place} must have some images of shape (N, H, W), (N, 1, H, W) or (N, 3, H, W); got {array.shape}"
             )
-        if array.dtype != np.uint8 and array.dtype.kind != "f":
+        if array.dtype != np.uint8 and (array.dtype.kind != "f" or array.dtype.itemsize > 8):
             raise InputError(f"{place} must be {KINDS}; got {array.dtype}")
         if not isinstance(array, np.memmap):
             images = torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).view(shape)
@@ -101,6 +101,8 @@ class Arrays:
             raise InputError(
                 f"{self._place(name)} must be whole numbers, (N,); got {labels.dtype} of shape {labels.shape}"
             )
+        if len(labels) and labels.max() > np.iinfo(np.int64).max:
+            raise InputError(f"{self._place(name)} has a label of {labels.max()}, which no int64 holds")
         return labels.astype(np.int64)
 
     def _place(self, name: str) -> str:
@@ -112,7 +114,8 @@ class Arrays:
             if self.root.is_dir():
                 path = self.root / f"{name}.npy"
                 # a map takes no memory until it is read, and says whether the file is whole
-                return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+                there = path.exists() or path.is_symlink()  # to nowhere, or in a circle
+                return np.load(path, mmap_mode="r", allow_pickle=False) if there else None
             with np.load(self.root, allow_pickle=False) as arrays:
                 return arrays.get(name)
         except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -73,6 +73,15 @@ class DataModule(LightningDataModule):
     def classes(self) -> tuple[str, ...]:
         """The name of each class; none where there are no labels."""
         return self.source.classes
+
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
+        """Lightning's own, which may run what a file brings along, is not to be had.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("load_from_checkpoint may run what a file brings along: give data= on the command line")
 
     def check(self) -> None:
         """Fetch what is missing and load the training images, to fail before anything else starts.
@@ -179,10 +188,17 @@ class DataModule(LightningDataModule):
             return scaled(stored.read(index).to(self._device)), names
         return images[index], names
 
-    def need_labels(self, protocol: str) -> None:
-        """Raise if an SVM is to be fitted by ``protocol``, but there are no labels."""
-        if protocol != "none" and not self.classes:
-            raise InputError(f"svm={protocol} needs labels, but the images of data.source have none: leave svm=none")
+    def labels(self, split: str) -> Tensor:
+        """The classes (N,) of the "train", "val" or "test" images, which need not be loaded for that.
+
+        Raises:
+            InputError: if there are none.
+        """
+        if not self.classes:
+            raise InputError("an SVM needs labels, but the images of data.source have none: leave svm=none")
+        if split in self.sets or split in self.streams:
+            return (self.streams if split in self.streams else self.sets)[split][1]
+        return self.source.load(split)[1]
 
     def _load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         images, labels = self.source.load(split)

@@ -215,10 +215,14 @@ class IDX:
         return self.folder / "SHA256SUMS"
 
     def _recorded(self) -> dict[str, str]:
-        """The digest of each file in ``SHA256SUMS``."""
+        """The digest of each file in ``SHA256SUMS``, whose first line is a comment with the digest of the others."""
         if not self._sums.exists():
             return {}
-        lines = self._sums.read_text(errors="replace").splitlines()
+        first, *lines = self._sums.read_text(errors="replace").splitlines() or [""]
+        if first != _head(lines):
+            raise InputError(
+                f"{self._sums} is damaged, by which altered files are told: delete it if you trust the files beside it"
+            )
         return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
     def _record(self) -> None:
@@ -231,4 +235,10 @@ class IDX:
             self.load(split)
         sums |= {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in unknown}
         with suppress(OSError):  # a folder that is only read cannot keep them, and need not
-            write_bytes(self._sums, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
+            lines = [f"{sums[name]}  {name}" for name in sorted(sums)]
+            write_bytes(self._sums, "".join(f"{line}\n" for line in (_head(lines), *lines)).encode())
+
+
+def _head(lines: list[str]) -> str:
+    """The comment before ``lines`` of ``SHA256SUMS``: whether they are all, and as they were written."""
+    return f"# {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()} of the lines below"

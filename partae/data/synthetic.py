@@ -76,12 +76,13 @@ class Swimmer:
     poses to test and 192 to train. Labels are the positions of the first limb.
 
     The torso is in every image, so that no factorization can tell it from the limbs: leave its pixels out of a
-    comparison, ``part_recovery(atoms, swimmer.parts, ignore=swimmer.torso > 0)``.
+    comparison, ``part_recovery(atoms, swimmer.parts, swimmer.ignored)``.
 
     Attributes:
         parts: the limbs, (16, 1, 32, 32), 0 or 1: four positions of the left arm, the right arm, the left leg and the
             right leg, six pixels each. No two share a pixel.
         torso: (1, 32, 32), 0 or 1, twelve pixels.
+        ignored: where the torso is, (1, 32, 32), of bool: the pixels that a comparison leaves out.
 
     Source: Donoho and Stodden, *When does non-negative matrix factorization give a correct decomposition into parts?*,
     NIPS 16 (2003); the drawing is ours.
@@ -100,6 +101,7 @@ class Swimmer:
             self.torso[0, row, column] = 1
             for pixel in range(1, 7):
                 self.parts[limb, 0, row + pixel * along * down, column + pixel * across * right] = 1
+        self.ignored = self.torso > 0
 
     def prepare(self) -> None:
         """Nothing is missing: the poses are drawn when they are loaded."""

@@ -13,7 +13,7 @@ from partae.metrics.code import (
     l0,
     usage_frequency,
 )
-from partae.metrics.measures import Measures, codes, measure, measure_dictionary
+from partae.metrics.measures import Measures, codes, measure, measure_dictionary, measure_parts, measure_references
 from partae.metrics.parts import part_recovery
 from partae.metrics.reconstruction import (
     ExplainedVariance,
@@ -43,6 +43,8 @@ __all__ = [
     "l0",
     "measure",
     "measure_dictionary",
+    "measure_parts",
+    "measure_references",
     "negative_mass",
     "negative_share",
     "overlap",

@@ -48,14 +48,14 @@ def overlap(atoms: Tensor, activation: Tensor) -> Tensor:
         \frac{2}{K (K - 1)} \sum_{j < k}
         \frac{\sum_i \min(|a_j w_{ji}|, |a_k w_{ki}|)}{\sum_i \max(|a_j w_{ji}|, |a_k w_{ki}|)}
 
-    the grey-scale Jaccard index of every two atoms :math:`w`, each times the mean activation :math:`a` of its unit.
+    the grey-scale Jaccard index of every two atoms :math:`w`, each times the mean size :math:`a` of its unit's entries.
     0 when no pixel belongs to two atoms, so that their sum is their maximum; 1 when all weighted atoms are the same.
     One factor for all atoms changes nothing. Negative values count by their size: an atom covers a pixel whether it
     adds to it or takes from it, and the sign of an atom does not matter. Two zero atoms do not overlap.
 
     Args:
         atoms: (K, C, H, W).
-        activation: mean activation of each unit, (K,), as `UnitActivation` gives it.
+        activation: how much each unit is used, (K,): its mean size over the images.
 
     Source: Ružička, *Anwendung mathematisch-statistischer Methoden in der Geobotanik* (1958), for the index.
 
@@ -105,9 +105,17 @@ def stability(atoms: Tensor, other_atoms: Tensor) -> Tensor:
     if atoms.shape != other_atoms.shape:
         shapes = f"{tuple(atoms.shape)} and {tuple(other_atoms.shape)}"
         raise InputError(f"stability needs two models with atoms (K, C, H, W) of the same shape; got {shapes}")
+    return matched(atoms, other_atoms)[1].mean()
+
+
+def matched(atoms: Tensor, other_atoms: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of some atoms (K, C, H, W) have a partner among others (L, C, H, W), min(K, L) of them, and their cosines.
+
+    Each has one partner at most, so that the sum of the cosines is largest (Hungarian algorithm).
+    """
     cosines = _directions(atoms) @ _directions(other_atoms).T
-    rows, columns = linear_sum_assignment(cosines.detach().cpu().numpy(), maximize=True)
-    return cosines[torch.from_numpy(rows), torch.from_numpy(columns)].mean()
+    rows, columns = map(torch.from_numpy, linear_sum_assignment(cosines.detach().cpu().numpy(), maximize=True))
+    return rows.to(cosines.device), cosines[rows, columns]
 
 
 def _directions(atoms: Tensor) -> Tensor:

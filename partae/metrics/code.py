@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -90,8 +88,8 @@ class L0(Mean):
 def usage_frequency(code: Tensor, share: float = DEAD_SHARE) -> Tensor:
     """Share of images in which each unit exceeds ``share`` of the largest activation: (B, K) -> (K,), in [0, 1].
 
-    The largest activation is that of all units over all images, as for `dead_atoms`: these are the units with
-    frequency 0. A part of few images has a small frequency, a unit that always speaks has 1.
+    Activations count by their size. The largest is that of all units over all images, as for `dead_atoms`: these are
+    the units with frequency 0. A part of few images has a small frequency, a unit that always speaks has 1.
 
     Args:
         code: of a whole set of images, (B, K).
@@ -100,7 +98,8 @@ def usage_frequency(code: Tensor, share: float = DEAD_SHARE) -> Tensor:
     >>> usage_frequency(torch.tensor([[1.0, 0.0], [0.2, 0.0]]), share=0.1)
     tensor([1., 0.])
     """
-    return (code > share * code.max()).float().mean(dim=0)
+    size = code.abs()
+    return (size > share * size.max()).float().mean(dim=0)
 
 
 class UsageFrequency(Metric):
@@ -115,7 +114,7 @@ class UsageFrequency(Metric):
 
     def __init__(self, share: float = DEAD_SHARE) -> None:
         super().__init__()
-        self.share = real("share", share, low=0, high=1)
+        self.share = real("share", share, low=0, high=1, high_open=True)
         self.add_state("codes", [], dist_reduce_fx="cat")
 
     def update(self, code: Tensor) -> None:
@@ -131,7 +130,7 @@ def dead_atoms(largest: Tensor, share: float = DEAD_SHARE) -> Tensor:
     """Number of units that never exceed ``share`` of the largest activation: (K,) -> scalar in [0, K]; lower is better.
 
     Args:
-        largest: each unit's largest activation over a set of images, (K,).
+        largest: the size of each unit's largest activation over a set of images, (K,).
         share: of the largest activation of all units, in [0, 1).
 
     >>> dead_atoms(torch.tensor([0.9, 0.005, 0.1]))
@@ -154,12 +153,12 @@ class DeadAtoms(Metric):
 
     def __init__(self, latent_dim: int, share: float = DEAD_SHARE) -> None:
         super().__init__()
-        self.share = share
-        self.add_state("largest", torch.full((latent_dim,), -math.inf), dist_reduce_fx="max")
+        self.share = real("share", share, low=0, high=1, high_open=True)
+        self.add_state("largest", torch.zeros(latent_dim), dist_reduce_fx="max")
 
     def update(self, code: Tensor) -> None:
         """Add a code (B, K)."""
-        self.largest = torch.maximum(self.largest, code.amax(dim=0))
+        self.largest = torch.maximum(self.largest, code.abs().amax(dim=0))
 
     def compute(self) -> Tensor:
         """The number of dead atoms, a scalar."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap
-from partae.metrics.classification import svm_accuracy_quick, svm_accuracy_report
+from partae.metrics.classification import check_classes, check_enough, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import L0, DeadAtoms, HoyerSparsity, MeanActivation, UnitActivation, UsageFrequency
+from partae.metrics.parts import part_recovery
 from partae.metrics.reconstruction import ExplainedVariance, ReconstructionError
 from partae.morphology import Operator, dilation
 from partae.representation import Representation
@@ -72,9 +73,8 @@ class Measures(nn.Module):
     @property
     def names(self) -> list[str]:
         """The names of the measures, in their order."""
-        suffixes = ["" if operator == DILATION else f"/{operator}" for operator in self.operators]
         kinds = ("max_approximation_error", "max_approximation_error_of_reconstruction")
-        errors = [f"{kind}{suffix}" for suffix in suffixes for kind in kinds]
+        errors = [_named(kind, operator) for operator in self.operators for kind in kinds]
         return ["reconstruction_error", "hoyer_sparsity", *errors, "dead_atoms", "mean_activation"]
 
     def reset(self) -> None:
@@ -100,6 +100,32 @@ def measure(
 
 
 @torch.no_grad()
+def measure_references(
+    model: Representation, batches: Batches, operators: Sequence[Operator] = (DILATION,)
+) -> dict[str, float]:
+    """What to hold max-approximation errors against: doing nothing, and operating on each reconstruction.
+
+    Returns:
+        For each operator ``identity_error``, the `reconstruction_error` between the images as they are and the operated
+        ones, which an approximation has to beat; and ``operated_reconstruction_error``, that between the operated
+        reconstructions, for which the operator is needed for every image, and the operated images.
+    """
+    errors = {
+        _named(kind, operator): ReconstructionError().to(model.atoms.device)
+        for operator in operators
+        for kind in ("identity_error", "operated_reconstruction_error")
+    }
+    for batch, _ in batches:
+        images = batch.to(model.atoms.device)
+        reconstruction = model.reconstruct(images)
+        for operator in operators:
+            operated = operator(images)
+            errors[_named("identity_error", operator)].update(images, operated)
+            errors[_named("operated_reconstruction_error", operator)].update(operator(reconstruction), operated)
+    return {name: error.compute().item() for name, error in errors.items()}
+
+
+@torch.no_grad()
 def measure_dictionary(model: Representation, batches: Batches, l0_threshold: float = 0.05) -> dict[str, float]:
     """What a user of the dictionary asks next: how much it explains, how it is used, and how its atoms overlap.
 
@@ -122,19 +148,53 @@ def measure_dictionary(model: Representation, batches: Batches, l0_threshold: fl
         images = batch.to(atoms.device)
         code = model.encode(images)
         variance.update(model.decode(code), images)
-        for metric in (l0, usage, activation):
-            metric.update(code)
+        l0.update(code)
+        usage.update(code)
+        activation.update(code.abs())
     measures = {
         "explained_variance": variance.compute(),
         "l0": l0.compute(),
         "usage_frequency": usage.compute().mean(),
         "atom_sparsity": atom_sparsity(atoms).mean(),
-        "overlap": overlap(atoms, activation.compute()),
+        "overlap": overlap(atoms, activation.compute().reshape(-1)),  # of one unit, torchmetrics makes a scalar
         "coherence": coherence(atoms),
         "negative_share": negative_share(atoms),
         "negative_mass": negative_mass(atoms),
     }
     return {name: value.item() for name, value in measures.items()}
+
+
+def measure_parts(model: Representation, parts: Tensor | None, ignored: Tensor | None = None) -> dict[str, float]:
+    """How near the atoms are to the parts that images are known to be made of, by `part_recovery`; nothing without.
+
+    Args:
+        model: any representation.
+        parts: (P, C, H, W), where they are known.
+        ignored: pixels left out, True where so, (C, H, W).
+
+    Returns:
+        ``part_recovery``, the mean over the parts, and ``least_part_recovery``, of the part that is recovered worst.
+    """
+    if parts is None:
+        return {}
+    recovery = part_recovery(model.atoms.detach().cpu(), parts, ignored)
+    return {"part_recovery": recovery.mean().item(), "least_part_recovery": recovery.min().item()}
+
+
+def check_svm(labels: Callable[[str], Tensor], protocol: str) -> None:
+    """Raise unless a linear SVM can be fitted by a protocol of `SVM_MEASURES`: before hours are spent on its codes.
+
+    Args:
+        labels: the labels (N,) of the "train" or "test" images.
+        protocol: "none", "quick" or "report".
+
+    Raises:
+        InputError: if there are no labels, or too few images of a class.
+    """
+    if protocol == "quick":
+        check_classes(labels("train"))
+    elif protocol == "report":
+        check_enough(labels("test"))
 
 
 def measure_svm(
@@ -171,3 +231,8 @@ def codes(model: Representation, batches: Batches) -> tuple[Tensor, Tensor]:
     """The code (N, K) and the labels (N,) of all images in ``batches``, on the CPU."""
     pairs = [(model.encode(images.to(model.atoms.device)).cpu(), labels.cpu()) for images, labels in batches]
     return torch.cat([code for code, _ in pairs]), torch.cat([labels for _, labels in pairs])
+
+
+def _named(kind: str, operator: Operator) -> str:
+    """The name of an error of ``operator``; the dilation of radius 1 goes without saying."""
+    return kind if operator == DILATION else f"{kind}/{operator}"

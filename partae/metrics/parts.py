@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn import functional as F
+
+from partae.metrics.atoms import matched
 
 
 def part_recovery(atoms: Tensor, parts: Tensor, ignore: Tensor | None = None) -> Tensor:
@@ -27,8 +27,5 @@ def part_recovery(atoms: Tensor, parts: Tensor, ignore: Tensor | None = None) ->
     """
     if ignore is not None:
         atoms, parts = atoms.masked_fill(ignore, 0), parts.masked_fill(ignore, 0)
-    cosines = F.normalize(parts.flatten(1), dim=1) @ F.normalize(atoms.flatten(1), dim=1).T
-    of_part, of_atom = linear_sum_assignment(cosines.cpu().numpy(), maximize=True)
-    recovery = cosines.new_zeros(len(parts))
-    recovery[of_part] = cosines[of_part, of_atom]
-    return recovery
+    found, cosines = matched(parts, atoms)
+    return cosines.new_zeros(len(parts)).index_copy(0, found, cosines)

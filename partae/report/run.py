@@ -32,6 +32,8 @@ def run_page(
     published: Mapping[str, float],
     figures: Mapping[str, Path],
     l0_threshold: float = 0.0,
+    *,
+    bias: bool = False,
 ) -> str:
     """The page as HTML that needs nothing beside itself.
 
@@ -45,13 +47,14 @@ def run_page(
         published: measures of the same model in the literature, by their names without the split; empty if none.
         figures: caption -> PNG file.
         l0_threshold: that ``l0`` was measured with.
+        bias: whether the operator is applied to the bias too.
     """
     code = codes(model, batches)[0]
     data = {
         "shape": list(model.atoms.shape[2:]),
         "operator": f"{operator.name}, radius {operator.radius}",
         "atoms": _atoms(model, operator, batches, code),
-        "examples": _examples(model, operator, examples),
+        "examples": _examples(model, operator, examples, bias=bias),
     }
     return render(
         "run.html",
@@ -97,7 +100,9 @@ def _picked(batches: Batches, numbers: Tensor) -> Tensor:
     return torch.cat(picked)
 
 
-def _examples(model: Representation, operator: Operator, examples: Mapping[str, Tensor]) -> dict[str, Any]:
+def _examples(
+    model: Representation, operator: Operator, examples: Mapping[str, Tensor], *, bias: bool
+) -> dict[str, Any]:
     """What the model makes of some images, and by which atoms."""
     chosen = torch.stack(list(examples.values())).to(model.atoms.device)
     code = model.encode(chosen)
@@ -106,7 +111,7 @@ def _examples(model: Representation, operator: Operator, examples: Mapping[str, 
         "original": chosen,
         "reconstruction": model.decode(code),
         f"{operator.name} of the original": operator(chosen),
-        "max-approximation": model.max_approximation_of_code(code, operator),
+        "max-approximation": model.max_approximation_of_code(code, operator, bias=bias),
     }
     return {
         "names": list(examples),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from partae import metrics
+from partae.metrics.measures import DILATION
 
 KINDS: dict[str, Callable[..., Any]] = {
     "reconstruction_error": metrics.reconstruction_error,
@@ -24,13 +25,25 @@ KINDS: dict[str, Callable[..., Any]] = {
     "coherence": metrics.coherence,
     "negative_share": metrics.negative_share,
     "negative_mass": metrics.negative_mass,
+    "identity_error": metrics.reconstruction_error,
+    "operated_reconstruction_error": metrics.reconstruction_error,
     "svm_accuracy": metrics.svm_accuracy_quick,
+    "svm_accuracy_report": metrics.svm_accuracy_report,
     "stability": metrics.stability,
+    "part_recovery": metrics.part_recovery,
 }
 # the error between which two images, where the name alone does not say it
 BETWEEN = {
     "max_approximation_error": "between the max-approximation and the {} of the image",
     "max_approximation_error_of_reconstruction": "between the max-approximation and the {} of the reconstruction",
+    "identity_error": "between the image itself, with nothing done to it, and its {}",
+    "operated_reconstruction_error": "between the {0} of the reconstruction and the {0} of the image",
+}
+# what goes with a protocol of the SVM, in words of its own
+BESIDE = {
+    "least_part_recovery": ("The part recovery of the part that is recovered worst", "in [-1, 1]", "higher is better"),
+    "svm_accuracy_std": ("Standard deviation of the accuracy over the same splits", "at least 0"),
+    "svm_c": ("Weight of the errors against the margin, as the protocol chose it", "above 0"),
 }
 # "meaning: shapes -> shape, range; direction."
 SUMMARY = re.compile(r"(?P<meaning>.*?)(: \([^>]*-> (scalar|\([^)]*\)),?(?P<range>[^;]*))?(; (?P<direction>.*))?\.")
@@ -66,7 +79,7 @@ direction='lower is sparser')
     base, _, operator = name.partition("/")
     label = _label(base) + (f" ({operator.replace(':', ', radius ')})" if operator else "")
     if base not in KINDS:
-        return Wording(label)
+        return Wording(label, *BESIDE.get(base, ()))
     kind = KINDS[base]
     summary = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
     values = {key: item.default for key, item in inspect.signature(kind).parameters.items()} | values
@@ -77,8 +90,8 @@ direction='lower is sparser')
         return Wording(label, summary)
     parts = {key: (text or "").strip() for key, text in found.groupdict().items()}
     if base in BETWEEN:
-        between = BETWEEN[base].format(operator.partition(":")[0] or "dilation")
-        parts["meaning"] = f"{parts['meaning'].replace(' of each image', '')}, {between}"
+        kind_of, _, radius = (operator or str(DILATION)).partition(":")
+        parts["meaning"] = f"Mean squared difference {BETWEEN[base].format(f'{kind_of} (radius {radius})')}"
     return Wording(label, **parts)
 
 

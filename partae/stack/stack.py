@@ -22,7 +22,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from partae.autoencoder import AutoEncoder
 from partae.constraint import Constraint
 from partae.data import DataModule
-from partae.measured import Batch, EpochMeans, divergence, with_total
+from partae.measured import Batch, EpochMeans, divergence, largest_weights, with_total
 from partae.metrics import Measures
 from partae.morphology import Operator
 from partae.stack.member import Losses, Member, MemberTrainer
@@ -162,7 +162,11 @@ class Stack(LightningModule):
         means = self.train_means.compute()
         for index, member in self.alive:
             own = {name: values[index] for name, values in means.items()}
-            member.error = divergence("mean losses", own, self.current_epoch, self.global_step)
+            first = self.global_step - self.train_means.batches + 1
+            step = first + int(cast("Tensor", self.train_means.finite)[index])
+            member.error = divergence("mean losses", own, self.current_epoch, step) or divergence(
+                "largest weights", largest_weights(member.model), self.current_epoch, self.global_step
+            )
         if not self.alive:
             self.trainer.should_stop = True
         return means

@@ -36,7 +36,7 @@ def structure(model: AutoEncoder) -> str:
     """
     factory = getattr(model.optimizer, "func", model.optimizer)
     tensors = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    return json.dumps([describe(model, buffers=False), repr(factory), tensors])
+    return json.dumps([describe(model, comparing=True), repr(factory), tensors])
 
 
 def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:

@@ -2,8 +2,9 @@
 
 from omegaconf import OmegaConf
 
+from partae.sweep.command_line import as_trained, command, resume
 from partae.sweep.folders import job_folder, new_folder, sweep_folder
-from partae.sweep.job import resume, run_job
+from partae.sweep.job import run_job
 from partae.sweep.jobs import finish, is_first_process
 from partae.sweep.messages import explained, run
 from partae.sweep.parts import parts
@@ -20,6 +21,8 @@ OmegaConf.register_new_resolver("partae.sweep_folder", sweep_folder, replace=Tru
 __all__ = [
     "Progress",
     "Summary",
+    "as_trained",
+    "command",
     "explained",
     "finish",
     "image_shape",

@@ -34,11 +34,11 @@ def sweep_folder(name: str, now: str) -> str:
 
 def new_folder(name: str, now: str) -> str:
     """A folder that nobody has, made at once: two commands of the same second get two."""
-    first = Path("outputs", name, now)
-    folder = first
+    folder = first = Path("outputs", name, now)
+    first.parent.mkdir(parents=True, exist_ok=True)  # which fails where a link leads nowhere
     for count in itertools.count(2):
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             break
         except FileExistsError:
             folder = first.with_name(f"{now}_{count}")

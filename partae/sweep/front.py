@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from partae import figures
-from partae.published import published_rows
 from partae.report import Cell, wording
 
 ERRORS = ("reconstruction_error", "max_approximation_error")  # the lower, the better
@@ -38,20 +37,23 @@ def front_of(rows: Sequence[Row]) -> list[Row]:
     return sorted(front, key=lambda row: float(row[f"val/{ERRORS[0]}"]))
 
 
-def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
+def front_figure(
+    rows: Sequence[Row], beside: Mapping[str, Row], published: Mapping[str, Mapping[str, float]]
+) -> Figure:
     """The runs of a sweep by their two errors on validation images, with the front, other runs, and what was published.
 
     Args:
         rows: a run each, as `read_sweep` gives them.
         beside: runs of other sweeps, by name.
+        published: measures of models in the literature, by name.
     """
     finished = [row for row in rows if row["status"] == "finished"]
     others = {name: _points([row])[0] for name, row in beside.items()}
-    published = {name: np.array([row[error] for error in ERRORS]) for name, row in published_rows().items()}
+    known = {name: np.array([row[error] for error in ERRORS]) for name, row in published.items()}
     return figures.front(
         _points(finished),
         _points(front_of(rows)),
-        {"other runs": others, "published (test images)": published},
+        {"other runs": others, "published (test images)": known},
         [wording(name).label for name in ERRORS],
     )
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from collections.abc import Mapping
@@ -22,8 +21,9 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from partae.checkpoint import checkpoints
 from partae.checks import InputError
-from partae.files import write_bytes, write_json
+from partae.files import read_json, read_yaml, write_bytes, write_json
 
 # what may differ between a run and the same run, gone on with: where it runs and what is shown of it
 IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
@@ -42,17 +42,19 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
         InputError: if ``folder`` holds a run of other settings; the message names the keys.
     """
     if keys := changed(cfg, folder):
-        raise InputError(
-            f"{folder} holds a run of other settings ({', '.join(keys)}): remove it, or choose another folder by "
-            f"{'hydra.run.dir=' if is_alone(hydra) else 'name='}"
-        )
+        what = f"{folder} holds a run of other settings ({', '.join(keys)})"
+        if cfg.resume:
+            raise InputError(f"{what}: resume= goes on with a run as it was; for other settings, start a new run")
+        other = "hydra.run.dir=" if is_alone(hydra) else "name="
+        raise InputError(f"{what}: choose another folder by {other}, or remove this one")
     if not is_first_process():
         return
     (folder / "error.txt").unlink(missing_ok=True)
     if has_run(folder) and is_alone(hydra):
         return  # a sweep's job that is gone on with by itself remains the sweep's
     own = OmegaConf.create({"hydra": OmegaConf.to_container(hydra, resolve=False)})
-    for name, content in (("config", cfg), ("overrides", hydra.overrides.task), ("hydra", own)):
+    given = [text for text in hydra.overrides.task if not text.startswith("resume=")]
+    for name, content in (("config", cfg), ("overrides", given), ("hydra", own)):
         write_bytes(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(content).encode())
 
 
@@ -61,14 +63,14 @@ def changed(cfg: DictConfig, folder: Path) -> list[str]:
     file = folder / ".hydra" / "config.yaml"
     if not (file.exists() and has_run(folder)):
         return []
-    before, now = _flat(OmegaConf.to_container(OmegaConf.load(file))), _flat(OmegaConf.to_container(cfg))
+    before, now = _flat(read_yaml(file)), _flat(OmegaConf.to_container(cfg))
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in IGNORED]
     return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys]
 
 
 def has_run(folder: Path) -> bool:
     """Whether ``folder`` holds what a run has trained, in part or whole."""
-    return is_finished(folder) or any((folder / "checkpoints").glob("*.ckpt"))
+    return is_finished(folder) or bool(checkpoints(folder))
 
 
 def is_alone(hydra: HydraConf) -> bool:
@@ -93,7 +95,7 @@ def is_finished(folder: Path) -> bool:
 
 def measures_of(folder: Path) -> dict[str, float]:
     """The measures of the finished job in ``folder``, and its ``wall_time`` in seconds."""
-    return json.loads((folder / "metrics.json").read_text())
+    return read_json(folder / "metrics.json")
 
 
 def fail(folder: Path, error: BaseException) -> None:

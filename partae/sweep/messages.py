@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydra.errors import CompactHydraException, HydraException, InstantiationException
+from hydra.errors import CompactHydraException, ConfigCompositionException, HydraException, InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import MissingMandatoryValue
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, MissingMandatoryValue
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from partae.checks import InputError
 
@@ -32,11 +33,17 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1."""
+def explained(folder: Path | None = None) -> Iterator[None]:
+    """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1.
+
+    Args:
+        folder: in which the block writes, to be named where a full disk was met by somebody who does not say where.
+    """
     try:
         yield
     except Exception as error:
+        if folder and isinstance(error, OSError) and error.errno in FULL_DISK and error.filename is None:
+            error.filename = str(folder / "events")
         if message := _message(error):
             raise CompactHydraException(f"error: {message}") from error
         raise
@@ -60,7 +67,7 @@ def run(main: Callable[[], object]) -> None:
             message = f"{error}, in: {' '.join(sys.argv[1:])}"
         if not message:
             raise
-        told = within_job or not isinstance(error.__cause__, OmegaConfBaseException)
+        told = within_job or message != str(error) or not isinstance(error.__cause__, OmegaConfBaseException)
         cause = "" if told else f"\n{error.__cause__}"  # of what cannot be composed
         print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
         sys.exit(1)
@@ -80,6 +87,8 @@ def _message(error: Exception) -> str:
             return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>"
         if isinstance(cause, InputError):
             return str(cause)
+        if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            return _unknown_key(cause, str(error))
     led_by = error.__cause__
     if not isinstance(error, InstantiationException) or led_by is None:
         return str(error)
@@ -87,8 +96,21 @@ def _message(error: Exception) -> str:
         return ""
     first, *others = str(error).splitlines()
     keys = [line.removeprefix("full_key: ") for line in others if line.startswith("full_key: ")]
-    reason = (str(led_by).splitlines() or [type(led_by).__name__])[0]
+    lines = str(led_by).splitlines() or [type(led_by).__name__]
+    reason = " ".join((lines[0], lines[-1]) if lines[0].endswith(":") else lines[:1])
     return f"{first} {reason}" + (f" (in {keys[-1]})" if keys else "")
+
+
+def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> str:
+    """What a user is told of a key that is not there: those that are, and how a class takes an argument beside them."""
+    parent = error.parent_node
+    if not isinstance(parent, DictConfig) or not error.full_key:
+        return f"{advice}\n{error}"
+    group = error.full_key.rpartition(".")[0]
+    keys = sorted(str(key) for key in parent if key not in ("_target_", "hydra"))
+    added = re.search(r"\+\S+", advice)
+    beside = f"; if its class takes another argument, add it by {added[0]}" if "_target_" in parent and added else ""
+    return f"there is no {error.full_key}: {f'{group} has' if group else 'there are'} {', '.join(keys)}{beside}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -13,10 +13,11 @@ from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from partae.checkpoint import latest
+from partae.checkpoint import check_fits, latest, make_last
 from partae.checks import flag, one_of, random_seed, whole
 from partae.measured import Measured
 from partae.metrics.measures import SVM_MEASURES, Measures
+from partae.sweep import jobs
 
 
 @dataclass
@@ -58,6 +59,10 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
             if isinstance(bar, ProgressBar):
                 bar.disable()
     file, start = latest(folder) or (None, None)
+    if file and start:
+        check_fits(file, start, model)
+        if jobs.is_first_process():
+            make_last(file)
     logger = instantiate(cfg.logger)
     if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
         logger = instantiate(cfg.logger, purge_step=start["global_step"])

@@ -16,18 +16,19 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from partae import figures
+from partae.files import read_yaml
 from partae.interruption import end_in_order
-from partae.published import published_measures
+from partae.published import published_measures, published_rows
 from partae.report import number, table
 from partae.sweep.front import ERRORS, front_figure, front_of
 from partae.sweep.jobs import failure
 from partae.sweep.page import write_page
 from partae.sweep.rows import (
+    SHOWN,
     Row,
     is_detail,
     is_number,
     names,
-    plain_yaml,
     read_sweep,
     settings,
     short,
@@ -35,7 +36,6 @@ from partae.sweep.rows import (
     write_sweep,
 )
 
-SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
 PANELS = (
     "reconstruction_error",
     "hoyer_sparsity",
@@ -89,7 +89,8 @@ class Summary(Callback):
             others |= dict(zip(names(runs), runs, strict=True))
             if not runs:
                 print(f"{sweep} has no finished runs to be put beside the front.")
-        figures.save(front_figure(rows, others), folder / "front")
+        known = published_rows(_config(folder, rows[0])) if self.published else {}
+        figures.save(front_figure(rows, others, known), folder / "front")
         keys = [f"val/{name}" for name in SHOWN[:3]]
         shown = telling([{key: row[key] for key in row if key in keys or not is_detail(key)} for row in front_of(rows)])
         print(f"On the front, on validation images:\n\n{table(shown)}\n\nDrawn in {folder / 'front.pdf'}")
@@ -106,7 +107,7 @@ class Summary(Callback):
         rows = write_sweep(folder)
         if rows:
             print(f"\n{table(telling([self._shown(folder, row) for row in rows]))}\n")
-        if self.published:
+        if self.published and any(published_measures(_config(folder, row)) for row in rows):
             print("Test images; in brackets the published figures.")
         if failed := [row for row in rows if row["status"] == "failed"]:
             print(f"{len(failed)} of {len(rows)} jobs failed:")
@@ -120,15 +121,18 @@ class Summary(Callback):
     def _shown(self, folder: Path, row: Row) -> Row:
         """What the printed table has of a row; ``ours (published)`` where both are known."""
         shown = {short(key): value for key, value in row.items() if not is_detail(key)} | {"status": row["status"]}
-        known = {}
-        if self.published:
-            known = published_measures(plain_yaml(folder / str(row["folder"]) / ".hydra" / "config.yaml"))
+        known = published_measures(_config(folder, row)) if self.published else {}
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
             value = row.get(f"test/{name}", "")
             shown[name] = f"{number(float(value))} ({known[name]:g})" if value != "" and name in known else value
         return shown
+
+
+def _config(folder: Path, row: Row) -> dict[str, Any]:
+    """The configuration of the run of a row, as plain data."""
+    return read_yaml(folder / str(row["folder"]) / ".hydra" / "config.yaml")
 
 
 def sweep_figure(rows: list[Row]) -> Figure | None:

@@ -98,3 +98,12 @@ def test_tied_weights_are_refused(composed: Compose, garments: Path) -> None:
 def test_bad_arguments_are_refused_by_key(key: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"callbacks\.revival\.{key}"):
         Revival(**{key: value})
+
+
+def test_atoms_that_are_all_0_are_revived_too() -> None:
+    model, images = with_dead_units(ENCODERS["shallow"]()), torch.rand(30, *SHAPE)
+    with torch.no_grad():
+        model.atoms.zero_()
+    revive(model, model.encoder, torch.arange(5), images)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert (model.atoms.flatten(1).norm(dim=1) > 0).all()

@@ -167,3 +167,24 @@ def test_a_root_that_is_neither_is_refused(some_arrays: Path, tmp_path: Path) ->
         Arrays(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"data\.source\.root=.*npy must be a folder"):
         Arrays(some_arrays / "train_images.npy")
+
+
+@pytest.mark.parametrize("leads", ["in a circle", "nowhere"])
+def test_labels_behind_a_broken_link_are_not_taken_for_none(leads: str, some_arrays: Path) -> None:
+    for split in ("train", "test"):
+        file = some_arrays / f"{split}_labels.npy"
+        file.unlink()
+        file.symlink_to(file if leads == "in a circle" else some_arrays / "gone")
+    with pytest.raises(InputError, match=r"_labels\.npy is no whole NumPy file"):
+        Arrays(some_arrays).classes  # noqa: B018
+
+
+def test_numbers_that_torch_does_not_have_are_refused(some_arrays: Path) -> None:
+    labels = np.zeros(60, np.uint64)
+    labels[0] = 2**64 - 5
+    np.save(some_arrays / "train_labels.npy", labels)
+    with pytest.raises(InputError, match=r"train_labels\.npy has a label of 18446744073709551611"):
+        Arrays(some_arrays).classes  # noqa: B018
+    np.save(some_arrays / "train_images.npy", np.zeros((60, 9, 7), np.longdouble))
+    with pytest.raises(InputError, match=r"train_images\.npy must be uint8, or floats in \[0, 1\]; got float128"):
+        Arrays(some_arrays).image_shape  # noqa: B018

@@ -8,6 +8,7 @@ import torch
 
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST
+from partae.metrics.measures import check_svm
 
 
 def module(garments: Path, **arguments: Any) -> DataModule:
@@ -122,10 +123,10 @@ def test_ten_examples_at_most_whatever_the_classes(classes: int, names: list[str
 
 
 def test_an_svm_without_labels_is_refused() -> None:
-    DataModule(Numbered(0)).need_labels("none")
-    DataModule(Numbered(2)).need_labels("quick")
-    with pytest.raises(InputError, match="svm=quick needs labels, but the images"):
-        DataModule(Numbered(0)).need_labels("quick")
+    check_svm(DataModule(Numbered(0)).labels, "none")
+    check_svm(DataModule(Numbered(2)).labels, "quick")
+    with pytest.raises(InputError, match="an SVM needs labels, but the images"):
+        check_svm(DataModule(Numbered(0)).labels, "quick")
 
 
 def test_a_wrong_image_shape_is_refused(garments: Path) -> None:

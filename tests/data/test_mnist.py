@@ -101,9 +101,25 @@ def test_mnist_is_known_by_its_digests(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_digests_are_noted_in_a_form_that_other_tools_check(kmnist: KMNIST) -> None:
     kmnist.prepare()
-    for line in (kmnist.folder / "SHA256SUMS").read_text().splitlines():
+    comment, *lines = (kmnist.folder / "SHA256SUMS").read_text().splitlines()
+    assert comment.startswith("# ")
+    assert len(lines) == 4
+    for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256((kmnist.folder / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "zeros", "another form"])
+def test_digests_that_are_damaged_are_not_noted_anew(damage: str, kmnist: KMNIST) -> None:
+    kmnist.prepare()
+    sums = kmnist.folder / "SHA256SUMS"
+    content = sums.read_bytes()
+    half = b"".join(content.splitlines(keepends=True)[:3])
+    other = content.replace(b"  ", b" *")
+    sums.write_bytes({"empty": b"", "half": half, "zeros": bytes(len(content)), "another form": other}[damage])
+    flip(kmnist.folder)
+    with pytest.raises(InputError, match="SHA256SUMS is damaged, by which altered files are told"):
+        kmnist.prepare()
 
 
 def flip(folder: Path) -> str:

@@ -17,6 +17,7 @@ from partae.metrics import (
     coherence,
     measure,
     measure_dictionary,
+    measure_references,
     overlap,
     reconstruction_error,
     svm_accuracy_quick,
@@ -119,3 +120,37 @@ def test_each_svm_protocol_is_asked_for_by_name(model: AutoEncoder, standardised
     accuracy, std, cost = svm_accuracy_report(*codes(model, sets["test"]), seed=3, progress=False, **options)
     found = measure_svm(model, sets.__getitem__, "report", 3, standardised, progress=False)
     assert found == {"svm_accuracy": accuracy, "svm_accuracy_std": std, "svm_c": cost}
+
+
+def test_references_are_the_errors_of_doing_nothing_and_of_operating_on_the_reconstruction(model: AutoEncoder) -> None:
+    opening = Operator("opening", 2)
+    found = measure_references(model, BATCHES, [Operator("dilation", 1), opening])
+    with torch.no_grad():
+        opened = opening(IMAGES)
+        expected = reconstruction_error(opening(model.reconstruct(IMAGES)), opened).mean().item()
+    identity = ((IMAGES.numpy() - dilated(IMAGES.numpy())) ** 2).mean()
+    assert found["identity_error"] == pytest.approx(identity, rel=1e-5)
+    assert found["operated_reconstruction_error/opening:2"] == pytest.approx(expected, rel=1e-5)
+    assert found.keys() == {
+        f"{kind}{suffix}"
+        for kind in ("identity_error", "operated_reconstruction_error")
+        for suffix in ("", "/opening:2")
+    }
+
+
+def test_the_sign_of_a_code_does_not_matter(model: AutoEncoder) -> None:
+    class Negative(AutoEncoder):
+        """The same model, but that code and atoms have the other sign."""
+
+        def encode(self, images: Any) -> Any:
+            return -super().encode(images)
+
+        @property
+        def atoms(self) -> torch.Tensor:
+            return -super().atoms
+
+    negative = Negative(model.encoder, model.decoder).eval()
+    one, other = (measure_dictionary(each, BATCHES) for each in (model, negative))
+    for name in ("l0", "usage_frequency", "overlap", "coherence"):
+        assert other[name] == pytest.approx(one[name])
+    assert measure(negative, BATCHES)["dead_atoms"] == measure(model, BATCHES)["dead_atoms"] == 0

@@ -83,6 +83,12 @@ def test_the_page_of_a_run_holds_measures_in_words_and_what_was_published() -> N
     assert f"Reconstruction error {words}" in text
     assert "L0" in text
     assert "loss" not in text
+    by_quick, by_report = (
+        page_of_a_run(measures={"test/svm_accuracy": 0.8, **more}) for more in ({}, {"test/svm_c": 0.1})
+    )
+    assert "fitted to the training images" in by_quick
+    assert "fitted to the training images" not in by_report
+    assert "SVM accuracy" in by_report
     assert "Published" not in page_of_a_run(published={}).partition("<main>")[2]
 
 
@@ -136,7 +142,7 @@ def test_many_large_atoms_still_make_a_light_page() -> None:
 def test_a_sweep_is_drawn_across_what_was_varied_and_says_how_to_measure_a_run() -> None:
     data = data_of(page_of_a_sweep())
     assert set(data["keys"]) == {"sparsity.p", "sparsity.beta"}
-    expected = "python evaluate.py ckpt=<this folder>/p-0.01__beta-0.001 data=bars"
+    expected = "python evaluate.py ckpt=<this folder>/p-0.01__beta-0.001"
     assert data["runs"][0]["evaluate"] == expected
 
 

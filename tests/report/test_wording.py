@@ -36,10 +36,10 @@ def test_range_and_direction_are_those_of_the_function(name: str, interval: str,
 def test_an_operator_and_a_threshold_are_named() -> None:
     words = wording("max_approximation_error/opening:2")
     assert words.label == "Max-approximation error (opening, radius 2)"
-    assert words.meaning.endswith("between the max-approximation and the opening of the image")
+    assert words.meaning.endswith("between the max-approximation and the opening (radius 2) of the image")
     assert "exceed 0.01 of" in wording("dead_atoms").meaning
     assert "exceeds 0.2" in wording("l0", threshold=0.2).meaning
 
 
 def test_an_unknown_measure_is_called_by_its_name() -> None:
-    assert wording("svm_c") == ("SVM c", "", "", "")
+    assert wording("beauty/of:1") == ("Beauty (of, radius 1)", "", "", "")

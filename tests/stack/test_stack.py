@@ -18,7 +18,7 @@ from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam,
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, approximation, decay, sparsity
-from partae.callbacks import Checkpoint
+from partae.callbacks import Checkpoint, Gallery
 from partae.checkpoint import WholeCheckpoints
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
@@ -296,6 +296,30 @@ def test_a_member_whose_measures_are_not_finite_is_frozen_before_its_checkpoint(
     assert members[0].error is None
     assert "training diverged in epoch 0, step 1 (measures of validation: " in str(members[1].error)
     assert [file.parent.name for file in tmp_path.rglob("last.ckpt")] == ["0"]
+
+
+@pytest.mark.parametrize(("val_size", "when"), [(71, "epoch 0, step 1"), (0, "epoch 1, step 2")])
+def test_a_member_that_diverges_while_it_is_drawn_is_frozen(val_size: int, when: str, tmp_path: Path) -> None:
+    class Drawn(Data):
+        def examples(self, split: str) -> tuple[Tensor, list[str]]:
+            return batches().images[:2], ["one", "two"]
+
+        def batches(self, split: str) -> Batches:
+            return batches()
+
+    data = Drawn()
+    data.val_size = val_size
+    case = CASES["kl, nonnegative, adam"]
+    members = []
+    for index, lr in enumerate((0.01, 1e200)):
+        logger = TensorBoardLogger(tmp_path / str(index), name="", version="")
+        members.append(Member(builder(case._replace(lr=lr))(index), [logger], [Gallery(every_n_epochs=1)]))
+    limit = 1.0 if val_size else 0
+    Trainer(max_epochs=2, limit_train_batches=1, limit_val_batches=limit, **QUIET).fit(Stack(members), data)
+    assert members[0].error is None
+    assert f"training diverged in {when} (" in str(members[1].error)
+    drawn = EventAccumulator(str(tmp_path / "0"), {"images": 0}).Reload().Tags()["images"]
+    assert "atoms" in drawn
 
 
 def test_training_stops_when_every_member_has_diverged() -> None:

@@ -60,6 +60,24 @@ def test_a_job_of_other_settings_is_refused_and_the_finished_one_stays(
     assert is_finished(folder)
 
 
+def test_a_run_gone_on_with_is_never_to_be_removed(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
+    own = HydraConfig.get()
+    begin(composed("seed=1"), own, tmp_path)
+    finish(tmp_path, {}, 1.0)
+    with pytest.raises(InputError, match=r"seed: 1 -> 2\): resume= goes on with a run as it was"):
+        begin(composed("seed=2", f"resume={tmp_path}"), own, tmp_path)
+    begin(composed("seed=1", f"resume={tmp_path}"), own, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"\xff\xfe", b"- 1", b""])
+def test_a_damaged_configuration_is_named(mode: RunMode, content: bytes, composed: Compose, tmp_path: Path) -> None:
+    begin(composed(), HydraConfig.get(), tmp_path)
+    finish(tmp_path, {}, 1.0)
+    (tmp_path / ".hydra" / "config.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"config\.yaml is damaged"):
+        begin(composed(), HydraConfig.get(), tmp_path)
+
+
 def test_settings_may_change_before_anything_is_trained(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
     begin(composed("sparsity.p=1.5"), HydraConfig.get(), tmp_path)
     fail(tmp_path, InputError("sparsity.p must be less"))
@@ -91,8 +109,11 @@ def test_resume_is_the_command_of_the_folder_again(composed: Compose, tmp_path: 
     own = OmegaConf.create({"mode": RunMode.RUN, "overrides": {"task": ["seed=1", "encoder.hidden=[8,4]"]}})
     begin(composed(), own, folder)  # type: ignore[arg-type]
     again = resume([f"resume={folder}", "trainer.accelerator=cpu"])
+    place = f"'{tmp_path}/it\\'s one'"
     assert again[:3] == ["seed=1", "encoder.hidden=[8,4]", "trainer.accelerator=cpu"]
-    assert again[3] == f"hydra.run.dir='{tmp_path}/it\\'s one'"
+    assert again[3:] == [f"resume={place}", f"hydra.run.dir={place}"]
+    flags = ["--config-dir", "mine", "-q"]
+    assert resume([*flags[:2], f"resume={folder}", *flags[2:]]) == [*flags, *again[:2], *again[3:]]
     assert resume(["seed=1"]) == ["seed=1"]
 
 
@@ -122,6 +143,11 @@ def test_resume_needs_a_run(sweep: bool, words: str, tmp_path: Path, capsys: pyt
         "sparsity@hydra.job=l1",
         "--config-dir=/tmp/evil",
         "-m",
+        "logger.save_dir=/tmp/elsewhere",
+        "callbacks.checkpoint.dirpath=/tmp/elsewhere",
+        "callbacks.checkpoint={filename:../../other}",
+        "+logger={save_dir:/tmp/elsewhere}",
+        "trainer.default_root_dir=/tmp/elsewhere",
     ],
 )
 def test_a_strangers_run_folder_says_values_only(
@@ -141,12 +167,23 @@ def test_what_a_run_was_given_is_taken_from_its_folder(tmp_path: Path) -> None:
     given += ["experiment/table_1@_global_=none", "encoder.hidden=[20,10]", "name='with a space'", "schedule=null"]
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
-    assert resume([f"resume={tmp_path}", "seed=2"])[:-1] == [*given, "seed=2"]
+    assert resume([f"resume={tmp_path}", "seed=2"])[:-2] == [*given, "seed=2"]
 
 
-@pytest.mark.parametrize("content", ["seed: 1", "- [1]", "text", "!!python/object/apply:os.system [touch marker]"])
-def test_what_is_no_list_of_overrides_is_refused(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"seed: 1",
+        b"- [1]",
+        b"text",
+        b"!!python/object/apply:os.system [touch marker]",
+        b"- 2024-13-45",
+        b"\xff\xfe",
+        b"- [",
+    ],
+)
+def test_what_is_no_list_of_overrides_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
-    (tmp_path / ".hydra" / "overrides.yaml").write_text(content)
+    (tmp_path / ".hydra" / "overrides.yaml").write_bytes(content)
     with pytest.raises(SystemExit):
         resume([f"resume={tmp_path}"])

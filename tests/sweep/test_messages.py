@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hydra.errors import CompactHydraException, InstantiationException
@@ -56,6 +57,14 @@ def test_a_fault_of_ours_is_not_hidden(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, explained():
         raise error
     assert raised.value is error
+
+
+def test_a_full_disk_that_nobody_names_is_that_of_the_run() -> None:
+    with (
+        pytest.raises(CompactHydraException, match=r"No space left.* \(in run\); free some space"),
+        explained(Path("run")),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_missing_value_is_named() -> None:

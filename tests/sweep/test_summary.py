@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from partae.checks import InputError
-from partae.published import published_rows
 from partae.sweep import Summary, job_folder
 from partae.sweep.folders import new_folder
 from partae.sweep.front import front_figure, front_of, on_front
@@ -69,11 +68,10 @@ def test_the_front_is_drawn_of_validation_measures(tmp_path: Path, capsys: pytes
     out = capsys.readouterr().out
     assert "On the front" in out
     assert f"{tmp_path / 'none'} has no finished runs" in out
-    figure = front_figure(read_sweep(sweep), {"pca": read_sweep(other)[0]})
-    names = ["pca", *published_rows()]
-    assert [text.get_text() for text in figure.axes[0].texts] == [str(number + 1) for number in range(len(names))]
-    key = [text.get_text() for text in figure.legends[1].get_texts()]
-    assert key == [f"{number}  {name}" for number, name in enumerate(names, start=1)]
+    published = {"sparse NMF": {"reconstruction_error": 0.01, "max_approximation_error": 0.1}}
+    figure = front_figure(read_sweep(sweep), {"pca": read_sweep(other)[0]}, published)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2"]
+    assert [text.get_text() for text in figure.legends[1].get_texts()] == ["1  pca", "2  sparse NMF"]
 
 
 def test_jobs_of_several_commands_stay_together_and_have_names(tmp_path: Path) -> None:
@@ -88,6 +86,22 @@ def test_no_point_of_the_front_is_beaten(pairs: list[tuple[int, int]]) -> None:
     for point, on in zip(pairs, on_front(np.array(pairs, dtype=float)), strict=True):
         beaten = any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in pairs)
         assert on == (not beaten)
+
+
+@pytest.mark.parametrize("content", ["{}", "hydra: text", "hydra: {mode: RUN}"])
+def test_a_folder_that_is_no_job_is_passed_over(content: str, tmp_path: Path) -> None:
+    job(tmp_path, 0, ["a=1"], None)
+    (tmp_path / "other" / ".hydra").mkdir(parents=True)
+    (tmp_path / "other" / ".hydra" / "hydra.yaml").write_text(content)
+    assert [row["folder"] for row in read_sweep(tmp_path)] == ["a=1"]
+
+
+def test_a_job_whose_measures_are_damaged_is_named(tmp_path: Path) -> None:
+    job(tmp_path, 0, ["a=1"], {"test/loss": 1.0})
+    file = tmp_path / "a=1" / "metrics.json"
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(InputError, match=r"a=1/metrics\.json is damaged"):
+        read_sweep(tmp_path)
 
 
 def test_published_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,178 @@
+"""Command lines that stand for longer ones, and those that a user may type next."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from partae.checks import InputError
+from partae.files import part, read_yaml
+from partae.loading import run_folder, run_folders
+
+CONFIGURATIONS = ("config.yaml", "hydra.yaml")
+INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
+# where a run writes is said by the command line, not by a folder that may be a stranger's
+PLACES = [f"logger.{key}." for key in ("save_dir", "name", "version", "sub_dir", "prefix")]
+PLACES += ["callbacks.checkpoint.dirpath.", "callbacks.checkpoint.filename.", "trainer.default_root_dir."]
+
+
+def resume(arguments: list[str]) -> list[str]:
+    """The command line that ``resume=<run folder>`` stands for: the folder's own, into the same folder.
+
+    Args:
+        arguments: of the command line; without ``resume=`` they are returned as they are.
+
+    Raises:
+        SystemExit: if the folder holds no run; the message is printed.
+    """
+    folders = [Path(argument.removeprefix("resume=")) for argument in arguments if argument.startswith("resume=")]
+    if not folders:
+        return arguments
+    folder = folders[-1]
+    file = folder / ".hydra" / "overrides.yaml"
+    if (folder / "multirun.yaml").exists():
+        _refuse(f"resume={folder} is a sweep: it goes on by the same command again, which skips what is finished")
+    if not file.exists():
+        _refuse(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
+    flags, others = _split(argument for argument in arguments if not argument.startswith("resume="))
+    place = _quoted(str(folder))
+    return [*flags, *_plain_overrides(file), *others, f"resume={place}", f"hydra.run.dir={place}"]
+
+
+def as_trained(arguments: list[str]) -> list[str]:
+    """The command line of evaluate.py, with the images that its runs were trained on, unless it has a ``data=`` itself.
+
+    Args:
+        arguments: of the command line.
+
+    Raises:
+        SystemExit: if its runs were trained on different images, or what a folder says of them is damaged; the message
+            is printed.
+    """
+    given = [argument.removeprefix("ckpt=") for argument in arguments if argument.startswith("ckpt=")]
+    if not given or any(argument.startswith("data=") for argument in arguments):
+        return arguments
+    try:
+        found = [_images_of(folder) for folder in _runs(given[-1])]
+    except InputError as error:
+        _refuse(str(error))
+    if any(images != found[0] for images in found):
+        _refuse(f"ckpt={given[-1]} names runs of different images: evaluate them one by one, or on others by data=")
+    flags, others = _split(arguments)
+    return [*flags, *(found[0] if found else []), *others]
+
+
+def command(script: str) -> str:
+    """How a user calls a script: as this one was, from a clone or installed."""
+    return f"python {script}" if Path(sys.argv[0]).name in INSTALLED else INSTALLED[script]
+
+
+def resume_line(folder: Path) -> str:
+    """What a user types to go on with the run in ``folder``."""
+    return f"{command('train.py')} resume={shlex.quote(str(folder))}"
+
+
+def _split(arguments: Iterator[str] | list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags, with what belongs to them, and the overrides, which it takes behind one another only."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        is_override = not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
+        (overrides if is_override else flags).append(argument)
+    return flags, overrides
+
+
+def _plain_overrides(file: Path) -> list[str]:
+    """The overrides of a run's folder, maybe a stranger's: values, and choices of conf/, but nothing that acts."""
+    try:
+        found = read_yaml(file, list)
+    except InputError:
+        found = [None]
+    if not all(isinstance(text, str) for text in found):
+        _refuse(f"{file} must be a list of overrides")
+    parser = OverridesParser.create()
+    for text in found:
+        try:
+            (override,) = parser.parse_overrides([text])
+            group, value = (override.key_or_group or "").removeprefix("/"), override.value()
+        except HydraException:
+            _refuse(f"{file} holds {text!r}, which is no override")
+        chosen = "." not in group and isinstance(value, str | list) and ".." in str(value)
+        where = f"{group}/{override.package or ''}".replace(".", "/").split("/")
+        whole = "." in group or isinstance(value, dict)  # and not a choice of conf/
+        moved = whole and any(f"{group}.".startswith(place) or place.startswith(f"{group}.") for place in PLACES)
+        if "hydra" in where or chosen or moved or "_target_" in group or _acts(value):
+            _refuse(
+                f"{file} holds {text!r}, which could run, or write, what its author likes: if you trust it, take it "
+                "out of that file and type it behind resume="
+            )
+    return found
+
+
+def _acts(value: Any) -> bool:
+    """Whether a value of an override names a class to be built, or refers to anything."""
+    if isinstance(value, dict):
+        return any("_target_" in str(key) or _acts(str(key)) or _acts(each) for key, each in value.items())
+    if isinstance(value, list):
+        return any(map(_acts, value))
+    return "${" in str(value)
+
+
+def _runs(ckpt: str) -> list[Path]:
+    """The folders of the runs that ``ckpt=`` names, those of them that say what they were trained on."""
+    try:
+        (override,) = OverridesParser.create().parse_overrides([f"ckpt={ckpt}"])
+    except HydraException:
+        return []  # Hydra will say so
+    value: Any = override.value()
+    paths = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
+    folders = []
+    for path in map(Path, map(str, paths)):
+        folders += run_folders(path) or [path if path.is_dir() else run_folder(path)]
+    return [folder for folder in folders if all((folder / ".hydra" / name).exists() for name in CONFIGURATIONS)]
+
+
+def _images_of(folder: Path) -> list[str]:
+    """Overrides that choose the images of the run in ``folder``: a choice of conf/data, and plain values."""
+    choice = part(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.choices").get("data")
+    if not (isinstance(choice, str) and re.fullmatch(r"\w+", choice)):
+        return []
+    data = part(read_yaml(folder / ".hydra" / "config.yaml"), "data")
+    return [f"data={choice}", *(f"data.{key}={_quoted(value)}" for key, value in _leaves(data))]
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The plain values of nested mappings by their dotted keys, without references and the classes to be built."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        elif name != "_target_" and re.fullmatch(r"\w+", str(name)) and _is_plain(value):
+            yield f"{prefix}{name}", value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return not _acts(value) and (value is None or isinstance(value, bool | int | float | str))
+
+
+def _quoted(value: Any) -> str:
+    """A plain value as Hydra's command line takes it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_quoted, value))}]"
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return json.dumps(value)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1)
