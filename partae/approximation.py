@@ -17,14 +17,14 @@ from partae.representation import Representation
 class MaxApproximation(Printed):
     r"""Trains towards the max-approximation: its squared error, mean over images, pixels and operators.
 
-    .. math:: w \cdot \frac{1}{|O|} \sum_{o \in O} \big\| \mathrm{decode}(h, o(\mathrm{atoms})) - o(x) \big\|^2
+    .. math:: \omega \cdot \frac{1}{|O|} \sum_{o \in O} \big\| \mathrm{decode}(h, o(\mathrm{atoms})) - o(x) \big\|^2
 
     The gradient flows through the operators on the atoms, K images only. Without the weight, it is the measure
     ``max_approximation_error`` of the same images.
 
     Args:
         operators: what to approximate, each as name:radius.
-        weight: w, in the loss, at least 0.
+        weight: omega, in the loss, at least 0.
 
     Attributes:
         applied: the operators themselves.
@@ -60,13 +60,13 @@ class MaxApproximation(Printed):
 class Overlap(Printed):
     r"""Trains towards parts that do not overlap, where the maximum of weighted atoms is their sum.
 
-    .. math:: w \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |a_j|, |a_l| \rangle
+    .. math:: \omega \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |w_j|, |w_l| \rangle
 
     the product of each two weighted atoms, mean over images and the P values of an image. It is 0 where no two atoms
     that an image uses share a pixel.
 
     Args:
-        weight: w, in the loss, at least 0.
+        weight: omega, in the loss, at least 0.
 
     Raises:
         InputError: if the weight is out of range.

@@ -24,7 +24,7 @@ class SparseRBM(AutoEncoder):
     gives each pixel's given the units: a tied auto-encoder, except for what it is trained on, the likelihood of the
     images. Of this, k steps of Gibbs sampling give nearly the gradient, as that of a difference of free energies,
 
-    .. math:: F(v) - F(v_k), \qquad F(v) = -b \cdot v - \sum_{j=1}^{K} \log\big(1 + e^{a_j \cdot v + c_j}\big)
+    .. math:: F(v) - F(v_k), \qquad F(v) = -b \cdot v - \sum_{j=1}^{K} \log\big(1 + e^{w_j \cdot v + c_j}\big)
 
     The penalty on the mean activations moves atoms and biases. The source lets it move the biases c only, as plain
     gradient steps can afford to: steps of equal size for each number, as Adam takes them, would let the atoms win.

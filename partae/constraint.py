@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -20,10 +20,15 @@ class Constraint(Callback):
 
     Args:
         bias: whether the decoder's bias is projected too, as if it were one more atom.
+
+    Attributes:
+        name: of its choice on the command line.
     """
 
+    name: ClassVar[str] = "<name>"
+
     def __init__(self, bias: bool = False) -> None:
-        self.bias = flag("constraint.<name>.bias", bias)
+        self.bias = flag(f"constraint.{self.name}.bias", bias)
 
     def project(self, atoms: Tensor) -> Tensor:
         """The nearest atoms (K, C, H, W) that keep the constraint."""
@@ -54,6 +59,8 @@ class Constraint(Callback):
 class NonNegative(Constraint):
     """Keeps every value of the atoms at or above 0."""
 
+    name = "nonnegative"
+
     def project(self, atoms: Tensor) -> Tensor:
         return projection.nonnegative(atoms)
 
@@ -61,12 +68,16 @@ class NonNegative(Constraint):
 class UnitInterval(Constraint):
     """Keeps every value of the atoms in [0, 1]."""
 
+    name = "unit_interval"
+
     def project(self, atoms: Tensor) -> Tensor:
         return projection.unit_interval(atoms)
 
 
 class UnitNorm(Constraint):
     """Keeps the L2 norm of every atom at 1."""
+
+    name = "unit_norm"
 
     def project(self, atoms: Tensor) -> Tensor:
         return projection.unit_norm(atoms)
@@ -82,6 +93,8 @@ class HoyerSparseness(Constraint):
     Raises:
         InputError: if ``sparseness`` is out of range.
     """
+
+    name = "hoyer"
 
     def __init__(self, sparseness: float = 0.6, bias: bool = False) -> None:
         super().__init__(bias)

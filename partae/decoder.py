@@ -16,7 +16,7 @@ from partae.printed import Printed
 class Dictionary(Printed):
     r"""Images as an activation of the atoms, weighted by the code, plus a bias.
 
-    .. math:: x = \sigma\Big(\sum_{j=1}^{K} h_j \, a_j + b\Big)
+    .. math:: x = f\Big(\sum_{j=1}^{K} h_j \, w_j + b\Big)
 
     Atoms are drawn Glorot-uniform.
 

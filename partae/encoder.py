@@ -128,7 +128,7 @@ class Dense(Encoder):
 class Unrolled(Encoder):
     r"""A shallow encoder whose units then inhibit one another for some steps: learned sparse coding.
 
-    .. math:: h_0 = \sigma(B x + b), \qquad h_{t+1} = \sigma(B x + b + S h_t)
+    .. math:: h_0 = f(B x + b), \qquad h_{t+1} = f(B x + b + S h_t)
 
     A unit that another explains away falls silent, which no single layer can do: sparse coding by gradient steps has
     this form, with :math:`S = I - B D` for a dictionary D. Here B and S are learned, so that a few steps suffice. The

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -20,8 +21,7 @@ from partae.specification import describe
 
 FILES = {"safetensors": "model.safetensors", "onnx": "encoder.onnx"}
 FORMATS = ("none", *FILES)
-SPECIFICATION = "partae"  # the key of a safetensors file's metadata under which its model is specified, as JSON
-DIGEST = "sha256"  # the one of the digest of its weights
+METADATA = "partae"  # the key under which a safetensors file says, as JSON, what model it is and what its weights are
 
 
 def export(model: Representation, form: str, folder: Path) -> Path | None:
@@ -44,12 +44,14 @@ def export(model: Representation, form: str, folder: Path) -> Path | None:
 def to_safetensors(model: Representation) -> bytes:
     """A file of the weights of ``model``, with its specification in their header; `partae.load` reads both."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return save(weights, metadata={SPECIFICATION: json.dumps(describe(model)), DIGEST: digest(weights)})
+    # under one key: safetensors writes several in any order, and a file should be the same each time
+    said = {"model": describe(model)}
+    return save(weights, metadata={METADATA: json.dumps({**said, "sha256": digest(weights, said["model"])})})
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """The SHA-256 of ``weights``, on the CPU, by which a file that is altered in a single bit is told."""
-    found = hashlib.sha256()
+def digest(weights: Mapping[str, Tensor], specification: Any) -> str:
+    """The SHA-256 of ``weights`` and their ``specification``, by which a single altered bit is noticed."""
+    found = hashlib.sha256(json.dumps(specification, sort_keys=True).encode())
     for name in sorted(weights):
         found.update(name.encode() + weights[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from partae.checkpoint import check_whole, checkpoints, read
 from partae.checks import InputError
-from partae.export import DIGEST, SPECIFICATION, digest
+from partae.export import METADATA, digest
 from partae.representation import Representation
 from partae.specification import restore
 
@@ -49,20 +49,20 @@ def _read_checkpoint(file: Path) -> tuple[Any, Any]:
 
 
 def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
-    """The specification and the weights in a file that `partae.export` wrote; None where it has no specification."""
+    """The specification and the weights in a file that `partae.export` wrote."""
     try:
         with safe_open(file, framework="pt") as opened:
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            said = opened.metadata() or {}
-            if said.get(DIGEST, digest(weights)) != digest(weights):
-                raise InputError(f"{file} is damaged: its weights are not those that were written")
-            return json.loads(said.get(SPECIFICATION, "null")), weights
-    except InputError:
-        raise
+            said = json.loads((opened.metadata() or {}).get(METADATA, "null"))
     except (SafetensorError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file} is not a whole safetensors file: it is truncated, damaged or of another kind"
         ) from error
+    if not isinstance(said, Mapping):
+        raise InputError(f"{file} is not an export of partae")
+    if said.get("sha256") != digest(weights, said.get("model")):
+        raise InputError(f"{file} is damaged: its weights are not those that were written")
+    return said.get("model"), weights
 
 
 def checkpoint_file(path: str | Path) -> Path:

@@ -54,7 +54,10 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "sparsity=l1", "sparsity.p=0.1"], ["there is no sparsity.p: sparsity has beta;"]),
         (["train.py", "constraint.sparseness=0.1"], ["there is no constraint.sparseness: constraint has nonnegative"]),
         (["train.py", "nothing=1"], ["there is no nothing: there are approximation, callbacks"]),
-        (["train.py", "data=bars", "svm=report"], ["svm=report needs at least 100 images of each"]),
+        (
+            ["train.py", "data=bars", "data.source.test_size=60", "svm=report"],
+            ["svm=report needs at least 100 images of each"],
+        ),
         (["train.py", "sparsity=kll"], ["sparsity", "kll"]),
         (["train.py", "latent_dim=0"], ["latent_dim", "0"]),
         (["train.py", "sparsity.p=1.5"], ["sparsity.p", "1.5"]),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize
 from hydra.errors import ConfigCompositionException
+from hydra.plugins.launcher import Launcher
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
@@ -75,6 +76,18 @@ def test_every_yaml_opens_with_the_command_that_runs_it(group: str, name: str) -
     assert lines[lines[0].startswith("# @package")].startswith("# python ")
 
 
+@pytest.mark.parametrize(
+    "file", sorted((CONF / "hydra").glob("*/*.yaml")), ids=lambda file: f"{file.parent.name}={file.stem}"
+)
+def test_every_yaml_for_hydra_itself_composes(file: Path) -> None:
+    group, script = f"hydra/{file.parent.name}", "evaluate" if file.stem == "evaluate" else "train"
+    with initialize(version_base="1.3", config_path="../conf"):
+        cfg = compose(script, overrides=[f"{group}={file.stem}"], return_hydra_config=True).hydra
+    assert cfg.runtime.choices[group] == file.stem
+    if file.parent.name == "launcher":
+        assert isinstance(instantiate(cfg.launcher), Launcher)
+
+
 def check_builds(cfg: DictConfig) -> None:
     for group in ("model", "data", "constraint", "callbacks", "logger", "trainer"):
         assert instantiate(cfg[group]) is not None
@@ -107,6 +120,11 @@ def test_every_asymmetric_row_composes_and_joins_the_same_table(row: str) -> Non
 def test_there_are_experiments_and_all_rows() -> None:
     assert {"table_1", "figure_8"} <= set(EXPERIMENTS)
     assert sorted({*rows_of("table_1"), *rows_of("table_1_asymmetric")}) == TABLE_1
+
+
+@pytest.mark.parametrize("name", [name for name in names("constraint") if name != "none"])
+def test_a_constraint_is_called_in_messages_as_on_the_command_line(name: str) -> None:
+    assert instantiate(composed(f"constraint={name}").constraint)[name].name == name
 
 
 @pytest.mark.parametrize(("group", "name"), [pair for pair in YAMLS if pair[0] in ("sparsity", "decay", "schedule")])

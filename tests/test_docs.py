@@ -30,9 +30,10 @@ from tests.test_conf import code as code_of_a_batch
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = re.compile(
-    "hydra/launcher=|experiment=search|trainer=ddp|resume="
-)  # tests/sweep/test_engines.py runs these
+CLUSTER = re.compile("submitit_slurm|init.address=")  # there is none here
+# processes of their own, which cannot start from within a test's
+ENGINE = re.compile("launcher=(?!stacked)|experiment=search|trainer=ddp")
+SPECIAL = re.compile(f"{ENGINE.pattern}|resume=|--config-dir")  # each has a test of its own below
 SHORT = ["data=bars", "trainer.max_epochs=1", "trainer.accelerator=cpu", "+trainer.limit_train_batches=1"]
 
 
@@ -76,7 +77,8 @@ def test_commands_are_found_in_every_shape() -> None:
 @pytest.mark.parametrize("command", dict.fromkeys([*of("python train.py"), *headers()]))
 def test_what_is_typed_to_train_composes(command: str) -> None:
     overrides = []
-    arguments = [argument for argument in typed(command) if not argument.startswith("-")]
+    arguments = [argument for argument in typed(command) if "=" in argument and not argument.startswith("-")]
+    arguments = [argument for argument in arguments if "--config-dir" not in command or "entropy" not in argument]
     for override in OverridesParser.create().parse_overrides(arguments):
         first = next(iter(override.sweep_string_iterator())) if override.is_sweep_override() else None
         line = str(override.input_line)
@@ -86,7 +88,7 @@ def test_what_is_typed_to_train_composes(command: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [command for command in of("python train.py") if not ELSEWHERE.search(command)])
+@pytest.mark.parametrize("command", [command for command in of("python train.py") if not SPECIAL.search(command)])
 def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
     # whatever the data, an epoch of one batch of bars
     arguments = [argument for argument in typed(command) if not argument.startswith("data")]
@@ -102,6 +104,67 @@ def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("sweep.csv"))) == arguments.count("-m")
 
 
+def in_a_process(arguments: list[str], folder: Path, **variables: str) -> None:
+    """Run a command of a user's in ``folder``, in a process of its own; it must succeed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        arguments, cwd=folder, env={**environment, **variables}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [each for each in of("python train.py") if ENGINE.search(each) and not CLUSTER.search(each)]
+)
+def test_what_is_typed_for_an_engine_trains(command: str, tmp_path: Path) -> None:
+    arguments = [*typed(command), *SHORT, "latent_dim=4"]
+    arguments += ["hydra.sweeper.n_trials=2"] if "experiment=search" in command else []
+    in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path)
+    assert list(tmp_path.rglob("metrics.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_job_of_an_array_runs(page: Path, tmp_path: Path) -> None:
+    for number, block in enumerate(re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)):
+        here = tmp_path / str(number)
+        here.mkdir()
+        python = (
+            f'python() {{ shift; {shlex.quote(sys.executable)} {ROOT}/train.py "$@" {" ".join(SHORT)} latent_dim=4; }}'
+        )
+        in_a_process(["bash", "-e", "-c", f"{python}\n{block}"], here, SLURM_ARRAY_TASK_ID="1")
+        assert len(list(here.rglob("metrics.json"))) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in of("python train.py") if "--config-dir" in each])
+def test_a_penalty_outside_of_partae_trains_and_is_evaluated(command: str, tmp_path: Path) -> None:
+    code = re.search(r"```python\n(class.*?)```", README, re.DOTALL)
+    config = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    assert config is not None
+    imports = (
+        "import torch\nfrom torch import Tensor\nfrom partae.checks import real\nfrom partae.printed import Printed\n"
+    )
+    (tmp_path / "my_package.py").write_text(imports + code[1])
+    (tmp_path / "settings" / "sparsity").mkdir(parents=True)
+    own = config[1].replace("partae.sparsity.", "my_package.")
+    (tmp_path / "settings" / "sparsity" / "entropy.yaml").write_text(own)
+    in_a_process([sys.executable, str(ROOT / "train.py"), *typed(command), *SHORT, "hydra.run.dir=run"], tmp_path)
+    in_a_process([sys.executable, str(ROOT / "evaluate.py"), "ckpt=run"], tmp_path)
+    assert (tmp_path / "run" / "evaluation" / "report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["soak --valid 3 --invalid 3 --seed 1", "mutation --most 2 --modules metrics.parts"])
+def test_the_checks_that_take_long_run(script: str) -> None:
+    module, *options = script.split()
+    assert any(f"tests.{module}" in each for each in of("python -m tests."))
+    in_a_process([sys.executable, "-m", f"tests.{module}", *options], ROOT)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The folders of a run and of a sweep."""
@@ -109,6 +172,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for arguments in (["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=sweep"]):
         assert type_in("train.py", [*arguments, *SHORT], here).status == 0
     return here / "run", here / "sweep"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in of("python train.py") if "resume=" in each])
+def test_what_is_typed_to_go_on_goes_on(command: str, tmp_path: Path) -> None:
+    assert type_in("train.py", ["hydra.run.dir=run", *SHORT], tmp_path).status == 0
+    (tmp_path / "run" / "metrics.json").unlink()
+    outcome = type_in("train.py", typed(command, run=Path("run")), tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "run" / "metrics.json").exists()
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from partae import AutoEncoder
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.export import export
+from partae.export import digest, export
 from partae.sparsity import KL
 from tests.test_morphology import TwoSquares
 
@@ -54,7 +54,22 @@ def test_a_safetensors_file_that_is_cut_short_or_foreign_is_refused(tmp_path: Pa
             partae.load(file)
     for metadata in (None, {"partae": "[]"}, {"partae": "null"}):
         save_file({"atoms": torch.zeros(1)}, file, metadata)
-        with pytest.raises(InputError, match=r"model\.safetensors is not a checkpoint of partae"):
+        with pytest.raises(InputError, match=r"model\.safetensors is not an export of partae"):
+            partae.load(file)
+
+
+def test_a_safetensors_file_is_the_same_each_time_and_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    one = model()
+    file = export(one, "safetensors", tmp_path)
+    assert file is not None
+    content = file.read_bytes()
+    export(one, "safetensors", tmp_path)
+    assert file.read_bytes() == content
+    for place in np.random.default_rng(0).integers(0, 8 * len(content), 300).tolist():
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        with pytest.raises(InputError, match=r"model\.safetensors"):
             partae.load(file)
 
 
@@ -63,9 +78,10 @@ def test_a_hostile_specification_in_safetensors_is_refused(tmp_path: Path) -> No
     assert file is not None
     with safe_open(file, framework="pt") as opened:
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        specification = json.loads(opened.metadata()["partae"])
+        specification = json.loads(opened.metadata()["partae"])["model"]
     specification["sparsity"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'marker'}"}
-    save_file(weights, file, {"partae": json.dumps(specification)})
+    said = {"model": specification, "sha256": digest(weights, specification)}
+    save_file(weights, file, {"partae": json.dumps(said)})
     with pytest.raises(InputError, match=r"os\.system"):
         partae.load(file)
     assert not (tmp_path / "marker").exists()

@@ -20,6 +20,7 @@ from partae.data import Order, Swimmer
 from partae.metrics import measure, part_recovery
 from partae.morphology import dilation
 from tests.conftest import Compose, Run
+from tests.test_conf import ROWS, rows_of
 from train import hyperparameters, train
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +176,20 @@ def test_every_experiment_trains_a_batch(run: Run, composed: Compose, tmp_path: 
     brief = [f"experiment={name}", "trainer.max_epochs=1", "+trainer.limit_train_batches=1"]
     on_files = "root" in composed(*brief).data.source
     assert run(*brief) if on_files else train(composed(*brief, "trainer.accelerator=cpu"), tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("experiment", "row"),
+    [(name, row) for name in ("table_1", "table_1_asymmetric") for row in rows_of(name)],
+)
+def test_every_row_of_the_table_trains_a_batch(run: Run, experiment: str, row: str) -> None:
+    choices = [
+        f"experiment={experiment}",
+        f"{ROWS}={row}",
+        *(["model=asymmetric"] if "asymmetric" in experiment else []),
+    ]
+    assert run(*choices, "trainer.max_epochs=1", "+trainer.limit_train_batches=1")
 
 
 def test_an_svm_measures_the_codes_by_option(run: Run) -> None:

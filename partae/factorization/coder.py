@@ -30,7 +30,7 @@ class InnerProducts(nn.Module):
 class NonNegativeLeastSquares(nn.Module):
     r"""The code of least squared error among those without a negative entry.
 
-    .. math:: \min_{h \ge 0} \tfrac12 \Big\|x - b - \sum_j h_j a_j\Big\|_2^2 + \alpha \|h\|_1
+    .. math:: \min_{h \ge 0} \tfrac12 \Big\|x - b - \sum_j h_j w_j\Big\|_2^2 + \alpha \|h\|_1
 
     Args:
         l1: alpha, what each unit of the code costs, at least 0.

@@ -92,9 +92,8 @@ class Factorization(Measured):
     def on_fit_start(self) -> None:
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Constraint):
-                name = type(callback).__name__
                 raise InputError(
-                    f"constraint={name} projects atoms after each step, and this model takes none: "
+                    f"constraint={callback.name} projects atoms after each step, and this model takes none: "
                     "choose constraint=none"
                 )
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1

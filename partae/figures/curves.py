@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from adjustText import adjust_text
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -78,9 +79,11 @@ def penalties(curves: Mapping[str, tuple[Array, Array]], p: float, title: str = 
 def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_label: str, series_label: str) -> Figure:
     """Measures of a sweep's models against one swept value: a panel for each measure, a curve for each other value.
 
+    Axes are logarithmic where their values are positive and span a decade.
+
     Args:
         panels: measure -> name of the curve -> swept values (N,) and measures (N,).
-        x_label: the swept key; its axis is logarithmic where all values are positive.
+        x_label: the swept key.
         series_label: the key that tells the curves apart.
     """
     figure = Figure(figsize=(6.8, 0.4 + 2.3 * math.ceil(len(panels) / 2)))
@@ -88,11 +91,14 @@ def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_labe
     for axes, letter, (measure, curves) in zip(grid, "abcdefgh", panels.items(), strict=False):
         for name, (x, y) in curves.items():
             axes.plot(x, y, "o-", label=name)
-        if all((x > 0).all() for x, _ in curves.values()):
+        across, up = (np.concatenate(values) for values in zip(*curves.values(), strict=True))
+        if _spans_a_decade(across):
             axes.set_xscale("log")
-        if measure.startswith("max_approximation_error"):  # it spans decades where atoms overlap
+            _mark_logarithmic(axes.xaxis)
+        if _spans_a_decade(up):
             axes.set_yscale("log")
-        axes.set_title(f"({letter}) {measure.replace('_', ' ')}")
+            _mark_logarithmic(axes.yaxis)
+        axes.set_title(f"({letter}) {measure}", fontsize=8)
         axes.set_xlabel(x_label)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
@@ -154,10 +160,19 @@ def _draw_others(axes: Axes, others: Mapping[str, Mapping[str, Array]]) -> None:
     for marker, (kind, points) in zip("sD^v", others.items(), strict=False):
         axes.plot(*np.array(list(points.values())).T, marker, color="0.25", markerfacecolor="none", label=kind)
     for axis in (axes.xaxis, axes.yaxis):
-        low, high = axis.get_view_interval()
-        axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 3.0, 5.0)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
+        _mark_logarithmic(axis)
+
+
+def _spans_a_decade(values: Array) -> bool:
+    return bool(0 < 10 * values.min() <= values.max())
+
+
+def _mark_logarithmic(axis: Axis) -> None:
+    """Write numbers at powers of ten, and between them where there are few of these."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 3.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 @styled

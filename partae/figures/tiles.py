@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from partae.figures.style import Array, styled
 
+GAP = 0.8  # grey between tiles, on which neither white nor black ones lose their edges
+
 
 @styled
 def image_rows(rows: Mapping[str, Array], columns: Sequence[str], title: str = "") -> Figure:
@@ -150,14 +152,15 @@ def _tiled(axes: Axes, rows: Sequence[Sequence[Array]]) -> tuple[Array, Array]:
     height, width, _ = rows[0][0].shape
     gap = max(1, width // 14)
     columns = len(rows[0])
-    canvas = np.ones((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3))
+    shape = len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3
+    canvas = np.full(shape, GAP)
     for row, tiles in enumerate(rows):
         for column, tile in enumerate(tiles):
             top, left = row * (height + gap), column * (width + gap)
             canvas[top : top + height, left : left + width] = tile
     axes.imshow(canvas)
     axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set(visible=True, color=str(GAP), linewidth=0.6)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     x = np.arange(columns) * (width + gap) + width / 2
     y = np.arange(len(rows)) * (height + gap) + height / 2

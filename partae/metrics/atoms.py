@@ -46,9 +46,9 @@ def overlap(atoms: Tensor, activation: Tensor) -> Tensor:
 
     .. math::
         \frac{2}{K (K - 1)} \sum_{j < k}
-        \frac{\sum_i \min(|a_j w_{ji}|, |a_k w_{ki}|)}{\sum_i \max(|a_j w_{ji}|, |a_k w_{ki}|)}
+        \frac{\sum_i \min(|h_j w_{ji}|, |h_k w_{ki}|)}{\sum_i \max(|h_j w_{ji}|, |h_k w_{ki}|)}
 
-    the grey-scale Jaccard index of every two atoms :math:`w`, each times the mean size :math:`a` of its unit's entries.
+    the grey-scale Jaccard index of every two atoms :math:`w`, each times the mean size :math:`h` of its unit's entries.
     0 when no pixel belongs to two atoms, so that their sum is their maximum; 1 when all weighted atoms are the same.
     One factor for all atoms changes nothing. Negative values count by their size: an atom covers a pixel whether it
     adds to it or takes from it, and the sign of an atom does not matter. Two zero atoms do not overlap.

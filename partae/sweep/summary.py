@@ -19,7 +19,7 @@ from partae import figures
 from partae.files import read_yaml
 from partae.interruption import end_in_order
 from partae.published import published_measures, published_rows
-from partae.report import number, table
+from partae.report import number, table, wording
 from partae.sweep.front import ERRORS, front_figure, front_of
 from partae.sweep.jobs import failure
 from partae.sweep.page import write_page
@@ -146,7 +146,7 @@ def sweep_figure(rows: list[Row]) -> Figure | None:
     keys = [key for key, values in varied.items() if len(values) > 1]
     if len(keys) != 2 or not all(is_number(value) for key in keys for value in varied[key]):
         return None
-    series, x = sorted(keys, key=lambda key: len(varied[key]))
+    x, series = sorted(keys, key=lambda key: -len(varied[key]))
     if len(varied[series]) == len(finished):
         return None  # a search, which meets no value twice: a curve would be a point
     panels = {}
@@ -155,5 +155,5 @@ def sweep_figure(rows: list[Row]) -> Figure | None:
         for value in sorted(varied[series], key=float):
             points = sorted((float(row[x]), float(row[f"test/{name}"])) for row in finished if row[series] == value)
             curves[value] = (np.array([at for at, _ in points]), np.array([measure for _, measure in points]))
-        panels[name] = curves
+        panels[wording(name).label] = curves
     return figures.sweep_panels(panels, x, series)

@@ -135,7 +135,7 @@ def test_what_cannot_be_fitted_is_said_in_one_message(composed: Compose, folder:
 
 
 def test_a_constraint_that_would_do_nothing_is_refused(composed: Compose, folder: Path) -> None:
-    with pytest.raises(InputError, match=r"constraint=NonNegative .* choose constraint=none"):
+    with pytest.raises(InputError, match=r"constraint=nonnegative .* choose constraint=none"):
         train(composed(*brief("pca"), "constraint=nonnegative"), folder)
 
 

@@ -41,6 +41,7 @@ def test_panels_are_drawn_where_two_numbers_vary(tmp_path: Path) -> None:
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["sparsity.beta"] * 4
     assert [line.get_label() for line in figure.axes[0].lines] == ["0.01", "0.1"]
+    assert figure.axes[2].get_title() == "(c) Max-approximation error"
 
 
 def test_no_panels_where_one_number_varies_or_a_name(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from partae.sweep import as_trained
+from tests.command_line import type_in
+
+TINY = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
+TINY += ["trainer.max_epochs=1", "trainer.accelerator=cpu", "quiet=true"]
+
+
+def trained_on(folder: Path, choice: str, **data: Any) -> Path:
+    """A run folder that says what its images were."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
+    hydra = {"hydra": {"runtime": {"choices": {"data": choice}}}}
+    for name, content in (("hydra", hydra), ("config", {"data": data})):
+        (folder / ".hydra" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def test_a_model_is_evaluated_on_the_images_of_its_training(tmp_path: Path) -> None:
+    source = {"_target_": "partae.data.Folder", "root": "it's a folder", "size": [8, 6], "channels": None, "seed": 1}
+    shape = "${partae.image_shape:${.source}}"
+    run = trained_on(tmp_path / "run", "folder", source=source, image_shape=shape, val_size=0.2, batch_size=128)
+    images = ["data=folder", "data.batch_size=128", "data.source.channels=null", r"data.source.root='it\'s a folder'"]
+    images += ["data.source.seed=1", "data.source.size=[8,6]", "data.val_size=0.2"]
+    for ckpt in (run, run / "checkpoints" / "last.ckpt", f"[{run}]", f"{{one: {run}}}", tmp_path):
+        assert as_trained([f"ckpt={ckpt}", "svm=quick"]) == [*images, f"ckpt={ckpt}", "svm=quick"]
+    assert as_trained(["--cfg", "job", f"ckpt={run}"])[:3] == ["--cfg", "job", "data=folder"]
+
+
+def test_images_may_be_chosen(tmp_path: Path) -> None:
+    run = trained_on(tmp_path / "run", "bars", val_size=3)
+    assert as_trained([f"ckpt={run}", "data=swimmer"]) == [f"ckpt={run}", "data=swimmer"]
+    assert as_trained([f"ckpt={run}", "data.val_size=4"]) == [
+        "data=bars",
+        "data.val_size=3",
+        f"ckpt={run}",
+        "data.val_size=4",
+    ]
+    for others in ([], ["--help"], [f"ckpt={tmp_path / 'nowhere'}"], ["ckpt=[", "svm=quick"]):
+        assert as_trained(others) == others
+
+
+def test_runs_of_different_images_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained_on(tmp_path / "one", "bars", source={"probability": 0.4})
+    trained_on(tmp_path / "other", "bars", source={"probability": None})
+    with pytest.raises(SystemExit) as end:
+        as_trained([f"ckpt={tmp_path}"])
+    assert end.value.code == 1
+    assert "names runs of different images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("choice", ["../../tmp/evil", "/tmp/evil", 3, None, ["bars"]])
+def test_a_stranger_chooses_no_file(choice: Any, tmp_path: Path) -> None:
+    run = trained_on(tmp_path / "run", choice, val_size=3)
+    assert as_trained([f"ckpt={run}"]) == [f"ckpt={run}"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"source": {"_target_": "os.system", "command": "${oc.env:HOME}"}},
+        {"source": {"root": ["${oc.env:HOME}"]}},
+        {"source": {"x y": 1, "a=b": 2, "k": {"_target_": "os.system"}}},
+        {"source": "${oc.env:HOME}"},
+    ],
+)
+def test_what_a_stranger_says_of_images_is_values_only(data: Any, tmp_path: Path) -> None:
+    run = trained_on(tmp_path / "run", "bars", **data)
+    assert as_trained([f"ckpt={run}"]) == ["data=bars", f"ckpt={run}"]
+
+
+@pytest.mark.parametrize("name", ["hydra", "config"])
+@pytest.mark.parametrize("content", [b"a: [1", b"\xff\xfe", b"- 1"])
+def test_a_damaged_folder_is_named(
+    name: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained_on(tmp_path / "run", "bars")
+    (run / ".hydra" / f"{name}.yaml").write_bytes(content)
+    with pytest.raises(SystemExit):
+        as_trained([f"ckpt={run}"])
+    assert f"{name}.yaml is damaged" in capsys.readouterr().err
+
+
+def test_the_line_that_a_run_ends_with_evaluates_it(tmp_path: Path) -> None:
+    place = "a run's folder"
+    quoted = "'" + place.replace("'", "\\'") + "'"
+    typed = [*TINY, "data.source.probability=0.4", f"hydra.run.dir={quoted}"]
+    outcome = type_in("train.py", typed, tmp_path)
+    assert outcome.status == 0, outcome.err
+    (line,) = (line for line in outcome.out.splitlines() if "evaluate.py" in line)
+    folder = shlex.split(line)[2].removeprefix("ckpt=")
+    assert (tmp_path / folder / "metrics.json").exists()
+    again = type_in("train.py", [f"resume={place}"], tmp_path)
+    assert again.status == 0, again.err
+    assert "is finished already, and nothing is trained" in again.out
