@@ -21,9 +21,11 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     folder = tmp_path / "run"
     for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
         options = [f"ckpt={ckpt}", f"data.source.root={garments}", "export=safetensors"]
-        found, written = evaluate(composed(*options, config="evaluate"))
-        (evaluated,) = found.values()
+        evaluation = evaluate(composed(*options, config="evaluate"))
+        (evaluated,), written = evaluation.measures.values(), evaluation.folder
         assert written == folder / "evaluation"
+        assert evaluation.pages == [written / "report.html"]
+        assert evaluation.exports == [written / "model.safetensors"]
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
@@ -40,9 +42,9 @@ def test_evaluate_takes_models_by_name(
     run()
     monkeypatch.chdir(tmp_path)
     named = ["ckpt={one model: run, another: run/checkpoints/best.ckpt}", f"data.source.root={garments}"]
-    found, written = evaluate(composed(*named, config="evaluate"))
-    assert found.keys() == {"one model", "another"}
-    assert (written / "atoms.png").exists()
+    evaluation = evaluate(composed(*named, config="evaluate"))
+    assert evaluation.measures.keys() == {"one model", "another"}
+    assert (evaluation.folder / "atoms.png").exists()
 
 
 def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
@@ -53,7 +55,9 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
         run(f"seed={seed}")
         shutil.move(tmp_path / "run", sweep / f"latent_dim-8__seed-{seed}")
     options = ["svm=quick", "operators=[dilation:1,opening:2]", f"data.source.root={garments}", "data.val_size=100"]
-    measures, folder = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
+    evaluation = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
+    measures, folder = evaluation.measures, evaluation.folder
+    assert evaluation.pages == [sweep / "sweep.html"]
     assert folder == sweep / "evaluation"
     names = [f"latent_dim-8__seed-{seed}" for seed in (0, 1)]  # by their folders, which no sweep has written
     assert sorted(measures) == names
@@ -75,9 +79,8 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
 
 def test_a_model_of_one_atom_is_evaluated(run: Run, composed: Compose, garments: Path, tmp_path: Path) -> None:
     run("latent_dim=1", "trainer.max_epochs=1")
-    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", f"data.source.root={garments}", config="evaluate"))[
-        0
-    ].values()
+    options = [f"ckpt={tmp_path / 'run'}", f"data.source.root={garments}"]
+    (found,) = evaluate(composed(*options, config="evaluate")).measures.values()
     assert found["test/overlap"] == 0
     assert found["test/identity_error"] > 0
     assert found["test/operated_reconstruction_error"] > 0
@@ -85,7 +88,7 @@ def test_a_model_of_one_atom_is_evaluated(run: Run, composed: Compose, garments:
 
 def test_how_well_known_parts_are_recovered_is_measured(composed: Compose, tmp_path: Path) -> None:
     train(composed("data=swimmer", "latent_dim=16", "trainer.max_epochs=1"), tmp_path / "run")
-    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", "data=swimmer", config="evaluate"))[0].values()
+    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", "data=swimmer", config="evaluate")).measures.values()
     assert 0 <= found["test/least_part_recovery"] < found["test/part_recovery"] < 1
 
 

@@ -201,8 +201,8 @@ def test_batch_norm_takes_its_running_values_wherever_a_model_is_measured(
 ) -> None:
     measures = run("svm=quick", "encoder.hidden=[16]", "encoder.batch_norm=true")
     options = [f"data.source.root={garments}", "data.val_size=100", "svm=quick"]
-    found, _ = evaluate(composed(f"ckpt={tmp_path / 'run'}", *options, config="evaluate"))
-    (evaluated,) = found.values()
+    found = evaluate(composed(f"ckpt={tmp_path / 'run'}", *options, config="evaluate"))
+    (evaluated,) = found.measures.values()
     tested = {key: value for key, value in measures.items() if key.startswith("test/")}
     assert {key: evaluated[key] for key in tested} == tested
 
@@ -250,7 +250,7 @@ def test_a_colour_folder_of_odd_sizes_trains_evaluates_and_draws(
     measures = trained_on(*photos, "svm=quick")
     assert 0 <= measures["test/svm_accuracy"] <= 1
     assert partae.load(tmp_path / "run").atoms.shape == (4, 3, 8, 6)
-    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos, config="evaluate"))[0].values()
+    (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos, config="evaluate")).measures.values()
     assert found["test/reconstruction_error"] == measures["test/reconstruction_error"]
     drawn = {file.stem for file in (tmp_path / "run" / "evaluation").glob("*.png")}
     assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}

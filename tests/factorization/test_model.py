@@ -73,7 +73,9 @@ def test_its_iterations_have_a_bar_unless_the_run_is_quiet(
 @pytest.mark.slow
 def test_evaluate_measures_and_draws_it(composed: Compose, folder: Path) -> None:
     measures = train(composed(*brief("pca")), folder)
-    found, written = evaluate(composed(f"ckpt={folder}", "data=bars", "data.source.train_size=400", config="evaluate"))
+    options = [f"ckpt={folder}", "data=bars", "data.source.train_size=400"]
+    evaluation = evaluate(composed(*options, config="evaluate"))
+    found, written = evaluation.measures, evaluation.folder
     assert {key: found["model"][key] for key in measures if key.startswith("test/")}.items() <= measures.items()
     assert {"atoms", "max_approximations"} <= {file.stem for file in written.iterdir()}
 

@@ -1,0 +1,75 @@
+"""The models that ``ckpt=`` of evaluate.py stands for, and where what is found out about them goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig
+
+from partae.checks import InputError
+from partae.files import read_yaml
+from partae.loading import checkpoint_file, run_folder, run_folders
+from partae.published import published_measures
+from partae.sweep.rows import names, read_sweep
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some checkpoints.
+
+    Args:
+        files: by the names of their models.
+        folder: for what is drawn of all of them.
+        sweep: the folder of the sweep whose runs they are, if they are one's.
+    """
+
+    files: dict[str, Path]
+    folder: Path
+    sweep: Path | None = None
+
+
+def chosen(ckpt: str | ListConfig | DictConfig) -> Chosen:
+    """What ``ckpt`` names: a checkpoint, the folder of a run or of a sweep, a list of such, or names and such.
+
+    Raises:
+        InputError: if there is nothing there.
+    """
+    if isinstance(ckpt, ListConfig | DictConfig):
+        if not ckpt:
+            raise InputError(f"ckpt must name at least one checkpoint or run folder; got {ckpt}")
+        named = ckpt if isinstance(ckpt, DictConfig) else {path: path for path in ckpt}
+        files = {str(name): checkpoint_file(str(path)) for name, path in named.items()}
+        return Chosen(files, Path("outputs/evaluation"))
+    if runs := run_folders(ckpt):
+        sweep = Path(ckpt)
+        rows = read_sweep(sweep)
+        known = {row["folder"]: name for row, name in zip(rows, names(rows), strict=True)}
+        files = {known.get(run.name) or run.name: checkpoint_file(run) for run in runs}
+        return Chosen(files, sweep / "evaluation", sweep)
+    file = checkpoint_file(ckpt)
+    return Chosen({"model": file}, evaluation_folder(file))
+
+
+def evaluation_folder(file: Path) -> Path:
+    """Where the measures of a checkpoint go: beside its run's last one, or under its own name.
+
+    Raises:
+        InputError: if it is a link, which a folder of a stranger's may have put there.
+    """
+    folder = run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a symbolic link to {folder.resolve()}, where nothing is overwritten: delete it")
+    return folder
+
+
+def published_beside(file: Path, protocol: str) -> dict[str, float]:
+    """The published measures of the model in a checkpoint, by what its run folder says of it; empty if none.
+
+    Args:
+        file: the checkpoint.
+        protocol: of the SVM; the published accuracy stands beside that of its own only.
+    """
+    config = run_folder(file) / ".hydra" / "config.yaml"
+    known = published_measures(read_yaml(config)) if config.exists() else {}
+    return {name: value for name, value in known.items() if name != "svm_accuracy" or protocol == "report"}
