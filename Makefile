@@ -52,7 +52,7 @@ pins: $(INSTALLED)  ## Write the newest versions that go together into constrain
 
 audit:  ## Ask the advisory database about every pinned version
 	$(PYTHON) -m venv .venv/audit
-	.venv/audit/bin/pip install --quiet pip-audit
+	.venv/audit/bin/pip install --quiet pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 tensorboard: $(INSTALLED)  ## Look at all runs

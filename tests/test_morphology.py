@@ -65,7 +65,9 @@ def test_a_disk_of_any_size_on_an_image_of_any_size_equals_scipy(
     footprint = disk(radius).numpy().astype(bool)
     outside = -np.inf if name == "dilation" else np.inf
     expected = BY_SCIPY[name](image.numpy(), footprint=footprint, mode="constant", cval=outside)
-    np.testing.assert_array_equal(Operator(name, radius)(image[None, None])[0, 0].numpy(), expected)
+    for training in (True, False):
+        with torch.set_grad_enabled(training):
+            np.testing.assert_array_equal(Operator(name, radius)(image[None, None])[0, 0].numpy(), expected)
 
 
 def test_opening_and_closing_are_compositions() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -157,6 +158,26 @@ def test_divergence_keeps_the_last_good_checkpoint(run: Run, tmp_path: Path, mon
         run()
     assert all(tensor.isfinite().all() for tensor in partae.load(tmp_path / "run").state_dict().values())
     assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
+
+
+@pytest.mark.parametrize("smallest", ["latent_dim=1", "data.batch_size=1", "data.batch_size=100000"])
+def test_the_smallest_and_the_largest_sizes_train(run: Run, smallest: str) -> None:
+    brief = ["trainer.max_epochs=1", "+trainer.limit_train_batches=3", "callbacks=revival"]
+    measures = run("encoder.hidden=[6]", "encoder.batch_norm=true", *brief, smallest)
+    assert all(math.isfinite(value) for value in measures.values())
+
+
+@pytest.mark.parametrize("lr", ["1e30", "3e38"])
+def test_divergence_without_validation_images_leaves_no_checkpoint_that_is_not_finite(
+    run: Run, tmp_path: Path, lr: str
+) -> None:
+    brief = ["data.val_size=0", "metric=test/reconstruction_error", "data.batch_size=1000", "schedule=constant"]
+    with pytest.raises(InputError, match=r"diverged in epoch|which JSON cannot hold"):
+        run(f"optimizer.lr={lr}", *brief)
+    for file in (tmp_path / "run").rglob("*.ckpt"):
+        weights = torch.load(file, weights_only=True)["state_dict"]
+        assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert not (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_divergence_in_the_last_step_of_an_epoch_leaves_no_checkpoint(run: Run, tmp_path: Path) -> None:

@@ -122,14 +122,18 @@ def test_a_killed_sweep_goes_on_to_the_figures_of_an_undisturbed_one(
     assert {file: file.stat().st_mtime_ns for file in finished} == finished
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_does(
-    start: Callable[..., subprocess.Popen[str]], done: Callable[..., tuple[int, str]], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_says_how_to_go_on_and_ends_bit_for_bit(
+    number: signal.Signals,
+    start: Callable[..., subprocess.Popen[str]],
+    done: Callable[..., tuple[int, str]],
+    tmp_path: Path,
 ) -> None:
-    run = start(*TINY, "trainer.max_epochs=200")
-    wait(run, lambda: any(tmp_path.glob("outputs/default/*/checkpoints/best.ckpt")))
-    run.send_signal(signal.SIGTERM)
+    run = start(*TINY, "trainer.max_epochs=100")
+    wait(run, lambda: any(tmp_path.glob("outputs/default/*/checkpoints/last.ckpt")))
+    run.send_signal(number)
     printed, errors = run.communicate()
-    assert run.returncode == 128 + signal.SIGTERM, errors
+    assert run.returncode == 128 + number, errors
     assert "Traceback" not in errors
     (folder,) = tmp_path.glob("outputs/default/*")
     line = f"python train.py resume={folder.relative_to(tmp_path)}"
@@ -138,18 +142,24 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     status, printed = done(line.split()[-1])
     assert status == 0
     assert "Written to" in printed
-    assert measures_of(folder)["test/reconstruction_error"] < 1
     assert len(list(folder.parent.iterdir())) == 1
+    assert done(*TINY, "trainer.max_epochs=100", "hydra.run.dir=straight")[0] == 0
+    ours, undisturbed = folder, tmp_path / "straight"
+    one, other = (read(place / "checkpoints" / "last.ckpt") for place in (ours, undisturbed))
+    assert differences(one, other) == []
+    one, other = ({**measures_of(place), "wall_time": 0} for place in (ours, undisturbed))
+    assert one == other
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_sweep_sums_up_what_is_finished(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    number: signal.Signals, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     sweep = start("-m", *TINY, "trainer.max_epochs=5,2000")
     wait(sweep, lambda: len(list(tmp_path.glob("outputs/default/*/*/checkpoints/best.ckpt"))) == 2)
-    sweep.send_signal(signal.SIGINT)
+    sweep.send_signal(number)
     printed, errors = sweep.communicate()
-    assert sweep.returncode == 128 + signal.SIGINT, errors
+    assert sweep.returncode == 128 + number, errors
     assert "Traceback" not in errors
     (folder,) = tmp_path.glob("outputs/default/*")
     assert [row["status"] for row in figures(folder)] == ["finished", "unfinished"]
