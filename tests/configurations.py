@@ -281,7 +281,7 @@ def _no_part(draw: Random, groups: Overrides, values: Overrides, arguments: list
         ["sparsity", "decay", "encoder", "decoder", "data", "optimizer", "model", "trainer", "schedule"]
     )
     value = draw.choice(["null", "3", "[]", "{}"])
-    return Broken([f"{group}={value}" if value == "null" else f"{group}._target_={value}"], "")
+    return Broken([f"{group}={value}" if value == "null" else f"{group}._target_={value}"], group)
 
 
 def _misfit(draw: Random, groups: Overrides, values: Overrides, arguments: list[str]) -> Broken:

@@ -106,7 +106,9 @@ class Summary(Callback):
         """Write and print the table of a sweep, and what failed in it."""
         rows = write_sweep(folder)
         if rows:
-            print(f"\n{table(telling([self._shown(folder, row) for row in rows]))}\n")
+            keys = dict.fromkeys(key for row in rows for key in row if not is_detail(key))
+            shown = [{short(key): row.get(key, "") for key in keys} | self._shown(folder, row) for row in rows]
+            print(f"\n{table(telling(shown))}\n")
         if self.published and any(published_measures(_config(folder, row)) for row in rows):
             print("Test images; in brackets the published figures.")
         if failed := [row for row in rows if row["status"] == "failed"]:
@@ -119,8 +121,8 @@ class Summary(Callback):
         return rows
 
     def _shown(self, folder: Path, row: Row) -> Row:
-        """What the printed table has of a row; ``ours (published)`` where both are known."""
-        shown = {short(key): value for key, value in row.items() if not is_detail(key)} | {"status": row["status"]}
+        """What the printed table has of the measures in a row; ``ours (published)`` where both are known."""
+        shown: Row = {"status": row["status"]}
         known = published_measures(_config(folder, row)) if self.published else {}
         for name in SHOWN:
             if name == "svm_accuracy" and f"test/{name}" not in row:
