@@ -152,9 +152,11 @@ def _images_of(folder: Path) -> list[str]:
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The plain values of nested mappings by their dotted keys, without references and the classes to be built."""
     for name, value in tree.items():
+        if name == "_target_" or not re.fullmatch(r"\w+", str(name)):
+            continue
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")
-        elif name != "_target_" and re.fullmatch(r"\w+", str(name)) and _is_plain(value):
+        elif _is_plain(value):
             yield f"{prefix}{name}", value
 
 

@@ -69,7 +69,7 @@ def test_a_stranger_chooses_no_file(choice: Any, tmp_path: Path) -> None:
     [
         {"source": {"_target_": "os.system", "command": "${oc.env:HOME}"}},
         {"source": {"root": ["${oc.env:HOME}"]}},
-        {"source": {"x y": 1, "a=b": 2, "k": {"_target_": "os.system"}}},
+        {"source": {"x y": 1, "a=b": 2, "k": {"_target_": "os.system"}, "c=3 hydra.run.dir": {"d": 4}}},
         {"source": "${oc.env:HOME}"},
     ],
 )
