@@ -36,7 +36,7 @@ KINDS: dict[str, Callable[..., Any]] = {
 BETWEEN = {
     "max_approximation_error": "between the max-approximation and the {} of the image",
     "max_approximation_error_of_reconstruction": "between the max-approximation and the {} of the reconstruction",
-    "identity_error": "between the image itself, with nothing done to it, and its {}",
+    "identity_error": "between the image itself and its {}: what a max-approximation has to beat",
     "operated_reconstruction_error": "between the {0} of the reconstruction and the {0} of the image",
 }
 # what goes with a protocol of the SVM, in words of its own
@@ -92,6 +92,7 @@ direction='lower is sparser')
     if base in BETWEEN:
         kind_of, _, radius = (operator or str(DILATION)).partition(":")
         parts["meaning"] = f"Mean squared difference {BETWEEN[base].format(f'{kind_of} (radius {radius})')}"
+        parts["direction"] = "" if base == "identity_error" else parts["direction"]  # it says nothing of the model
     return Wording(label, **parts)
 
 
