@@ -155,3 +155,10 @@ def test_an_operator_takes_arrays_too() -> None:
     dilated = dilation(1)(images)
     assert isinstance(dilated, np.ndarray)
     np.testing.assert_array_equal(dilated, dilation(1)(torch.from_numpy(images)).numpy())
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_map_over_the_atoms_of_several_models(name: str) -> None:
+    atoms, each = torch.rand(3, 4, 1, 6, 5), Operator(name, 1)
+    together = torch.func.vmap(each)(atoms)
+    torch.testing.assert_close(together, torch.stack([each(own) for own in atoms]), rtol=0, atol=0)

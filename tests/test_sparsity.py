@@ -154,3 +154,8 @@ def test_kl_is_finite_at_its_edges_in_half_precision(dtype: torch.dtype, value: 
     half = KL()(torch.full((4, 3), value, dtype=dtype))
     assert half.isfinite()
     torch.testing.assert_close(half.float(), full)
+
+
+def test_hoyer_sparsity_of_tiny_negative_codes_is_that_of_the_same_codes_large() -> None:
+    code = torch.tensor([[0.0, -3.0, -1.0, 0.0, -2.0]])
+    torch.testing.assert_close(hoyer_sparsity(1e-30 * code), hoyer_sparsity(code))

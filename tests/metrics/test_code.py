@@ -128,3 +128,24 @@ def test_thresholds_out_of_range_are_refused_by_name() -> None:
         L0(-1)
     with pytest.raises(InputError, match=r"share must be a number in .* got 2"):
         UsageFrequency(2)
+
+
+def test_activations_count_by_their_size() -> None:
+    code = torch.tensor([[0.0, -4.0, 0.03, 0.0], [0.0, 0.0, 0.0, 2.0]])
+    torch.testing.assert_close(usage_frequency(code, share=0.01), torch.tensor([0.0, 0.5, 0.0, 0.5]))
+    frequency, dead = UsageFrequency(share=0.01), DeadAtoms(4)
+    for metric in (frequency, dead):
+        metric.update(code[:1])
+        metric.update(code[1:])
+    torch.testing.assert_close(frequency.compute(), torch.tensor([0.0, 0.5, 0.0, 0.5]))
+    assert dead.compute() == 2
+    dead = DeadAtoms(4)
+    dead.update(code)  # a unit lives by one image of a batch
+    assert dead.compute() == 2
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])
+def test_a_share_that_leaves_no_unit_is_refused(share: float) -> None:
+    for metric in (UsageFrequency, lambda share: DeadAtoms(3, share)):
+        with pytest.raises(InputError, match=r"share must be a number in \[0, 1\)"):
+            metric(share)

@@ -9,6 +9,7 @@ from scipy import ndimage
 from sklearn.metrics import mean_squared_error, r2_score
 
 from partae import AutoEncoder, Operator
+from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.metrics import (
@@ -24,7 +25,7 @@ from partae.metrics import (
     svm_accuracy_report,
     usage_frequency,
 )
-from partae.metrics.measures import codes, measure_svm
+from partae.metrics.measures import check_svm, codes, measure_parts, measure_svm
 
 IMAGES = torch.rand(23, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 BATCHES = [(batch, torch.zeros(len(batch))) for batch in IMAGES.split(10)]
@@ -154,3 +155,55 @@ def test_the_sign_of_a_code_does_not_matter(model: AutoEncoder) -> None:
     for name in ("l0", "usage_frequency", "overlap", "coherence"):
         assert other[name] == pytest.approx(one[name])
     assert measure(negative, BATCHES)["dead_atoms"] == measure(model, BATCHES)["dead_atoms"] == 0
+
+
+def test_overlap_goes_by_the_mean_size_of_the_code(model: AutoEncoder) -> None:
+    class Alternating(AutoEncoder):
+        """Codes of either sign, whose mean says nothing."""
+
+        def encode(self, images: Any) -> Any:
+            signs = torch.ones(len(images), 1)
+            signs[::2] = -1
+            return signs * super().encode(images)
+
+    alternating = Alternating(model.encoder, model.decoder).eval()
+    one, other = (measure_dictionary(each, BATCHES)["overlap"] for each in (model, alternating))
+    assert other == pytest.approx(one)
+
+
+def test_the_recovery_of_known_parts_is_its_mean_and_its_least(model: AutoEncoder) -> None:
+    assert measure_parts(model, None) == {}
+    parts = torch.cat([2 * model.atoms.detach()[:1], torch.zeros(1, 1, 8, 8)])
+    assert measure_parts(model, parts) == pytest.approx({"part_recovery": 0.5, "least_part_recovery": 0.0})
+    ignored = torch.zeros(1, 8, 8, dtype=torch.bool)
+    ignored[0, 0] = True
+    disturbed = torch.where(ignored, 9.0, parts[:1])
+    assert measure_parts(model, disturbed)["part_recovery"] < 0.99
+    assert measure_parts(model, disturbed, ignored)["part_recovery"] == pytest.approx(1)
+
+
+def test_an_svm_that_cannot_be_fitted_is_refused_before_there_is_a_code() -> None:
+    many = {"train": torch.zeros(300), "test": torch.zeros(300)}
+    check_svm(many.__getitem__, "none")
+    with pytest.raises(InputError, match="svm=quick needs training images of at least 2 classes"):
+        check_svm(many.__getitem__, "quick")
+    with pytest.raises(InputError, match="svm=report needs at least 100 images"):
+        check_svm(many.__getitem__, "report")
+    two = {"train": torch.arange(2), "test": torch.arange(300) % 2}
+    for protocol in ("quick", "report"):
+        check_svm(two.__getitem__, protocol)
+
+
+def test_codes_are_standardised_as_the_protocol_says_or_as_asked(
+    model: AutoEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def accuracy(*_: Any, **options: Any) -> float:
+        asked.append(options)
+        return 0.5
+
+    monkeypatch.setattr("partae.metrics.measures.svm_accuracy_quick", accuracy)
+    for standardised in (None, True, False):
+        assert measure_svm(model, lambda _: BATCHES, "quick", standardised=standardised) == {"svm_accuracy": 0.5}
+    assert [options.get("standardised") for options in asked] == [None, True, False]
