@@ -131,7 +131,7 @@ def test_thresholds_out_of_range_are_refused_by_name() -> None:
 
 
 def test_activations_count_by_their_size() -> None:
-    code = torch.tensor([[0.0, -4.0, 0.03, 0.0], [0.0, 0.0, 0.0, 2.0]])
+    code = torch.tensor([[0.0, -4.0, 0.01, 0.0], [0.0, 0.0, 0.0, 2.0]])
     torch.testing.assert_close(usage_frequency(code, share=0.01), torch.tensor([0.0, 0.5, 0.0, 0.5]))
     frequency, dead = UsageFrequency(share=0.01), DeadAtoms(4)
     for metric in (frequency, dead):

@@ -189,6 +189,9 @@ def test_an_svm_that_cannot_be_fitted_is_refused_before_there_is_a_code() -> Non
         check_svm(many.__getitem__, "quick")
     with pytest.raises(InputError, match="svm=report needs at least 100 images"):
         check_svm(many.__getitem__, "report")
+    few = torch.cat([torch.zeros(300), torch.ones(50)])
+    with pytest.raises(InputError, match=r"300 of class 0\.0, 50 of class 1\.0"):
+        check_svm(lambda _: few, "report")
     two = {"train": torch.arange(2), "test": torch.arange(300) % 2}
     for protocol in ("quick", "report"):
         check_svm(two.__getitem__, protocol)
