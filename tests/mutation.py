@@ -2,7 +2,7 @@
 
 A mutant is a module with one operator, comparison, constant, sign or call changed. Each runs the tests of its module
 in a process forked from one that has imported all of partae, and counts as killed if a test fails, or if it
-takes longer than a minute. docs/mutation.md shows the last run, and why no test kills those that survived.
+takes longer than a minute. docs/checks.md shows the last run, and why no test kills those that survived.
 """
 
 from __future__ import annotations
