@@ -24,8 +24,7 @@ from partae.checkpoint import going_on_from
 from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
 from partae.report import table
-from partae.sweep import command as typed
-from partae.sweep import finish, is_first_process, parts, resume, run, run_job
+from partae.sweep import evaluate_line, finish, is_first_process, parts, resume, run, run_job
 
 CONF = str(Path(__file__).with_name("conf").resolve())
 GROUPS = ["corruption", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
@@ -64,7 +63,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=[*job.callbacks, *job.constraints])
 
-    with going_on_from(job.file, lambda: model.has_begun):
+    with going_on_from(job.file, lambda: trainer.global_step > (job.start or {})["global_step"]):
         trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
     if data.val_size and not validates_after(trainer, cfg.trainer.max_epochs):
         trainer.validate(model, data, verbose=False)
@@ -99,8 +98,7 @@ def main(cfg: DictConfig) -> float | None:
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        place = shlex.quote(str(folder))
-        print(f"  tensorboard --logdir {place}\n  {typed('evaluate.py')} ckpt={place}\n")
+        print(f"  tensorboard --logdir {shlex.quote(str(folder))}\n  {evaluate_line(folder)}\n")
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 

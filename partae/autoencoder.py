@@ -122,7 +122,7 @@ class AutoEncoder(Measured):
             data.operate(cast("tuple[Operator, ...]", self.approximation.applied))
 
     def on_train_epoch_start(self) -> None:
-        self.train_means = EpochMeans()
+        self.train_means, self.first_step = EpochMeans(), self.global_step + 1
         if self._is_shared:  # each process draws for its own images, and the same again after a resume
             drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
             torch.manual_seed(drawn + self.global_rank)
@@ -148,12 +148,11 @@ class AutoEncoder(Measured):
         """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
         reduce = self.trainer.strategy.reduce  # over the processes that share a batch
         means = {name: reduce(mean) for name, mean in self.train_means.compute().items()}
-        first = self.global_step - self.train_means.batches + 1
-        self.check_finite("mean losses", means, first + int(self.train_means.finite))
+        batches = self.trainer.accumulate_grad_batches  # of a step
+        self.check_finite("mean losses", means, self.first_step + int(self.train_means.finite) // batches)
         return means
 
     def on_train_batch_end(self, *_: Any) -> None:
-        super().on_train_batch_end()
         if isinstance(self.sparsity, IntrinsicPlasticity) and isinstance(self.encoder.activate, Logistic):
             logistic = self.encoder.activate
             if logistic.inputs is not None:

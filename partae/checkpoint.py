@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from partae.checks import InputError
 from partae.files import replacing, write_bytes
@@ -111,32 +112,37 @@ def make_last(file: Path) -> None:
         left.unlink()
 
 
-def check_fits(file: Path, checkpoint: Mapping[str, Any], model: nn.Module) -> None:
-    """Raise unless ``model`` and its optimizer can take what ``checkpoint``, read from ``file``, holds of them.
+def check_fits(file: Path, weights: Mapping[str, Any], model: nn.Module) -> None:
+    """Raise unless ``model`` can take the ``weights`` of a checkpoint that was read from ``file``.
 
     Raises:
-        InputError: if a weight, or what an optimizer keeps of a parameter, is of another shape or kind; or if a weight
-            is not finite, or larger than what the file holds.
+        InputError: if one is of another shape or kind, not finite, or larger than what the file holds.
     """
-    own, weights = model.state_dict(), checkpoint["state_dict"]
+    own = model.state_dict()
     shapes = {name: tuple(value.shape) if isinstance(value, Tensor) else None for name, value in weights.items()}
     if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
         raise InputError(f"{file} holds the weights of another model than this run trains")
     try:
         check_weights(weights, own)
-    except InputError as error:
+    except Exception as error:  # InputError, or what torch raises of a tensor that is none
         raise InputError(f"{file}: {error}") from error
-    parameters = dict(enumerate(model.parameters()))
-    for states in checkpoint["optimizer_states"]:
-        for place, state in states["state"].items():
-            for name, value in state.items():
-                if isinstance(value, Tensor) and not _fits(name, value, parameters.get(place)):
-                    raise InputError(f"{file} holds {name} of an optimizer that fits no parameter of this run")
 
 
-def _fits(name: str, value: Tensor, parameter: Tensor | None) -> bool:
+def check_state(optimizer: Optimizer) -> None:
+    """Raise unless what ``optimizer`` was given by a checkpoint fits its parameters: its kernels take that on trust.
+
+    Raises:
+        InputError: if it keeps something of a parameter that has another shape or kind.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and not _fits(name, value, parameter):
+                raise InputError(f"the checkpoint holds {name} of an optimizer that fits no parameter of this run")
+
+
+def _fits(name: str, value: Tensor, parameter: Tensor) -> bool:
     """Whether an optimizer may have kept ``value`` under ``name`` for ``parameter``."""
-    if parameter is None or not is_held(value):
+    if not is_held(value):
         return False
     if name in OF_EACH_VALUE:
         return value.shape == parameter.shape and value.dtype == parameter.dtype

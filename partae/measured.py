@@ -26,7 +26,6 @@ class Measured(Representation, LightningModule):
     """
 
     terms: ClassVar[tuple[str, ...]] = ()
-    has_begun = False
 
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
@@ -85,12 +84,6 @@ class Measured(Representation, LightningModule):
             InputError: if a weight is not finite; the message says the epoch, the step and which.
         """
         self.check_finite("largest weights", largest_weights(self))
-
-    def on_train_start(self) -> None:
-        self.has_begun = False  # to train: until then, what goes wrong is the doing of a checkpoint, if there is one
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.has_begun = True
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:

@@ -33,6 +33,8 @@ SHALLOW = {
     "corruption._target_": "partae.corruption.NoCorruption",
     "decay._target_": "partae.decay.NoDecay",
     "approximation._target_": "partae.approximation.NoApproximation",
+    "callbacks.pruning": None,
+    "callbacks.revival": None,
 }
 PENALTIES = {"none": "partae.sparsity.NoSparsity", "kl": "partae.sparsity.KL"}
 NAMES = {"sparse_nmf": "sparse NMF", "none": "no penalty", "kl": "KL, p = {p}, beta = {beta}"}

@@ -55,6 +55,8 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
                 spec[name] = describe(value, comparing=comparing)
         elif value is None or (isinstance(value, PLAIN) and not (comparing and isinstance(value, Tensor))):
             spec[name] = _plain(value)
+        elif comparing and not _is_known(kind) and not isinstance(value, Tensor):
+            spec[name] = str(value)  # of a user's own: a list of OmegaConf's, or what is like nothing else
     return spec
 
 

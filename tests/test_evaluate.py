@@ -98,4 +98,10 @@ def test_nothing_is_written_where_a_link_leads(run: Run, composed: Compose, garm
     (tmp_path / "run" / "evaluation").symlink_to(tmp_path / "other")
     with pytest.raises(InputError, match=r"run/evaluation is a symbolic link to .*other"):
         evaluate(composed(f"ckpt={tmp_path / 'run'}", f"data.source.root={garments}", config="evaluate"))
+    sweep = tmp_path / "sweep"
+    (sweep / "job").mkdir(parents=True)
+    shutil.copytree(tmp_path / "run" / "checkpoints", sweep / "job" / "checkpoints")
+    (sweep / "evaluation").symlink_to(tmp_path / "other")
+    with pytest.raises(InputError, match=r"sweep/evaluation is a symbolic link to .*other"):
+        evaluate(composed(f"ckpt={sweep}", f"data.source.root={garments}", config="evaluate"))
     assert not list((tmp_path / "other").iterdir())

@@ -42,6 +42,11 @@ def test_a_published_model_is_recognised_by_what_it_is_made_of() -> None:
         "sparsity.p=0.06",
         "sparsity=l1",
         "model=nmf",
+        "encoder.activation=logistic",
+        "decoder.activation=sigmoid",
+        "encoder.tied=true",
+        "callbacks=revival",
+        "callbacks=dense_sparse_dense",
     ],
 )
 def test_another_model_is_not_taken_for_a_published_one(other: str) -> None:

@@ -204,13 +204,14 @@ def test_a_run_that_repeats_an_order_is_told_from_one_that_goes_on(
 
 def test_a_run_that_was_moved_remembers_its_best_checkpoint(tmp_path: Path) -> None:
     run = [*RUN, "callbacks.checkpoint.monitor=val/dead_atoms"]  # the same in each epoch: the first remains the best
+    run += ["callbacks.checkpoint.filename='{epoch}-{val/loss:.3f}'"]  # which lies in a folder, by its slash
     assert trained(tmp_path / "straight", run=run) == 0
     assert trained(tmp_path / "killed", Kill(3, 1), run=run) == -signal.SIGKILL
     (tmp_path / "killed").rename(tmp_path / "moved")
     assert trained(tmp_path / "moved", run=run) == 0
-    one, other = (read(tmp_path / name / "checkpoints" / "best.ckpt") for name in ("straight", "moved"))
-    assert one["epoch"] == other["epoch"] == 0
-    assert differences(one, other) == []
+    (one,), (other,) = ((tmp_path / name / "checkpoints").glob("*/*.ckpt") for name in ("straight", "moved"))
+    assert read(one)["epoch"] == read(other)["epoch"] == 0
+    assert differences(read(one), read(other)) == []
 
 
 @pytest.fixture
@@ -265,6 +266,9 @@ MOMENT = ("optimizer_states", 0, "state", 0, "exp_avg")
         ((*MOMENT[:-1], "step"), torch.zeros(0), "step of an optimizer that fits no parameter"),
         (("optimizer_states", 0, "param_groups", 0, "lr"), "high", "does not fit this run"),
         (("optimizer_states", 0, "param_groups"), [], "does not fit this run"),
+        (("optimizer_states",), [{}], "does not fit this run"),
+        (("optimizer_states",), [5], "does not fit this run"),
+        (WEIGHT, torch.zeros(6, 1, 8, 8, device="meta"), "last.ckpt"),
         (("lr_schedulers", 0), {"step": 5}, "does not fit this run"),
         (("loops",), {"fit_loop": {"epoch_progress": 3}}, "does not fit this run"),
         (("random",), {}, "has no state of torch's random generators"),

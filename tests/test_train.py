@@ -160,6 +160,12 @@ def test_divergence_keeps_the_last_good_checkpoint(run: Run, tmp_path: Path, mon
     assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
 
 
+def test_the_step_of_a_divergence_is_counted_in_steps_of_several_batches(run: Run) -> None:
+    brief = ["+trainer.accumulate_grad_batches=3", "optimizer.lr=1e30", "data.val_size=0", "schedule=constant"]
+    with pytest.raises(InputError, match=r"training diverged in epoch 0, step 2 \(mean losses"):
+        run(*brief, "metric=test/reconstruction_error", "data.batch_size=50")
+
+
 @pytest.mark.parametrize("smallest", ["latent_dim=1", "data.batch_size=1", "data.batch_size=100000"])
 def test_the_smallest_and_the_largest_sizes_train(run: Run, smallest: str) -> None:
     brief = ["trainer.max_epochs=1", "+trainer.limit_train_batches=3", "callbacks=revival"]

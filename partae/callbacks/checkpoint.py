@@ -12,6 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from partae.checkpoint import check_state
 from partae.checks import InputError
 from partae.data import DataModule
 from partae.measured import Measured
@@ -53,18 +54,24 @@ class Checkpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the scores; where files lie is not for a checkpoint to say, whose run may have been moved."""
-        scores = {self._own(path): score for path, score in state_dict["best_k_models"].items()}
-        self.best_k_models = {path: score for path, score in scores.items() if Path(path).exists()}
-        self.best_model_path = self._own(state_dict["best_model_path"])
-        self.kth_best_model_path = self._own(state_dict["kth_best_model_path"])
-        self.last_model_path = self._own(state_dict["last_model_path"])
+        before = Path(str(state_dict.get("dirpath")))
+        scores = {self._own(path, before): score for path, score in state_dict["best_k_models"].items()}
+        self.best_k_models = {path: score for path, score in scores.items() if Path(path).is_file()}
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            setattr(self, name, self._own(state_dict[name], before))
         self.kth_value, self.best_model_score = state_dict["kth_value"], state_dict["best_model_score"]
         self.current_score = state_dict["current_score"]
 
-    def _own(self, path: str) -> str:
-        """The file in this run's own folder that has the name of ``path``; nothing if that is no checkpoint's."""
-        name = Path(path).name
-        return str(Path(str(self.dirpath)) / name) if name.endswith(self.FILE_EXTENSION) else ""
+    def _own(self, path: str, before: Path) -> str:
+        """The file that lies in this run's own folder as ``path`` did in that of ``before``; nothing without one."""
+        inside = Path(path).relative_to(before) if Path(path).is_relative_to(before) else Path(Path(path).name)
+        is_own = path.endswith(self.FILE_EXTENSION) and ".." not in inside.parts
+        return str(Path(str(self.dirpath)) / inside) if is_own else ""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        for optimizer in trainer.optimizers:
+            check_state(optimizer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if isinstance(pl_module, Measured):

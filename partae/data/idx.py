@@ -221,7 +221,8 @@ class IDX:
         first, *lines = self._sums.read_text(errors="replace").splitlines() or [""]
         if first != _head(lines):
             raise InputError(
-                f"{self._sums} is damaged, by which altered files are told: delete it if you trust the files beside it"
+                f"{self._sums} is damaged, by which altered files are told, or has no digest of itself: "
+                "delete it if you trust the files beside it"
             )
         return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 

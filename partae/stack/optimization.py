@@ -8,6 +8,7 @@ from typing import Any, cast
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from partae.checkpoint import check_state
 from partae.schedule import by_step
 from partae.stack.member import Member
 
@@ -63,6 +64,7 @@ class Optimization:
         for member in self.members:
             own = member.model.build_optimizer(member.model.parameters())
             own.load_state_dict(cast("Mapping[str, Any]", member.start)["optimizer_states"][0])
+            check_state(own)
             self.optimizer.state.update(own.state)
         for group, start in zip(self.optimizer.param_groups, starts, strict=True):
             saved = start["optimizer_states"][0]["param_groups"][0]

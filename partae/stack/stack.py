@@ -119,7 +119,7 @@ class Stack(LightningModule):
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
-        self.train_means = EpochMeans()
+        self.train_means, self.first_step = EpochMeans(), self.global_step + 1
         self._tell("on_train_epoch_start")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -162,8 +162,7 @@ class Stack(LightningModule):
         means = self.train_means.compute()
         for index, member in self.alive:
             own = {name: values[index] for name, values in means.items()}
-            first = self.global_step - self.train_means.batches + 1
-            step = first + int(cast("Tensor", self.train_means.finite)[index])
+            step = self.first_step + int(cast("Tensor", self.train_means.finite)[index])
             member.error = divergence("mean losses", own, self.current_epoch, step) or divergence(
                 "largest weights", largest_weights(member.model), self.current_epoch, self.global_step
             )

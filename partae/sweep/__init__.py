@@ -2,7 +2,7 @@
 
 from omegaconf import OmegaConf
 
-from partae.sweep.command_line import as_trained, command, resume
+from partae.sweep.command_line import as_trained, evaluate_line, resume
 from partae.sweep.folders import job_folder, new_folder, sweep_folder
 from partae.sweep.job import run_job
 from partae.sweep.jobs import finish, is_first_process
@@ -22,7 +22,7 @@ __all__ = [
     "Progress",
     "Summary",
     "as_trained",
-    "command",
+    "evaluate_line",
     "explained",
     "finish",
     "image_shape",

@@ -46,7 +46,7 @@ def chosen(ckpt: str | ListConfig | DictConfig) -> Chosen:
         rows = read_sweep(sweep)
         known = {row["folder"]: name for row, name in zip(rows, names(rows), strict=True)}
         files = {known.get(run.name) or run.name: checkpoint_file(run) for run in runs}
-        return Chosen(files, sweep / "evaluation", sweep)
+        return Chosen(files, _no_link(sweep / "evaluation"), sweep)
     file = checkpoint_file(ckpt)
     return Chosen({"model": file}, evaluation_folder(file))
 
@@ -57,7 +57,10 @@ def evaluation_folder(file: Path) -> Path:
     Raises:
         InputError: if it is a link, which a folder of a stranger's may have put there.
     """
-    folder = run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}")
+    return _no_link(run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}"))
+
+
+def _no_link(folder: Path) -> Path:
     if folder.is_symlink():
         raise InputError(f"{folder} is a symbolic link to {folder.resolve()}, where nothing is overwritten: delete it")
     return folder

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from partae.checks import InputError
 from partae.files import part, read_yaml
-from partae.loading import run_folder, run_folders
+from partae.loading import run_folders
 
 CONFIGURATIONS = ("config.yaml", "hydra.yaml")
 INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
@@ -33,17 +33,23 @@ def resume(arguments: list[str]) -> list[str]:
     Raises:
         SystemExit: if the folder holds no run; the message is printed.
     """
-    folders = [Path(argument.removeprefix("resume=")) for argument in arguments if argument.startswith("resume=")]
-    if not folders:
+    given = [argument for argument in arguments if argument.startswith("resume=")]
+    if not given:
         return arguments
-    folder = folders[-1]
+    folder = Path(_value(given[-1]))
+    place = _quoted(str(folder))
+    if f"hydra.run.dir={place}" in arguments:
+        return arguments  # another process of the same run, started with what this stands for
     file = folder / ".hydra" / "overrides.yaml"
     if (folder / "multirun.yaml").exists():
         _refuse(f"resume={folder} is a sweep: it goes on by the same command again, which skips what is finished")
     if not file.exists():
         _refuse(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
+    if (folder / "checkpoints").is_symlink():
+        _refuse(
+            f"{folder / 'checkpoints'} is a symbolic link, where nothing is overwritten: put the folder in its place"
+        )
     flags, others = _split(argument for argument in arguments if not argument.startswith("resume="))
-    place = _quoted(str(folder))
     return [*flags, *_plain_overrides(file), *others, f"resume={place}", f"hydra.run.dir={place}"]
 
 
@@ -64,10 +70,14 @@ def as_trained(arguments: list[str]) -> list[str]:
         found = [_images_of(folder) for folder in _runs(given[-1])]
     except InputError as error:
         _refuse(str(error))
-    if any(images != found[0] for images in found):
+    if not found:
+        note = f"Nothing says what images ckpt={given[-1]} was trained on: the default ones are taken, unless by data="
+        print(note, file=sys.stderr)
+        return arguments
+    if any(_source_of(images) != _source_of(found[0]) for images in found):
         _refuse(f"ckpt={given[-1]} names runs of different images: evaluate them one by one, or on others by data=")
     flags, others = _split(arguments)
-    return [*flags, *(found[0] if found else []), *others]
+    return [*flags, *(f"{key}={value}" for key, value in found[0].items()), *others]
 
 
 def command(script: str) -> str:
@@ -77,7 +87,18 @@ def command(script: str) -> str:
 
 def resume_line(folder: Path) -> str:
     """What a user types to go on with the run in ``folder``."""
-    return f"{command('train.py')} resume={shlex.quote(str(folder))}"
+    return f"{command('train.py')} {_typed('resume', folder)}"
+
+
+def evaluate_line(folder: Path) -> str:
+    """What a user types to evaluate the run in ``folder``."""
+    return f"{command('evaluate.py')} {_typed('ckpt', folder)}"
+
+
+def _typed(key: str, folder: Path) -> str:
+    """An override as it is typed: quoted for Hydra, and for the shell, where that is needed."""
+    name = str(folder)
+    return f"{key}={name}" if re.fullmatch(r"[\w./+-]+", name) else shlex.quote(f"{key}={_quoted(name)}")
 
 
 def _split(arguments: Iterator[str] | list[str]) -> tuple[list[str], list[str]]:
@@ -109,6 +130,7 @@ def _plain_overrides(file: Path) -> list[str]:
         where = f"{group}/{override.package or ''}".replace(".", "/").split("/")
         whole = "." in group or isinstance(value, dict)  # and not a choice of conf/
         moved = whole and any(f"{group}.".startswith(place) or place.startswith(f"{group}.") for place in PLACES)
+        moved |= group == "data.source.root" and _is_filled(file.parent, value)
         if "hydra" in where or chosen or moved or "_target_" in group or _acts(value):
             _refuse(
                 f"{file} holds {text!r}, which could run, or write, what its author likes: if you trust it, take it "
@@ -126,27 +148,58 @@ def _acts(value: Any) -> bool:
     return "${" in str(value)
 
 
+def _value(override: str) -> Any:
+    """The value of an override, without the quotes that it may have; as it stands where Hydra could not read it."""
+    try:
+        (parsed,) = OverridesParser.create().parse_overrides([override])
+    except HydraException:
+        return override.partition("=")[2]
+    if parsed.is_sweep_override():
+        _refuse(f"{override} is a sweep: give a list of them, in brackets")
+    return parsed.value() if isinstance(parsed.value(), Mapping | list) else str(parsed.value())
+
+
 def _runs(ckpt: str) -> list[Path]:
     """The folders of the runs that ``ckpt=`` names, those of them that say what they were trained on."""
-    try:
-        (override,) = OverridesParser.create().parse_overrides([f"ckpt={ckpt}"])
-    except HydraException:
-        return []  # Hydra will say so
-    value: Any = override.value()
+    value = _value(f"ckpt={ckpt}")
     paths = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
     folders = []
     for path in map(Path, map(str, paths)):
-        folders += run_folders(path) or [path if path.is_dir() else run_folder(path)]
+        above = [path, *path.parents][:4]  # a checkpoint, or an export of it
+        folders += run_folders(path) or [next((each for each in above if (each / ".hydra").is_dir()), path)]
     return [folder for folder in folders if all((folder / ".hydra" / name).exists() for name in CONFIGURATIONS)]
 
 
-def _images_of(folder: Path) -> list[str]:
-    """Overrides that choose the images of the run in ``folder``: a choice of conf/data, and plain values."""
+def _images_of(folder: Path) -> dict[str, str]:
+    """What chooses the images of the run in ``folder``, as overrides: a choice of conf/data, and plain values.
+
+    Where they lie is left out if that is a place that would be filled: a stranger's choice, or of another machine.
+    """
     choice = part(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.choices").get("data")
     if not (isinstance(choice, str) and re.fullmatch(r"\w+", choice)):
-        return []
-    data = part(read_yaml(folder / ".hydra" / "config.yaml"), "data")
-    return [f"data={choice}", *(f"data.{key}={_quoted(value)}" for key, value in _leaves(data))]
+        return {}
+    data = dict(_leaves(part(read_yaml(folder / ".hydra" / "config.yaml"), "data")))
+    if _is_filled(folder / ".hydra", data.get("source.root")):
+        del data["source.root"]
+    # added, or in place of what is there: a user may have added keys to those of conf/
+    return {"data": choice, **{f"++data.{key}": _quoted(value) for key, value in data.items()}}
+
+
+def _source_of(images: Mapping[str, str]) -> dict[str, str]:
+    """What tells images apart, of what `_images_of` gives: not how they are served, nor where a download lies."""
+    source = {key: value for key, value in images.items() if key == "data" or key.startswith("++data.source.")}
+    if source.pop("++data.source.download", None):
+        source.pop("++data.source.root", None)
+    return source
+
+
+def _is_filled(configurations: Path, root: Any) -> bool:
+    """Whether images would be put into ``root``: those of a source that downloads, where they are not there yet."""
+    try:
+        source = part(read_yaml(configurations / "config.yaml"), "data.source")
+    except (InputError, OSError):
+        source = {"download": True}
+    return root is not None and "download" in source and not any(Path(str(root)).glob("*/raw"))
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -171,8 +224,9 @@ def _quoted(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_quoted, value))}]"
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return json.dumps(value)
+        # a backslash stands for itself, but before a quote and at the end
+        return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value) + "'"
+    return str(value) if isinstance(value, float) else json.dumps(value)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -106,8 +106,10 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> s
     parent = error.parent_node
     if not isinstance(parent, DictConfig) or not error.full_key:
         return f"{advice}\n{error}"
-    group = error.full_key.rpartition(".")[0]
+    group, _, name = error.full_key.rpartition(".")
     keys = sorted(str(key) for key in parent if key not in ("_target_", "hydra"))
+    if not keys:
+        return f"there is no {error.full_key}: {group} is a value, without a {name}"
     added = re.search(r"\+\S+", advice)
     beside = f"; if its class takes another argument, add it by {added[0]}" if "_target_" in parent and added else ""
     return f"there is no {error.full_key}: {f'{group} has' if group else 'there are'} {', '.join(keys)}{beside}"

@@ -60,7 +60,7 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
                 bar.disable()
     file, start = latest(folder) or (None, None)
     if file and start:
-        check_fits(file, start, model)
+        check_fits(file, start["state_dict"], model)
         if jobs.is_first_process():
             make_last(file)
     logger = instantiate(cfg.logger)

@@ -63,12 +63,14 @@ def settings(rows: list[Row]) -> list[Row]:
 
 
 def names(rows: list[Row]) -> list[str]:
-    """A short name for each row, of its `settings`: a word as it is, a number with its key.
+    """A short name for each row, of its `settings`: a word as it is, a number with its key; its folder's, if not alone.
 
     >>> names([{"model": "pca", "seed": "0"}, {"model": "pca", "seed": "1"}, {"model": "nmf", "seed": "0"}])
     ['pca, seed=0', 'pca, seed=1', 'nmf, seed=0']
     """
-    return [", ".join(_told(key, str(value)) for key, value in each.items() if value != "") for each in settings(rows)]
+    told = [", ".join(_told(key, str(value)) for key, value in each.items() if value != "") for each in settings(rows)]
+    alone = [told.count(name) == 1 for name in told]
+    return [name if one else str(row.get("folder", name)) for name, one, row in zip(told, alone, rows, strict=True)]
 
 
 def telling(rows: list[Row]) -> list[Row]:

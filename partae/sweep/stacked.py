@@ -130,6 +130,7 @@ def grouped(enlisted: list[Job]) -> list[list[Job]]:
         try:
             made = parts(job.cfg, job.folder)
             reason = reason_alone(made.model, made.callbacks, made.constraints) or _trainer_alone(job)
+            shape = "" if reason else structure(cast("AutoEncoder", made.model))
         except Exception:  # noqa: S112 - whatever it is, the job meets it again when it runs, and reports it
             continue
         if reason:
@@ -137,7 +138,7 @@ def grouped(enlisted: list[Job]) -> list[list[Job]]:
             continue
         epoch = made.start["epoch"] + 1 if made.start else 0
         if epoch < job.max_epochs:
-            groups.setdefault((structure(cast("AutoEncoder", made.model)), job.shared, epoch), []).append(job)
+            groups.setdefault((shape, job.shared, epoch), []).append(job)
     return list(groups.values())
 
 

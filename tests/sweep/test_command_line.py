@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
 
-from partae.sweep import as_trained
+from partae.sweep import as_trained, resume
+from partae.sweep.command_line import _quoted
 from tests.command_line import type_in
 
 TINY = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
@@ -29,24 +33,78 @@ def test_a_model_is_evaluated_on_the_images_of_its_training(tmp_path: Path) -> N
     source = {"_target_": "partae.data.Folder", "root": "it's a folder", "size": [8, 6], "channels": None, "seed": 1}
     shape = "${partae.image_shape:${.source}}"
     run = trained_on(tmp_path / "run", "folder", source=source, image_shape=shape, val_size=0.2, batch_size=128)
-    images = ["data=folder", "data.batch_size=128", "data.source.channels=null", r"data.source.root='it\'s a folder'"]
-    images += ["data.source.seed=1", "data.source.size=[8,6]", "data.val_size=0.2"]
+    images = ["data=folder", "++data.batch_size=128", "++data.source.channels=null"]
+    images += [r"++data.source.root='it\'s a folder'", "++data.source.seed=1", "++data.source.size=[8,6]"]
+    images += ["++data.val_size=0.2"]
     for ckpt in (run, run / "checkpoints" / "last.ckpt", f"[{run}]", f"{{one: {run}}}", tmp_path):
         assert as_trained([f"ckpt={ckpt}", "svm=quick"]) == [*images, f"ckpt={ckpt}", "svm=quick"]
     assert as_trained(["--cfg", "job", f"ckpt={run}"])[:3] == ["--cfg", "job", "data=folder"]
 
 
-def test_images_may_be_chosen(tmp_path: Path) -> None:
+def test_images_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = trained_on(tmp_path / "run", "bars", val_size=3)
     assert as_trained([f"ckpt={run}", "data=swimmer"]) == [f"ckpt={run}", "data=swimmer"]
-    assert as_trained([f"ckpt={run}", "data.val_size=4"]) == [
-        "data=bars",
-        "data.val_size=3",
-        f"ckpt={run}",
-        "data.val_size=4",
-    ]
+    changed = [f"ckpt={run}", "data.val_size=4"]
+    assert as_trained(changed) == ["data=bars", "++data.val_size=3", *changed]
     for others in ([], ["--help"], [f"ckpt={tmp_path / 'nowhere'}"], ["ckpt=[", "svm=quick"]):
         assert as_trained(others) == others
+    assert "Nothing says what images" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        as_trained(["-m", f"ckpt={run},{run}"])
+    assert "is a sweep: give a list of them, in brackets" in capsys.readouterr().err
+
+
+def test_an_export_is_evaluated_on_the_images_of_its_run(tmp_path: Path) -> None:
+    run = trained_on(tmp_path / "run", "bars", val_size=3)
+    file = run / "evaluation" / "model.safetensors"
+    file.parent.mkdir()
+    file.touch()
+    assert as_trained([f"ckpt={file}"]) == ["data=bars", "++data.val_size=3", f"ckpt={file}"]
+
+
+def test_images_that_are_served_otherwise_are_the_same(tmp_path: Path) -> None:
+    for number, root in enumerate(["here", "there"]):
+        source = {"root": root, "download": number == 0, "selection": "letters"}
+        trained_on(tmp_path / str(number), "emnist", source=source, batch_size=16 + number, seed=number)
+    assert as_trained([f"ckpt={tmp_path}"])[:2] == ["data=emnist", "++data.batch_size=16"]
+
+
+def test_images_are_put_nowhere_that_a_folder_says(tmp_path: Path) -> None:
+    source = {"root": str(tmp_path / "victim"), "download": True}
+    run = trained_on(tmp_path / "run", "fashion_mnist", source=source)
+    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([f"data.source.root={tmp_path / 'victim'}"]))
+    assert as_trained([f"ckpt={run}"]) == ["data=fashion_mnist", "++data.source.download=true", f"ckpt={run}"]
+    with pytest.raises(SystemExit):
+        resume([f"resume={run}"])
+    (tmp_path / "victim" / "FashionMNIST" / "raw").mkdir(parents=True)  # there they are
+    assert f"++data.source.root='{tmp_path / 'victim'}'" in as_trained([f"ckpt={run}"])
+    assert f"data.source.root={tmp_path / 'victim'}" in resume([f"resume={run}"])
+
+
+def test_another_process_of_a_run_resumes_nothing_twice(tmp_path: Path) -> None:
+    run = trained_on(tmp_path / "it's a run", "bars")
+    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(["data=bars"]))
+    once = resume([f"resume={run}", "seed=2"])
+    assert resume(once) == once
+
+
+def test_checkpoints_behind_a_link_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained_on(tmp_path / "run", "bars")
+    (run / ".hydra" / "overrides.yaml").write_text("[]")
+    (run / "checkpoints").rename(tmp_path / "victim")
+    (run / "checkpoints").symlink_to(tmp_path / "victim")
+    with pytest.raises(SystemExit):
+        resume([f"resume={run}"])
+    assert "run/checkpoints is a symbolic link" in capsys.readouterr().err
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cc", "Cs"])) | st.floats() | st.integers() | st.none() | st.booleans()
+)
+def test_values_are_quoted_as_hydra_reads_them(value: Any) -> None:
+    text = _quoted([value])
+    (override,) = OverridesParser.create().parse_overrides([f"a={text}"])
+    assert repr(override.value()) == repr([value])
 
 
 def test_runs_of_different_images_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,12 +151,12 @@ def test_a_damaged_folder_is_named(
 def test_the_line_that_a_run_ends_with_evaluates_it(tmp_path: Path) -> None:
     place = "a run's folder"
     quoted = "'" + place.replace("'", "\\'") + "'"
-    typed = [*TINY, "data.source.probability=0.4", f"hydra.run.dir={quoted}"]
+    typed = [*TINY, "data.source.probability=0.4", "+data.memory=2", f"hydra.run.dir={quoted}"]
     outcome = type_in("train.py", typed, tmp_path)
     assert outcome.status == 0, outcome.err
     (line,) = (line for line in outcome.out.splitlines() if "evaluate.py" in line)
-    folder = shlex.split(line)[2].removeprefix("ckpt=")
-    assert (tmp_path / folder / "metrics.json").exists()
+    evaluated = type_in("evaluate.py", shlex.split(line)[2:], tmp_path)
+    assert evaluated.status == 0, evaluated.err
     again = type_in("train.py", [f"resume={place}"], tmp_path)
     assert again.status == 0, again.err
     assert "is finished already, and nothing is trained" in again.out

@@ -167,6 +167,7 @@ def test_what_a_run_was_given_is_taken_from_its_folder(tmp_path: Path) -> None:
     given += ["experiment/table_1@_global_=none", "encoder.hidden=[20,10]", "name='with a space'", "schedule=null"]
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
+    (tmp_path / ".hydra" / "config.yaml").write_text("data: {source: {root: ../data}}")  # of images that are there
     assert resume([f"resume={tmp_path}", "seed=2"])[:-2] == [*given, "seed=2"]
 
 

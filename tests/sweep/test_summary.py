@@ -82,6 +82,12 @@ def test_jobs_of_several_commands_stay_together_and_have_names(tmp_path: Path) -
     assert names(read_sweep(tmp_path)) == ["none", "kl", "asymmetric, none", "asymmetric, kl"]
 
 
+def test_jobs_that_words_do_not_tell_apart_are_called_by_their_folders(tmp_path: Path) -> None:
+    for number, overrides in enumerate((["sparsity=l1"], ["sparsity=l2"], ["decay=l1"], ["decay=none"])):
+        job(tmp_path, number, overrides, None)
+    assert names(read_sweep(tmp_path)) == ["decay=l1", "none", "sparsity=l1", "l2"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12))
 def test_no_point_of_the_front_is_beaten(pairs: list[tuple[int, int]]) -> None:
     for point, on in zip(pairs, on_front(np.array(pairs, dtype=float)), strict=True):
