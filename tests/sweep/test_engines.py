@@ -222,3 +222,18 @@ def test_each_device_draws_for_its_own_images_and_the_same_again_after_a_kill(
     states = [torch.load(file) for file in (tmp_path / "straight").glob("random-*")]
     assert len(states) == 2 * 2 * 2
     assert not any(a.equal(b) for a, b in itertools.combinations(states, 2))
+
+
+def test_a_run_on_several_devices_goes_on_bit_for_bit(
+    start: Callable[..., subprocess.Popen[str]], done: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    options = [*TINY, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=30"]
+    assert done(*options, "hydra.run.dir=straight")[0] == 0
+    run = start(*options, "hydra.run.dir='a run'")
+    wait(run, lambda: (tmp_path / "a run" / "checkpoints" / "last.ckpt").exists())
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert not (tmp_path / "a run" / "metrics.json").exists()
+    assert done("resume='a run'")[0] == 0
+    one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "a run"))
+    assert differences(one, other) == []
