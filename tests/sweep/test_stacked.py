@@ -19,9 +19,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 import partae
+from partae.checkpoint import read
 from partae.stack import Stack
 from partae.sweep.stacked import Job, grouped, train_stacks, worth_compiling
 from tests.conftest import Compose
+from tests.test_resume import differences, in_a_process
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ["data=bars", "latent_dim=8", "data.batch_size=500", "trainer.accelerator=cpu"]
@@ -94,7 +96,28 @@ def test_a_stack_goes_on_from_its_members_checkpoints_as_if_it_had_not_stopped(e
     train_stacks(stopped, None, compiled=False)
     assert grouped(stopped) == []
     for one, other in zip(undisturbed, stopped, strict=True):
-        torch.testing.assert_close(partae.load(one.folder).atoms, partae.load(other.folder).atoms)
+        assert partae.load(one.folder).atoms.equal(partae.load(other.folder).atoms)
+
+
+def test_a_stack_that_is_killed_goes_on_bit_for_bit(enlisted: Enlist, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed, killed = ([enlisted("seed=1"), enlisted("optimizer.lr=0.1")] for _ in range(2))
+    step = Stack.training_step
+
+    def kill(stack: Stack, batch: Any, batch_idx: int) -> torch.Tensor:
+        if (stack.current_epoch, batch_idx) == (1, 3):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(stack, batch, batch_idx)
+
+    assert in_a_process(lambda: train_stacks(undisturbed, None, compiled=False)) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(Stack, "training_step", kill)
+        assert in_a_process(lambda: train_stacks(killed, None, compiled=False)) == -signal.SIGKILL
+    assert grouped(killed) == [killed]
+    assert in_a_process(lambda: train_stacks(killed, None, compiled=False)) == 0
+    for jobs in zip(undisturbed, killed, strict=True):
+        one, other = (read(job.folder / "checkpoints" / "last.ckpt") for job in jobs)
+        assert one["epoch"] == 1
+        assert differences(one, other) == []
 
 
 def test_members_that_came_differently_far_are_different_stacks(enlisted: Enlist) -> None:
