@@ -65,6 +65,8 @@ def forget(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
 class Revival(Callback):
     """After an epoch, revives the atoms that hardly any training image used in it, by what the last batch misses.
 
+    Devices that share each batch count together, and revive the same.
+
     Args:
         until: share of the training, in [0, 1], after which none are revived, so that the last ones can settle.
         frequency: share of the images, in [0, 1), that must use an atom.
@@ -94,6 +96,7 @@ class Revival(Callback):
             raise InputError(
                 "callbacks=revival needs encoder.tied=false: a dead unit has no weights of its own to draw"
             )
+        self.strategy = trainer.strategy
         self.hook = encoder.register_forward_hook(self._watch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -110,7 +113,11 @@ class Revival(Callback):
         self.seen = 0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.dead = (self.used <= self.frequency * self.seen).nonzero().flatten()
+        used = cast("Tensor", trainer.strategy.reduce(self.used, reduce_op="sum"))
+        self.dead = (used <= self.frequency * self.seen * trainer.world_size).nonzero().flatten()
+        if len(self.dead):
+            images = cast("Tensor", pl_module.all_gather(self.images))
+            self.images = images.reshape(-1, *images.shape[-3:])
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self.images = batch[0]  # as they are: the encoder may see less of them
@@ -118,6 +125,7 @@ class Revival(Callback):
     def _watch(self, encoder: torch.nn.Module, _: tuple[Any, ...], code: Tensor) -> None:
         if encoder.training:
             size = code.detach().abs()
-            used = (size > self.share * size.max()).sum(dim=0)
+            largest = cast("Tensor", self.strategy.reduce(size.max(), reduce_op="max"))
+            used = (size > self.share * largest).sum(dim=0)
             self.used: Tensor = self.used + used if self.seen else used
             self.seen += len(code)

@@ -181,7 +181,10 @@ def test_optuna_searches_and_finds_its_trials_again(done: Callable[..., tuple[in
     assert figures(folder) == rows
 
 
-@pytest.mark.parametrize("model", [["sparsity.beta=0.1"], ["model=nnsae"]], ids=lambda each: each[0])
+REVIVAL = ["callbacks=revival", "callbacks.revival.frequency=0.9", "callbacks.revival.share=0.5"]
+
+
+@pytest.mark.parametrize("model", [["sparsity.beta=0.1"], ["model=nnsae"], REVIVAL], ids=lambda each: each[0])
 def test_two_devices_train_to_the_measures_of_one(
     model: list[str], done: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
@@ -227,7 +230,7 @@ def test_each_device_draws_for_its_own_images_and_the_same_again_after_a_kill(
 def test_a_run_on_several_devices_goes_on_bit_for_bit(
     start: Callable[..., subprocess.Popen[str]], done: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    options = [*TINY, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=30"]
+    options = [*TINY, *REVIVAL, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=30"]
     assert done(*options, "hydra.run.dir=straight")[0] == 0
     run = start(*options, "hydra.run.dir='a run'")
     wait(run, lambda: (tmp_path / "a run" / "checkpoints" / "last.ckpt").exists())
