@@ -53,7 +53,11 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         ),
         (["train.py", "sparsity=l1", "sparsity.p=0.1"], ["there is no sparsity.p: sparsity has beta;"]),
         (["train.py", "constraint.sparseness=0.1"], ["there is no constraint.sparseness: constraint has nonnegative"]),
-        (["train.py", "sparsity.beta.x=1"], ["there is no sparsity.beta.x: sparsity.beta is a value"]),
+        (["train.py", "sparsity.beta.x=1"], ["there is no sparsity.beta.x: sparsity.beta has no keys"]),
+        (
+            ["train.py", "decay.lambda_=0.1"],
+            ["there is no decay.lambda_: decay is NoDecay, which takes no arguments: choose another decay"],
+        ),
         (["train.py", "nothing=1"], ["there is no nothing: there are approximation, callbacks"]),
         (
             ["train.py", "data=bars", "data.source.test_size=60", "svm=report"],

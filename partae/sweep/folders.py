@@ -19,7 +19,7 @@ def job_folder(overrides: str) -> str:
     'data.source.root-_data-4e63c28e'
     """
     short = re.sub(r"(^|__)(?:\w+/)*(\w+)@\w+-", r"\1\2-", overrides)
-    word = re.sub(r"[^\w.+-]", "_", short)[:200]
+    word = re.sub(r"[^\w.+-]", "_", short, flags=re.ASCII)[:200]
     return (word or "job") if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
 
 

@@ -106,10 +106,13 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> s
     parent = error.parent_node
     if not isinstance(parent, DictConfig) or not error.full_key:
         return f"{advice}\n{error}"
-    group, _, name = error.full_key.rpartition(".")
+    group = error.full_key.rpartition(".")[0]
     keys = sorted(str(key) for key in parent if key not in ("_target_", "hydra"))
     if not keys:
-        return f"there is no {error.full_key}: {group} is a value, without a {name}"
+        kind = str(parent.get("_target_", "")).rpartition(".")[2]
+        mend = "" if "." in group else f": choose another {group}"
+        what = f"is {kind}, which takes no arguments{mend}" if kind else "has no keys"
+        return f"there is no {error.full_key}: {group} {what}"
     added = re.search(r"\+\S+", advice)
     beside = f"; if its class takes another argument, add it by {added[0]}" if "_target_" in parent and added else ""
     return f"there is no {error.full_key}: {f'{group} has' if group else 'there are'} {', '.join(keys)}{beside}"

@@ -63,14 +63,26 @@ def settings(rows: list[Row]) -> list[Row]:
 
 
 def names(rows: list[Row]) -> list[str]:
-    """A short name for each row, of its `settings`: a word as it is, a number with its key; its folder's, if not alone.
+    """A short name for each row, of its `settings`: a word as it is, a number with its key.
+
+    Rows that would share one have the keys of their words too, and if that is not enough, the name of their folder.
 
     >>> names([{"model": "pca", "seed": "0"}, {"model": "pca", "seed": "1"}, {"model": "nmf", "seed": "0"}])
     ['pca, seed=0', 'pca, seed=1', 'nmf, seed=0']
+    >>> names([{"encoder.activation": "relu"}, {"decoder.activation": "relu"}, {"model": "nmf"}])
+    ['encoder.activation=relu', 'decoder.activation=relu', 'nmf']
     """
-    told = [", ".join(_told(key, str(value)) for key, value in each.items() if value != "") for each in settings(rows)]
-    alone = [told.count(name) == 1 for name in told]
-    return [name if one else str(row.get("folder", name)) for name, one, row in zip(told, alone, rows, strict=True)]
+    given = settings(rows)
+    short_names = [_name(each) for each in given]
+    long_names = [_name(each, spelt=True) for each in given]
+    folders = [str(row.get("folder", name)) for row, name in zip(rows, long_names, strict=True)]
+    found = []
+    for one, other, folder in zip(short_names, long_names, folders, strict=True):
+        alone = [
+            name for name, all_of_them in ((one, short_names), (other, long_names)) if all_of_them.count(name) == 1
+        ]
+        found.append(alone[0] if alone else folder)
+    return found
 
 
 def telling(rows: list[Row]) -> list[Row]:
@@ -107,5 +119,6 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _told(key: str, value: str) -> str:
-    return f"{short(key)}={value}" if is_number(value) else value
+def _name(given: Row, *, spelt: bool = False) -> str:
+    told = [(short(key), str(value)) for key, value in given.items() if value != ""]
+    return ", ".join(f"{key}={value}" if spelt or is_number(value) else value for key, value in told)
