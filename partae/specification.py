@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
+from omegaconf import DictConfig, ListConfig
 from torch import Tensor, nn
 
 from partae.checks import InputError
@@ -39,7 +40,8 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
             numbers that they keep as tensors.
 
     Raises:
-        InputError: if a class does not keep an argument as an attribute of its name.
+        InputError: if a class does not keep an argument as an attribute of its name, or, comparing, if one is neither a
+            plain value nor a module.
 
     >>> describe(nn.Threshold(0.5, 0.0))
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
@@ -55,8 +57,10 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
                 spec[name] = describe(value, comparing=comparing)
         elif value is None or (isinstance(value, PLAIN) and not (comparing and isinstance(value, Tensor))):
             spec[name] = _plain(value)
+        elif comparing and isinstance(value, ListConfig | DictConfig):
+            spec[name] = str(value)  # as a part of a user's own may keep it
         elif comparing and not _is_known(kind) and not isinstance(value, Tensor):
-            spec[name] = str(value)  # of a user's own: a list of OmegaConf's, or what is like nothing else
+            raise InputError(f"{kind.__name__} keeps {name}, which cannot be compared with that of another")
     return spec
 
 

@@ -15,6 +15,7 @@ from torch.optim import LBFGS, Optimizer
 
 from partae.autoencoder import AutoEncoder
 from partae.callbacks import Gallery
+from partae.checks import InputError
 from partae.constraint import Constraint
 from partae.corruption import NoCorruption
 from partae.plasticity import IntrinsicPlasticity
@@ -33,6 +34,9 @@ def structure(model: AutoEncoder) -> str:
     ... )
     >>> structure(one) == structure(two), structure(one) == structure(other)
     (True, False)
+
+    Raises:
+        InputError: if a part of a user's own keeps what cannot be compared.
     """
     factory = getattr(model.optimizer, "func", model.optimizer)
     tensors = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -62,4 +66,8 @@ def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: I
     )
     if not known or issubclass(cast("type", factory), LBFGS):
         return f"optimizer {getattr(factory, '__name__', factory)} is not known to treat every tensor by itself"
+    try:
+        structure(model)
+    except InputError as error:
+        return str(error)
     return None

@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from omegaconf import ListConfig
 from pytorch_lightning import Callback
 from torch import nn
 from torch.optim import LBFGS, Adam
@@ -16,9 +17,18 @@ from partae.decoder import Dictionary
 from partae.encoder import Conv, Dense
 from partae.plasticity import IntrinsicPlasticity
 from partae.pruning import DenseSparseDense
+from partae.sparsity import NoSparsity
 from partae.stack import reason_alone
 
 SHAPE = (1, 6, 6)
+
+
+class Own(NoSparsity):
+    """A penalty of a user's own, which keeps an object."""
+
+    def __init__(self, rule: object) -> None:
+        super().__init__()
+        self.rule = rule
 
 
 def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
@@ -36,4 +46,6 @@ def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
     assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
     assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
     assert "Callback" in str(reason_alone(model(), [], [Callback()]))
+    assert "Own keeps rule, which cannot be compared" in str(reason_alone(model(sparsity=Own(object())), [], []))
+    assert reason_alone(model(sparsity=Own(ListConfig([0.1, 2]))), [], []) is None
     assert reason_alone(model(optimizer=partial(Adam, lr=1.0)), [Gallery()], [NonNegative()]) is None
