@@ -63,7 +63,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=[*job.callbacks, *job.constraints])
 
-    with going_on_from(job.file, lambda: trainer.global_step > (job.start or {})["global_step"]):
+    with going_on_from(job.file, trainer):
         trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
     if data.val_size and not validates_after(trainer, cfg.trainer.max_epochs):
         trainer.validate(model, data, verbose=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -52,6 +53,9 @@ def read(file: Path) -> Mapping[str, Any]:
     try:
         check_whole(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        for key, tensor in _tensors(checkpoint):
+            if not is_held(tensor):
+                raise InputError(f"{file}: {key} says to be larger than what the file holds; it is refused")
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -61,6 +65,19 @@ def read(file: Path) -> Mapping[str, Any]:
     if not (isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping)):
         raise InputError(f"{file} is not a checkpoint of partae")
     return checkpoint
+
+
+def _tensors(checkpoint: object) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in nested data, each once, by their dotted keys."""
+    pending, seen = [("", checkpoint)], set()
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, Tensor):
+            yield key, value
+        elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            inner = value.items() if isinstance(value, Mapping) else enumerate(value)
+            pending += [(f"{key}.{name}".removeprefix("."), each) for name, each in inner]
 
 
 def check_whole(file: Path) -> None:
@@ -128,8 +145,8 @@ def check_fits(file: Path, weights: Mapping[str, Any], model: nn.Module) -> None
         raise InputError(f"{file}: {error}") from error
 
 
-def check_state(optimizer: Optimizer) -> None:
-    """Raise unless what ``optimizer`` was given by a checkpoint fits its parameters: its kernels take that on trust.
+def check_state(optimizer: Optimizer, file: object = "a checkpoint") -> None:
+    """Raise unless what ``optimizer`` was given by ``file`` fits its parameters: its kernels take that on trust.
 
     Raises:
         InputError: if it keeps something of a parameter that has another shape or kind.
@@ -137,35 +154,45 @@ def check_state(optimizer: Optimizer) -> None:
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and not _fits(name, value, parameter):
-                raise InputError(f"the checkpoint holds {name} of an optimizer that fits no parameter of this run")
+                raise InputError(f"{file} holds {name} of an optimizer that fits no parameter of this run")
 
 
 def _fits(name: str, value: Tensor, parameter: Tensor) -> bool:
     """Whether an optimizer may have kept ``value`` under ``name`` for ``parameter``."""
-    if not is_held(value):
-        return False
     if name in OF_EACH_VALUE:
         return value.shape == parameter.shape and value.dtype == parameter.dtype
     return name != "step" or value.numel() == 1
 
 
+class _FirstBatch(Callback):
+    """Knows whether a batch has been trained on in this process, whatever a checkpoint says of steps before."""
+
+    is_past = False
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.is_past = True
+
+
 @contextmanager
-def going_on_from(file: Path | None, has_begun: Callable[[], bool]) -> Iterator[None]:
+def going_on_from(file: Path | None, trainer: Trainer) -> Iterator[None]:
     """Name ``file``, where there is one, as what an error before the first trained batch comes from.
 
     Args:
         file: the checkpoint that the block goes on from, if any.
-        has_begun: whether a batch has been trained on.
+        trainer: which the block trains with.
 
     Raises:
         InputError: in place of whatever Lightning or an optimizer raises over what the checkpoint says.
     """
+    batch = _FirstBatch()
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.append(batch)
     try:
         yield
     except (InputError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if file is None or has_begun():
+        if file is None or batch.is_past:
             raise
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{file} does not fit this run: {type(error).__name__}: {reason}") from error

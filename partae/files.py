@@ -46,6 +46,20 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def no_link(path: Path) -> Path:
+    """Return ``path`` if it is no symbolic link, through which a stranger's folder would have something overwritten.
+
+    Raises:
+        InputError: if it is one.
+    """
+    if path.is_symlink():
+        raise InputError(
+            f"{path} is a symbolic link to {path.resolve()}, where nothing is overwritten: put that in its place, "
+            "or delete the link"
+        )
+    return path
+
+
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
     with replacing(path) as beside:

@@ -198,7 +198,7 @@ def test_a_tensor_larger_than_its_file_is_refused(stride: tuple[int, ...], model
     content["state_dict"] = dict(content["state_dict"])
     content["state_dict"]["decoder.atoms"] = Stretched((10**9, 1, 4, 4), stride)
     torch.save(content, tmp_path / "huge.ckpt")
-    with pytest.raises(InputError, match=r"huge\.ckpt (is not a whole|.*decoder\.atoms says to be larger)"):
+    with pytest.raises(InputError, match=r"huge\.ckpt( is not a whole|: .*decoder\.atoms says to be larger)"):
         partae.load(tmp_path / "huge.ckpt")
 
 

@@ -250,6 +250,21 @@ def test_a_checkpoint_deletes_nothing(stopped: Path, tmp_path: Path) -> None:
     assert (precious / "sub" / "thesis.tex").exists()
 
 
+def test_a_checkpoint_deletes_nothing_behind_a_link(stopped: Path, tmp_path: Path) -> None:
+    """`Checkpoint` by itself: a link is refused before that (`partae.sweep.jobs`)."""
+    folder, precious = stopped / "checkpoints", tmp_path / "precious"
+    (precious / "folder.ckpt").mkdir(parents=True)
+    (precious / "x.ckpt").touch()
+    (folder / "sub").symlink_to(precious)
+    for key in ("last_model_path", "best_model_path", "kth_best_model_path"):
+        change(folder / "last.ckpt", "callbacks", "Checkpoint", key, to=f"{folder}/sub/folder.ckpt")
+    best = {f"{folder}/sub/x.ckpt": torch.tensor(9.0)}
+    change(folder / "last.ckpt", "callbacks", "Checkpoint", "best_k_models", to=best)
+    assert trained(stopped) == 0
+    assert (precious / "x.ckpt").exists()
+    assert (precious / "folder.ckpt").exists()
+
+
 WEIGHT = ("state_dict", "decoder.atoms")
 MOMENT = ("optimizer_states", 0, "state", 0, "exp_avg")
 
@@ -260,10 +275,9 @@ MOMENT = ("optimizer_states", 0, "state", 0, "exp_avg")
         (WEIGHT, torch.zeros(6, 1, 9, 9), "holds the weights of another model"),
         (WEIGHT, ..., "holds the weights of another model"),
         (WEIGHT, torch.full((6, 1, 8, 8), torch.nan), "decoder.atoms has values that are infinite"),
-        (WEIGHT, torch.zeros(1).expand(6, 1, 8, 8), "decoder.atoms says to be larger"),
-        (MOMENT, torch.zeros(1), "exp_avg of an optimizer that fits no parameter"),
-        (MOMENT, torch.zeros(()), "exp_avg of an optimizer that fits no parameter"),
-        ((*MOMENT[:-1], "step"), torch.zeros(0), "step of an optimizer that fits no parameter"),
+        (MOMENT, torch.zeros(1), "last.ckpt holds exp_avg of an optimizer that fits no parameter"),
+        (MOMENT, torch.zeros(()), "last.ckpt holds exp_avg of an optimizer that fits no parameter"),
+        ((*MOMENT[:-1], "step"), torch.zeros(0), "last.ckpt holds step of an optimizer that fits no parameter"),
         (("optimizer_states", 0, "param_groups", 0, "lr"), "high", "does not fit this run"),
         (("optimizer_states", 0, "param_groups"), [], "does not fit this run"),
         (("optimizer_states",), [{}], "does not fit this run"),
@@ -284,6 +298,22 @@ def test_what_a_run_cannot_go_on_from_is_one_message(
     assert error.startswith("partae.checks.InputError: ")
     assert words in error
     assert not (stopped / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("key", [WEIGHT, MOMENT], ids=lambda key: key[-1])
+def test_a_tensor_that_says_to_be_larger_than_its_file_takes_no_memory(key: tuple[Any, ...], stopped: Path) -> None:
+    change(stopped / "checkpoints" / "last.ckpt", *key, to=torch.zeros(1).expand(20_000, 20_000))
+    with pytest.warns(
+        UserWarning, match=rf"last\.ckpt: {'.'.join(map(str, key))} says to be larger than what the file"
+    ):
+        assert latest(stopped) is None
+
+
+def test_a_list_that_holds_itself_has_an_end(stopped: Path) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    change(stopped / "checkpoints" / "last.ckpt", "endless", to=endless)
+    assert latest(stopped) is not None
 
 
 @pytest.mark.parametrize("name", ["seconds", "global_step", "epoch", "measures", "state_dict", "loops"])

@@ -56,7 +56,7 @@ class Checkpoint(ModelCheckpoint):
         """Take over the scores; where files lie is not for a checkpoint to say, whose run may have been moved."""
         before = Path(str(state_dict.get("dirpath")))
         scores = {self._own(path, before): score for path, score in state_dict["best_k_models"].items()}
-        self.best_k_models = {path: score for path, score in scores.items() if Path(path).is_file()}
+        self.best_k_models = {path: score for path, score in scores.items() if path}
         for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
             setattr(self, name, self._own(state_dict[name], before))
         self.kth_value, self.best_model_score = state_dict["kth_value"], state_dict["best_model_score"]
@@ -65,13 +65,15 @@ class Checkpoint(ModelCheckpoint):
     def _own(self, path: str, before: Path) -> str:
         """The file that lies in this run's own folder as ``path`` did in that of ``before``; nothing without one."""
         inside = Path(path).relative_to(before) if Path(path).is_relative_to(before) else Path(Path(path).name)
-        is_own = path.endswith(self.FILE_EXTENSION) and ".." not in inside.parts
-        return str(Path(str(self.dirpath)) / inside) if is_own else ""
+        folder = Path(str(self.dirpath))
+        file = folder / inside
+        is_own = file.suffix == self.FILE_EXTENSION and file.resolve().is_relative_to(folder.resolve())
+        return str(file) if is_own and file.is_file() else ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         for optimizer in trainer.optimizers:
-            check_state(optimizer)
+            check_state(optimizer, trainer.ckpt_path)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if isinstance(pl_module, Measured):

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from partae.checks import InputError
-from partae.files import read_yaml
+from partae.files import no_link, read_yaml
 from partae.loading import checkpoint_file, run_folder, run_folders
 from partae.published import published_measures
 from partae.sweep.rows import names, read_sweep
@@ -29,7 +29,7 @@ class Chosen:
     sweep: Path | None = None
 
 
-def chosen(ckpt: str | ListConfig | DictConfig) -> Chosen:
+def chosen(ckpt: object) -> Chosen:
     """What ``ckpt`` names: a checkpoint, the folder of a run or of a sweep, a list of such, or names and such.
 
     Raises:
@@ -41,13 +41,13 @@ def chosen(ckpt: str | ListConfig | DictConfig) -> Chosen:
         named = ckpt if isinstance(ckpt, DictConfig) else {path: path for path in ckpt}
         files = {str(name): checkpoint_file(str(path)) for name, path in named.items()}
         return Chosen(files, Path("outputs/evaluation"))
-    if runs := run_folders(ckpt):
-        sweep = Path(ckpt)
-        rows = read_sweep(sweep)
+    path = Path(str(ckpt))  # a folder may be named by a number
+    if runs := run_folders(path):
+        rows = read_sweep(path)
         known = {row["folder"]: name for row, name in zip(rows, names(rows), strict=True)}
         files = {known.get(run.name) or run.name: checkpoint_file(run) for run in runs}
-        return Chosen(files, _no_link(sweep / "evaluation"), sweep)
-    file = checkpoint_file(ckpt)
+        return Chosen(files, no_link(path / "evaluation"), path)
+    file = checkpoint_file(path)
     return Chosen({"model": file}, evaluation_folder(file))
 
 
@@ -57,13 +57,7 @@ def evaluation_folder(file: Path) -> Path:
     Raises:
         InputError: if it is a link, which a folder of a stranger's may have put there.
     """
-    return _no_link(run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}"))
-
-
-def _no_link(folder: Path) -> Path:
-    if folder.is_symlink():
-        raise InputError(f"{folder} is a symbolic link to {folder.resolve()}, where nothing is overwritten: delete it")
-    return folder
+    return no_link(run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}"))
 
 
 def published_beside(file: Path, protocol: str) -> dict[str, float]:

@@ -36,7 +36,10 @@ def resume(arguments: list[str]) -> list[str]:
     given = [argument for argument in arguments if argument.startswith("resume=")]
     if not given:
         return arguments
-    folder = Path(_value(given[-1]))
+    value = _value(given[-1])
+    if not isinstance(value, str):
+        _refuse(f"{given[-1]} must name one folder: runs go on one by one")
+    folder = Path(value)
     place = _quoted(str(folder))
     if f"hydra.run.dir={place}" in arguments:
         return arguments  # another process of the same run, started with what this stands for
@@ -45,10 +48,6 @@ def resume(arguments: list[str]) -> list[str]:
         _refuse(f"resume={folder} is a sweep: it goes on by the same command again, which skips what is finished")
     if not file.exists():
         _refuse(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
-    if (folder / "checkpoints").is_symlink():
-        _refuse(
-            f"{folder / 'checkpoints'} is a symbolic link, where nothing is overwritten: put the folder in its place"
-        )
     flags, others = _split(argument for argument in arguments if not argument.startswith("resume="))
     return [*flags, *_plain_overrides(file), *others, f"resume={place}", f"hydra.run.dir={place}"]
 
@@ -70,7 +69,7 @@ def as_trained(arguments: list[str]) -> list[str]:
         found = [_images_of(folder) for folder in _runs(given[-1])]
     except InputError as error:
         _refuse(str(error))
-    if not found:
+    if not (found and all(found)):
         note = f"Nothing says what images ckpt={given[-1]} was trained on: the default ones are taken, unless by data="
         print(note, file=sys.stderr)
         return arguments
@@ -98,7 +97,8 @@ def evaluate_line(folder: Path) -> str:
 def _typed(key: str, folder: Path) -> str:
     """An override as it is typed: quoted for Hydra, and for the shell, where that is needed."""
     name = str(folder)
-    return f"{key}={name}" if re.fullmatch(r"[\w./+-]+", name) else shlex.quote(f"{key}={_quoted(name)}")
+    is_word = re.fullmatch(r"[\w./+-]+", name, re.ASCII) and _value(f"{key}={name}") == name
+    return f"{key}={name}" if is_word else shlex.quote(f"{key}={_quoted(name)}")
 
 
 def _split(arguments: Iterator[str] | list[str]) -> tuple[list[str], list[str]]:
@@ -130,7 +130,6 @@ def _plain_overrides(file: Path) -> list[str]:
         where = f"{group}/{override.package or ''}".replace(".", "/").split("/")
         whole = "." in group or isinstance(value, dict)  # and not a choice of conf/
         moved = whole and any(f"{group}.".startswith(place) or place.startswith(f"{group}.") for place in PLACES)
-        moved |= group == "data.source.root" and _is_filled(file.parent, value)
         if "hydra" in where or chosen or moved or "_target_" in group or _acts(value):
             _refuse(
                 f"{file} holds {text!r}, which could run, or write, what its author likes: if you trust it, take it "
@@ -149,19 +148,21 @@ def _acts(value: Any) -> bool:
 
 
 def _value(override: str) -> Any:
-    """The value of an override, without the quotes that it may have; as it stands where Hydra could not read it."""
+    """The value of an override, without its quotes; as it stands where Hydra cannot read it, None of several."""
     try:
         (parsed,) = OverridesParser.create().parse_overrides([override])
     except HydraException:
         return override.partition("=")[2]
     if parsed.is_sweep_override():
-        _refuse(f"{override} is a sweep: give a list of them, in brackets")
+        return None
     return parsed.value() if isinstance(parsed.value(), Mapping | list) else str(parsed.value())
 
 
 def _runs(ckpt: str) -> list[Path]:
     """The folders of the runs that ``ckpt=`` names, those of them that say what they were trained on."""
     value = _value(f"ckpt={ckpt}")
+    if value is None:
+        _refuse(f"ckpt={ckpt} is a sweep: give a list of them, in brackets")
     paths = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
     folders = []
     for path in map(Path, map(str, paths)):
@@ -173,14 +174,14 @@ def _runs(ckpt: str) -> list[Path]:
 def _images_of(folder: Path) -> dict[str, str]:
     """What chooses the images of the run in ``folder``, as overrides: a choice of conf/data, and plain values.
 
-    Where they lie is left out if that is a place that would be filled: a stranger's choice, or of another machine.
+    Where a download lies is left out if that is not there: the run may come from another machine.
     """
     choice = part(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.choices").get("data")
-    if not (isinstance(choice, str) and re.fullmatch(r"\w+", choice)):
+    if not (isinstance(choice, str) and re.fullmatch(r"\w[\w./+-]*", choice, re.ASCII)) or ".." in choice:
         return {}
     data = dict(_leaves(part(read_yaml(folder / ".hydra" / "config.yaml"), "data")))
-    if _is_filled(folder / ".hydra", data.get("source.root")):
-        del data["source.root"]
+    if "source.download" in data and not Path(str(data.get("source.root"))).is_dir():
+        data.pop("source.root", None)
     # added, or in place of what is there: a user may have added keys to those of conf/
     return {"data": choice, **{f"++data.{key}": _quoted(value) for key, value in data.items()}}
 
@@ -191,15 +192,6 @@ def _source_of(images: Mapping[str, str]) -> dict[str, str]:
     if source.pop("++data.source.download", None):
         source.pop("++data.source.root", None)
     return source
-
-
-def _is_filled(configurations: Path, root: Any) -> bool:
-    """Whether images would be put into ``root``: those of a source that downloads, where they are not there yet."""
-    try:
-        source = part(read_yaml(configurations / "config.yaml"), "data.source")
-    except (InputError, OSError):
-        source = {"download": True}
-    return root is not None and "download" in source and not any(Path(str(root)).glob("*/raw"))
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from partae.checkpoint import checkpoints
 from partae.checks import InputError
-from partae.files import read_json, read_yaml, write_bytes, write_json
+from partae.files import no_link, read_json, read_yaml, write_bytes, write_json
 
 # what may differ between a run and the same run, gone on with: where it runs and what is shown of it
 IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
@@ -39,8 +39,12 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
         folder: of the job.
 
     Raises:
-        InputError: if ``folder`` holds a run of other settings; the message names the keys.
+        InputError: if ``folder`` holds a run of other settings, and the message names the keys; or a symbolic link
+            where the job writes.
     """
+    kept = folder / "checkpoints"
+    for path in (folder / ".hydra", folder / "hparams.yaml", kept, *kept.rglob("*")):
+        no_link(path)
     if keys := changed(cfg, folder):
         what = f"{folder} holds a run of other settings ({', '.join(keys)})"
         if cfg.resume:

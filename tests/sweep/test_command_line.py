@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partae.sweep import as_trained, resume
-from partae.sweep.command_line import _quoted
+from partae.sweep.command_line import _quoted, _value, resume_line
 from tests.command_line import type_in
 
 TINY = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
@@ -69,16 +69,20 @@ def test_images_that_are_served_otherwise_are_the_same(tmp_path: Path) -> None:
     assert as_trained([f"ckpt={tmp_path}"])[:2] == ["data=emnist", "++data.batch_size=16"]
 
 
-def test_images_are_put_nowhere_that_a_folder_says(tmp_path: Path) -> None:
-    source = {"root": str(tmp_path / "victim"), "download": True}
+def test_a_run_of_another_machine_finds_a_download_in_its_usual_place(tmp_path: Path) -> None:
+    source = {"root": str(tmp_path / "scratch"), "download": True}
     run = trained_on(tmp_path / "run", "fashion_mnist", source=source)
-    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([f"data.source.root={tmp_path / 'victim'}"]))
     assert as_trained([f"ckpt={run}"]) == ["data=fashion_mnist", "++data.source.download=true", f"ckpt={run}"]
-    with pytest.raises(SystemExit):
-        resume([f"resume={run}"])
-    (tmp_path / "victim" / "FashionMNIST" / "raw").mkdir(parents=True)  # there they are
-    assert f"++data.source.root='{tmp_path / 'victim'}'" in as_trained([f"ckpt={run}"])
-    assert f"data.source.root={tmp_path / 'victim'}" in resume([f"resume={run}"])
+    (tmp_path / "scratch").mkdir()
+    assert f"++data.source.root='{tmp_path / 'scratch'}'" in as_trained([f"ckpt={run}"])
+
+
+def test_a_choice_of_a_users_own_is_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained_on(tmp_path / "run", "own/my-faces.v2", val_size=3)
+    assert as_trained([f"ckpt={run}"])[0] == "data=own/my-faces.v2"
+    other = trained_on(tmp_path / "other", "my faces", val_size=3)
+    assert as_trained([f"ckpt={other}"]) == [f"ckpt={other}"]
+    assert "Nothing says what images" in capsys.readouterr().err
 
 
 def test_another_process_of_a_run_resumes_nothing_twice(tmp_path: Path) -> None:
@@ -88,14 +92,21 @@ def test_another_process_of_a_run_resumes_nothing_twice(tmp_path: Path) -> None:
     assert resume(once) == once
 
 
-def test_checkpoints_behind_a_link_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = trained_on(tmp_path / "run", "bars")
-    (run / ".hydra" / "overrides.yaml").write_text("[]")
-    (run / "checkpoints").rename(tmp_path / "victim")
-    (run / "checkpoints").symlink_to(tmp_path / "victim")
+@pytest.mark.parametrize("folders", ["one,other", "[one,other]", "{one: other}"])
+def test_runs_go_on_one_by_one(folders: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        resume([f"resume={run}"])
-    assert "run/checkpoints is a symbolic link" in capsys.readouterr().err
+        resume([f"resume={folders}"])
+    assert f"resume={folders} must name one folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a-run", "a run", "été", "7", "1e3", "true", "null", "it's", "a,b", "outputs/x_1.5"])
+def test_a_line_that_is_printed_can_be_typed(name: str) -> None:
+    typed = shlex.split(resume_line(Path(name)))[-1]
+    key, _, text = typed.partition("=")
+    assert key == "resume"
+    assert str(_value(typed)) == name
+    (override,) = OverridesParser.create().parse_overrides([typed])
+    assert str(override.value()) == name, text
 
 
 @given(

@@ -69,6 +69,16 @@ def test_a_run_gone_on_with_is_never_to_be_removed(mode: RunMode, composed: Comp
     begin(composed("seed=1", f"resume={tmp_path}"), own, tmp_path)
 
 
+@pytest.mark.parametrize("name", [".hydra", "checkpoints", "checkpoints/sub", "checkpoints/last.ckpt", "hparams.yaml"])
+def test_nothing_is_written_through_a_link(mode: RunMode, name: str, composed: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).symlink_to(tmp_path / "precious")  # which may be there or not
+    with pytest.raises(InputError, match=rf"job/{name} is a symbolic link to .*precious, where nothing is overwritten"):
+        begin(composed(), HydraConfig.get(), folder)
+    assert not (tmp_path / "precious").exists()
+
+
 @pytest.mark.parametrize("content", [b"a: [1", b"\xff\xfe", b"- 1", b""])
 def test_a_damaged_configuration_is_named(mode: RunMode, content: bytes, composed: Compose, tmp_path: Path) -> None:
     begin(composed(), HydraConfig.get(), tmp_path)
@@ -167,7 +177,6 @@ def test_what_a_run_was_given_is_taken_from_its_folder(tmp_path: Path) -> None:
     given += ["experiment/table_1@_global_=none", "encoder.hidden=[20,10]", "name='with a space'", "schedule=null"]
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
-    (tmp_path / ".hydra" / "config.yaml").write_text("data: {source: {root: ../data}}")  # of images that are there
     assert resume([f"resume={tmp_path}", "seed=2"])[:-2] == [*given, "seed=2"]
 
 
