@@ -35,7 +35,6 @@ format: $(INSTALLED)  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 
 docs: $(INSTALLED)  ## Build the documentation into docs/build
-	$(BIN)/python docs/figures.py
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/build
 
 soak: $(INSTALLED)  ## Type 200 random valid and 200 random invalid command lines
@@ -59,4 +58,4 @@ tensorboard: $(INSTALLED)  ## Look at all runs
 	$(BIN)/tensorboard --logdir outputs
 
 clean:  ## Remove the environment and all caches; outputs/ and data/ stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build docs/figures
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build

@@ -15,7 +15,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["build", "figures"]
+exclude_patterns = ["build"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
 default_role = "py:obj"

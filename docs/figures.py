@@ -1,6 +1,6 @@
 """The figures of the documentation that need no trained model: ``python docs/figures.py``.
 
-Writes to docs/figures: Figures 2 and 3 of the published text, the sparsity penalties against a unit's mean activation,
+Writes to docs/images: Figures 2 and 3 of the published text, the sparsity penalties against a unit's mean activation,
 and what L1 and L2 do to the coefficients of an image.
 """
 
@@ -18,7 +18,7 @@ from partae import figures
 from partae.factorization import SparseNMF
 from partae.sparsity import KL, L2, EpsilonL1, Log, MeanActivationPenalty
 
-FOLDER = Path(__file__).with_name("figures")
+FOLDER = Path(__file__).with_name("images")
 
 
 def curve(penalty: MeanActivationPenalty, activation: Tensor) -> tuple[figures.Array, figures.Array]:
@@ -39,8 +39,8 @@ def shrinkage() -> dict[str, tuple[figures.Array, figures.Array]]:
         return nnls(root.T, np.linalg.solve(root, target - l1))[0]
 
     return {
-        "L1: one after the other becomes 0": (weights, np.stack([coefficients(weight, 0) for weight in weights])),
-        "L2: all shrink, and even zeros grow": (weights, np.stack([coefficients(0, weight) for weight in weights])),
+        "L1: one after another becomes 0": (weights, np.stack([coefficients(weight, 0) for weight in weights])),
+        "L2: large ones shrink, zeros grow": (weights, np.stack([coefficients(0, weight) for weight in weights])),
     }
 
 

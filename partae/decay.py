@@ -53,8 +53,10 @@ class AsymmetricL2(AsymmetricDecay):
 
     The published text has no half: its weight is half of ``lambda_``.
 
-    Source: Hosseini-Asl, Zurada and Nasraoui, *Deep learning of part-based representation of data using sparse
-    autoencoders with nonnegativity constraints*, IEEE TNNLS 27 (2016).
+    Source: Lemme, Reinhart and Steil, *Online learning and generalization of parts-based image representations by
+    non-negative sparse autoencoders*, Neural Networks 33 (2012); for ``alpha = 0``, Hosseini-Asl, Zurada and Nasraoui,
+    *Deep learning of part-based representation of data using sparse autoencoders with nonnegativity constraints*, IEEE
+    TNNLS 27 (2016).
 
     >>> AsymmetricL2(lambda_=1.0, alpha=0.5)(torch.tensor([-2.0, 2.0]))
     tensor(3.)
@@ -65,10 +67,7 @@ class AsymmetricL2(AsymmetricDecay):
 
 
 class AsymmetricL1(AsymmetricDecay):
-    r"""The absolute value: :math:`c(w) = |w|`.
-
-    Source: Lemme, Reinhart and Steil, *Online learning and generalization of parts-based image representations by
-    non-negative sparse autoencoders*, Neural Networks 33 (2012).
+    r"""The absolute value, in place of the square of `AsymmetricL2`: :math:`c(w) = |w|`.
 
     >>> AsymmetricL1(lambda_=1.0, alpha=0.5)(torch.tensor([-2.0, 2.0]))
     tensor(3.)

@@ -293,7 +293,6 @@ def test_l1_takes_coefficients_away_and_l2_does_not() -> None:
 @pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path)]
-    subprocess.run([sys.executable, "docs/figures.py"], cwd=ROOT, check=True)
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert "sparsity.KL" in (tmp_path / "api.html").read_text()
