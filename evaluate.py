@@ -64,6 +64,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     bias, seed = flag("bias", cfg.bias), random_seed("seed", cfg.seed)
     l0_threshold = real("l0_threshold", cfg.l0_threshold, low=0)
     quiet = flag("quiet", cfg.quiet)
+    accelerator = one_of("accelerator", cfg.accelerator, ("auto", "cpu"))
     form = one_of("export", cfg.export, FORMATS)
     ckpt = chosen(cfg.ckpt)
     places = {name: evaluation_folder(file) for name, file in ckpt.files.items()}
@@ -81,7 +82,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     check_svm(data.labels, protocol)
 
     measures, exports = {}, []
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=quiet)
     for name, model in models.items():
         model.to(device)

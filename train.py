@@ -72,8 +72,10 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     model.eval()  # the test leaves the model as it was, and batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-    svm = measure_svm(model, partial(data.batches, shared=False), cfg.svm, cfg.seed, progress=not cfg.quiet)
-    measures |= {f"test/{key}": value for key, value in svm.items()}
+    svm = {}
+    if trainer.is_global_zero:
+        svm = measure_svm(model, partial(data.batches, shared=False), cfg.svm, cfg.seed, progress=not cfg.quiet)
+    measures |= {f"test/{key}": value for key, value in trainer.strategy.broadcast(svm).items()}
 
     if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}

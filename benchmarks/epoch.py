@@ -29,6 +29,7 @@ from partae.projection import nonnegative
 
 EPOCHS = 4  # of each way, after one that does not count
 QUIET: dict[str, Any] = {
+    "devices": 1,
     "logger": False,
     "enable_checkpointing": False,
     "enable_progress_bar": False,

@@ -83,7 +83,7 @@ class SparseRBM(AutoEncoder):
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         return {
             "contrastive_divergence": (self.free_energy(images) - self.free_energy(self.sample(images))).mean(),
-            "sparsity": self.sparsity(self.encoder(images, self.atoms)),
+            "sparsity": self.sparsity(self._of_all_processes(self.encoder(images, self.atoms))),
             "decay": self.decay(self.atoms),
         }
 
@@ -108,6 +108,8 @@ class SparseDBN(SparseRBM):
     Source: Hinton, Osindero and Teh, *A fast learning algorithm for deep belief nets*, Neural Computation 18 (2006);
     Lee, Ekanadham and Ng (2008), as above.
     """
+
+    is_shared_out = False  # half of it rests, which processes that share batches would wait for
 
     def __init__(
         self,

@@ -111,8 +111,8 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         images = self._images(X, reset=True)
         self.scale_ = float(np.abs(images).max()) or 1.0
         seed = int(check_random_state(self.random_state).randint(2**31))
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
+            torch.default_generator.manual_seed(seed)
             model = self._model()
         scaled = torch.from_numpy(images / self.scale_).float()
         batches = Batches(

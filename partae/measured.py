@@ -23,9 +23,11 @@ class Measured(Representation, LightningModule):
 
     Attributes:
         terms: the names of its losses.
+        is_shared_out: whether several devices can share its batches.
     """
 
     terms: ClassVar[tuple[str, ...]] = ()
+    is_shared_out: ClassVar[bool] = True
 
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
@@ -39,6 +41,8 @@ class Measured(Representation, LightningModule):
         return self.encode(images)
 
     def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1 and not self.is_shared_out:
+            raise InputError(f"model {type(self).__name__} trains on one device: leave out trainer=ddp")
         self.measures = Measures(len(self.atoms))
 
     def on_validation_epoch_start(self) -> None:

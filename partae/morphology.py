@@ -100,7 +100,8 @@ def _larger(values: Tensor, steps: Tensor, others: Tensor, their_steps: Tensor |
     """The larger of two values each, and its steps; of equal ones the first."""
     largest = torch.maximum(values, others)
     moved = (largest - values).sign_()  # 1 where the other is larger, else 0
-    return largest, steps.lerp(torch.as_tensor(their_steps).to(steps), moved)  # `torch.where` takes five times as long
+    ends = their_steps if isinstance(their_steps, Tensor) else steps.new_full((), their_steps)
+    return largest, steps.lerp(ends, moved)  # `torch.where` takes five times as long
 
 
 def dilate(images: Tensor, radius: int) -> Tensor:

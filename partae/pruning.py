@@ -80,13 +80,14 @@ class DenseSparseDense(Callback):
             self.mask = None
         elif self.mask is None:
             self.mask = kept(cast("Tensor", pl_module.atoms).detach(), self.share, self.threshold)
+        else:
+            self.mask = self.mask.to(pl_module.device)
         self.on_train_batch_end(trainer, pl_module)
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if self.mask is not None:
-            atoms = cast("Tensor", pl_module.atoms)
-            atoms.mul_(self.mask.to(atoms.device))
+            cast("Tensor", pl_module.atoms).mul_(self.mask)
 
     @property
     def state_key(self) -> str:

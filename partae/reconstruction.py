@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,4 +31,5 @@ class BCE(nn.Module):
 
     def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
         """Loss of reconstructions (B, C, H, W) of images (B, C, H, W), a scalar."""
-        return F.binary_cross_entropy(reconstruction, images)
+        with torch.autocast(reconstruction.device.type, enabled=False):  # half precision would round 1 - x to 0
+            return F.binary_cross_entropy(reconstruction.to(images), images)

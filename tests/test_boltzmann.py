@@ -65,6 +65,13 @@ def test_the_gradient_is_that_of_contrastive_divergence() -> None:
         torch.testing.assert_close(parameter.grad.view_as(expected[name]), expected[name])
 
 
+def test_the_penalty_is_on_the_whole_batch_where_processes_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm, batch, theirs = machine(beta=2.0), images(), torch.rand(5, 4, dtype=torch.float64)
+    monkeypatch.setattr(rbm, "_of_all_processes", lambda code: torch.cat([code, theirs]))
+    expected = rbm.sparsity(torch.cat([rbm.encoder(batch, rbm.atoms), theirs]))
+    torch.testing.assert_close(rbm.losses(batch)["sparsity"], expected)
+
+
 def test_training_makes_the_images_likely_and_the_units_as_active_as_asked() -> None:
     batch, _ = Bars(size=4, train_size=300, test_size=1).load("train")
     batch = batch.double()

@@ -74,6 +74,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["evaluate.py", "ckpt=.", "operators=[blur:1]"], ["operators", "blur"]),
         (["evaluate.py", "ckpt=.", "svm=slow"], ["svm", "slow"]),
         (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
+        (["evaluate.py", "ckpt=.", "accelerator=abacus"], ["accelerator", "auto, cpu", "abacus"]),
         (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
         (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
         (["train.py", "sparsity=null"], ["override", "NoneType", "sparsity=null"]),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from sklearn.metrics import log_loss, mean_squared_error
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from partae.reconstruction import BCE, MSE
 
@@ -17,6 +18,21 @@ def test_bce_equals_scikit_learn_on_black_and_white_images() -> None:
     images, reconstruction = torch.rand(4, 1, 5, 5).round(), torch.rand(4, 1, 5, 5)
     expected = log_loss(images.flatten().numpy(), reconstruction.double().flatten().numpy())
     assert BCE()(reconstruction, images).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [MSE(), BCE()])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_losses_are_in_full_precision_where_a_gpu_mixes(loss: torch.nn.Module, half: torch.dtype) -> None:
+    before = torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", half)
+    try:
+        with FakeTensorMode():  # shapes and types as on a GPU, without one
+            images, reconstruction = torch.rand(2, 2, 1, 4, 4, device="cuda")
+            assert loss(reconstruction.to(half), images).dtype == torch.float32
+    finally:
+        torch.set_autocast_dtype("cuda", before)
+        torch.set_autocast_enabled("cuda", False)
 
 
 @pytest.mark.parametrize("loss", [MSE(), BCE()])

@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,6 +18,7 @@ from hydra import compose, initialize
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from partae.callbacks import Checkpoint
 from partae.checkpoint import WholeCheckpoints, latest, read
 from partae.checks import InputError
 from partae.data import Order
@@ -212,6 +214,21 @@ def test_a_run_that_was_moved_remembers_its_best_checkpoint(tmp_path: Path) -> N
     (one,), (other,) = ((tmp_path / name / "checkpoints").glob("*/*.ckpt") for name in ("straight", "moved"))
     assert read(one)["epoch"] == read(other)["epoch"] == 0
     assert differences(read(one), read(other)) == []
+
+
+def test_what_a_gpu_draws_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"before": torch.arange(4, dtype=torch.uint8)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: states["before"])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({str(device): state}))
+    callback = Checkpoint()
+    callback.started = 0.0
+    gpu = SimpleNamespace(root_device=torch.device("cuda", 1))
+    trainer: Any = SimpleNamespace(strategy=gpu, loggers=[], callback_metrics={})
+    model = LightningModule()  # which is on the CPU still when its checkpoint is read
+    checkpoint: dict[str, Any] = {}
+    callback.on_save_checkpoint(trainer, model, checkpoint)
+    callback.on_load_checkpoint(trainer, model, checkpoint)
+    assert states["cuda:1"].equal(states["before"])
 
 
 @pytest.fixture

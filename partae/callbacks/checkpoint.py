@@ -85,14 +85,16 @@ class Checkpoint(ModelCheckpoint):
         checkpoint["measures"] = measured
         checkpoint["seconds"] = self.seconds + time.monotonic() - self.started
         checkpoint["random"] = {"cpu": torch.get_rng_state()}
-        if pl_module.device.type == "cuda":
-            checkpoint["random"]["cuda"] = torch.cuda.get_rng_state(pl_module.device)
+        device = trainer.strategy.root_device
+        if device.type == "cuda":
+            checkpoint["random"]["cuda"] = torch.cuda.get_rng_state(device)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.seconds = checkpoint["seconds"]
         try:
             torch.set_rng_state(checkpoint["random"]["cpu"])
-            if "cuda" in checkpoint["random"] and pl_module.device.type == "cuda":
-                torch.cuda.set_rng_state(checkpoint["random"]["cuda"], pl_module.device)
+            device = trainer.strategy.root_device  # to which the model moves later
+            if "cuda" in checkpoint["random"] and device.type == "cuda":
+                torch.cuda.set_rng_state(checkpoint["random"]["cuda"], device)
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"a checkpoint in {self.dirpath} has no state of torch's random generators") from error

@@ -57,7 +57,7 @@ class Gallery(Callback):
     @torch.no_grad()
     def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, split: str, step: int) -> None:
         images, names = data.examples(split)
-        code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split)])
+        code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split, shared=False)])
         reconstruction = model.reconstruct(images)
         if not (code.isfinite().all() and reconstruction.isfinite().all()):
             return  # the training has diverged, and is about to be stopped

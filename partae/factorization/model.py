@@ -36,6 +36,7 @@ class Factorization(Measured):
     """
 
     terms = ("reconstruction",)
+    is_shared_out = False
 
     def __init__(self, encoder: nn.Module, decoder: Dictionary, estimator: BaseEstimator | None = None) -> None:
         super().__init__()
@@ -96,6 +97,10 @@ class Factorization(Measured):
                     f"constraint={callback.name} projects atoms after each step, and this model takes none: "
                     "choose constraint=none"
                 )
+        if self.trainer.precision not in ("32-true", "64-true"):
+            raise InputError(
+                f"trainer.precision={self.trainer.precision} is too coarse for a factorization: leave it out"
+            )
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
         if isinstance(self.estimator, SparseNMF):  # its one step is long: a bar of its own, where Lightning has one
             bar = self.trainer.progress_bar_callback

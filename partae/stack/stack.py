@@ -76,6 +76,8 @@ class Stack(LightningModule):
         if self.compiled and len(images[0]) == self.batch_size:
             try:
                 return self.compiled(state, images)
+            except torch.OutOfMemoryError:
+                raise
             except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
                 reason = str(error).strip().splitlines()[0]
                 warnings.warn(f"the stack trains without being compiled: {reason}", stacklevel=2)

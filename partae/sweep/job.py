@@ -49,8 +49,11 @@ def run_job(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
 
 
 def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> dict[str, float]:
-    if not jobs.is_alone(hydra) and str(cfg.trainer.get("strategy")).startswith("ddp"):
-        raise InputError("trainer=ddp trains one model on several devices, not a sweep: leave out -m, or trainer=ddp")
+    if not (jobs.is_alone(hydra) or jobs.is_on_one_device(cfg.trainer)):
+        raise InputError(
+            "a sweep trains each model on one device: leave out -m, or trainer=ddp and trainer.devices="
+            f"{cfg.trainer.get('devices', 'auto')}"
+        )
     unmeasured = not cfg.data.get("val_size", 1) and str(cfg.metric).startswith("val/")
     if unmeasured and not jobs.is_grid(hydra):
         raise InputError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")

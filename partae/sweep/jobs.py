@@ -19,7 +19,7 @@ from typing import Any
 from hydra.conf import HydraConf
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae.checkpoint import checkpoints
 from partae.checks import InputError
@@ -80,6 +80,13 @@ def has_run(folder: Path) -> bool:
 def is_alone(hydra: HydraConf) -> bool:
     """Whether Hydra runs this one job, and not a sweep."""
     return hydra.mode != RunMode.MULTIRUN
+
+
+def is_on_one_device(trainer: DictConfig) -> bool:
+    """Whether the trainer that ``trainer`` describes has one device, on any machine."""
+    devices = trainer.get("devices", "auto")
+    one = devices in (1, "1") or (isinstance(devices, ListConfig) and len(devices) == 1)
+    return one and not str(trainer.get("strategy")).startswith("ddp")
 
 
 def is_grid(hydra: HydraConf) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
@@ -146,7 +147,7 @@ def _trainer_alone(job: Job) -> str | None:
     others = sorted(set(job.cfg.trainer) - TRAINER_KEYS)
     if others:
         return f"trainer.{others[0]} is not known to leave the models of a stack to themselves"
-    if job.cfg.trainer.devices not in (1, "1", "auto"):
+    if not jobs.is_on_one_device(job.cfg.trainer):
         return f"trainer.devices={job.cfg.trainer.devices}, and a stack trains on one"
     return None
 
@@ -167,6 +168,8 @@ def train_stacks(group: list[Job], max_size: int | None, compiled: bool | None) 
             if not short:  # each job goes on from its last checkpoint, and meets the error again if it is its own
                 print(f"A stack of {len(now)} models stopped, which run one by one now: {reason[0]}", file=sys.stderr)
         gc.collect()  # the stack and its trainer, which hold on to each other
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # what is only kept for later would not count as free
         if later := group[len(now) :]:
             waiting.insert(0, later)
         if short:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning import Trainer
 from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -58,6 +59,21 @@ def test_a_run_leaves_what_a_run_of_an_auto_encoder_leaves(name: str, composed: 
     np.testing.assert_allclose(model.encode(images).numpy(), expected, atol=0.01 * expected.max())
     again = measure(model, data.batches("test"))
     assert {f"test/{key}": value for key, value in again.items()}.items() <= measures.items()
+
+
+@pytest.mark.parametrize("name", ["pca", "nmf"])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_half_precision_is_refused(precision: str, name: str, composed: Compose, folder: Path) -> None:
+    with pytest.raises(InputError, match=rf"trainer\.precision={precision} is too coarse for a factorization"):
+        train(composed(*brief(name), f"+trainer.precision={precision}"), folder)
+
+
+@pytest.mark.parametrize("name", ["pca", "sparse_nmf", "sparse_dbn"])
+def test_several_devices_are_refused(name: str, composed: Compose) -> None:
+    model = instantiate(composed(f"model={name}", *BARS).model)
+    model.trainer = Trainer(accelerator="cpu", devices=2, logger=False)
+    with pytest.raises(InputError, match=f"model {type(model).__name__} trains on one device"):
+        model.setup("fit")
 
 
 @pytest.mark.parametrize("quiet", [True, False])

@@ -304,7 +304,7 @@ def test_a_member_that_diverges_while_it_is_drawn_is_frozen(val_size: int, when:
         def examples(self, split: str) -> tuple[Tensor, list[str]]:
             return batches().images[:2], ["one", "two"]
 
-        def batches(self, split: str) -> Batches:
+        def batches(self, split: str, *, shared: bool = True) -> Batches:
             return batches()
 
     data = Drawn()

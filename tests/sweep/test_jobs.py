@@ -79,6 +79,30 @@ def test_nothing_is_written_through_a_link(mode: RunMode, name: str, composed: C
     assert not (tmp_path / "precious").exists()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "several"),
+    [
+        ([], False),
+        (["trainer.devices=[0]"], False),
+        (["trainer.devices=2"], True),
+        (["trainer.devices=auto"], True),
+        (["trainer.devices=[0,1]"], True),
+        (["trainer=ddp", "trainer.devices=1"], True),
+    ],
+)
+def test_a_sweep_trains_each_model_on_one_device(
+    mode: RunMode, overrides: list[str], several: bool, composed: Compose, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep" / "job"
+    measures = {"val/reconstruction_error": 0.1}
+    found = run_job(lambda *_: measures, composed(*overrides), folder)
+    if several and mode == RunMode.MULTIRUN:
+        assert not found
+        assert "a sweep trains each model on one device: leave out -m" in failure(folder)
+    else:
+        assert found == measures
+
+
 @pytest.mark.parametrize("content", [b"a: [1", b"\xff\xfe", b"- 1", b""])
 def test_a_damaged_configuration_is_named(mode: RunMode, content: bytes, composed: Compose, tmp_path: Path) -> None:
     begin(composed(), HydraConfig.get(), tmp_path)
