@@ -16,7 +16,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["build"]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 2
 default_role = "py:obj"
 autodoc_member_order = "bysource"

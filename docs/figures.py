@@ -49,7 +49,7 @@ def main() -> None:
     inside = torch.linspace(0.001, 0.999, 999)
     around = torch.linspace(-1, 1, 1001)
     of_a_mean = {"squared L2": L2, "epsilon-L1": EpsilonL1, "log": Log}
-    with_kl = {name: curve(kind(1.0, 0.3), inside) for name, kind in {"KL": KL, **of_a_mean}.items()}
+    with_kl = {name: curve(kind(1.0, 0.3), inside) for name, kind in {**of_a_mean, "KL": KL}.items()}
     without_kl = {name: curve(kind(1.0, 0.0), around) for name, kind in of_a_mean.items()}
     figures.save(figures.penalties(with_kl, 0.3), FOLDER / "figure_2")
     figures.save(figures.penalties(without_kl, 0.0), FOLDER / "figure_3")
