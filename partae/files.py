@@ -54,7 +54,7 @@ def no_link(path: Path) -> Path:
     """
     if path.is_symlink():
         raise InputError(
-            f"{path} is a symbolic link to {path.resolve()}, where nothing is overwritten: put that in its place, "
+            f"{path} is a symbolic link to {path.readlink()}, where nothing is overwritten: put that in its place, "
             "or delete the link"
         )
     return path

@@ -74,6 +74,7 @@ def test_nothing_is_written_through_a_link(mode: RunMode, name: str, composed: C
     folder = tmp_path / "job"
     (folder / name).parent.mkdir(parents=True)
     (folder / name).symlink_to(tmp_path / "precious")  # which may be there or not
+    (folder / "error.txt").symlink_to("error.txt")  # in a circle: it is replaced, and not written through
     with pytest.raises(InputError, match=rf"job/{name} is a symbolic link to .*precious, where nothing is overwritten"):
         begin(composed(), HydraConfig.get(), folder)
     assert not (tmp_path / "precious").exists()
