@@ -35,7 +35,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def brief(model: str) -> list[str]:
-    return [f"model={model}", *BARS, *(["model.estimator.max_iter=20"] if model.endswith("nmf") else [])]
+    short = ["model.estimator.max_iter=20", "model.estimator.tol=0"]
+    return [f"model={model}", *BARS, *(short if model.endswith("nmf") else [])]
 
 
 @pytest.mark.parametrize("name", MODELS)
