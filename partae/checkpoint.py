@@ -184,6 +184,9 @@ def going_on_from(file: Path | None, trainer: Trainer) -> Iterator[None]:
     Raises:
         InputError: in place of whatever Lightning or an optimizer raises over what the checkpoint says.
     """
+    if file is None:
+        yield
+        return
     batch = _FirstBatch()
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.append(batch)
@@ -192,7 +195,7 @@ def going_on_from(file: Path | None, trainer: Trainer) -> Iterator[None]:
     except (InputError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if file is None or batch.is_past:
+        if batch.is_past:
             raise
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{file} does not fit this run: {type(error).__name__}: {reason}") from error

@@ -76,13 +76,10 @@ def names(rows: list[Row]) -> list[str]:
     short_names = [_name(each) for each in given]
     long_names = [_name(each, spelt=True) for each in given]
     folders = [str(row.get("folder", name)) for row, name in zip(rows, long_names, strict=True)]
-    found = []
-    for one, other, folder in zip(short_names, long_names, folders, strict=True):
-        alone = [
-            name for name, all_of_them in ((one, short_names), (other, long_names)) if all_of_them.count(name) == 1
-        ]
-        found.append(alone[0] if alone else folder)
-    return found
+    return [
+        one if short_names.count(one) == 1 else other if long_names.count(other) == 1 else folder
+        for one, other, folder in zip(short_names, long_names, folders, strict=True)
+    ]
 
 
 def telling(rows: list[Row]) -> list[Row]:
