@@ -14,7 +14,7 @@ from hydra import compose, initialize
 from hydra.utils import instantiate
 
 RADII = (1, 2, 3)
-ROUNDS = 3  # in turn, so that a machine whose speed drifts slows all alike
+ROUNDS = 5  # in turn, so that a machine whose speed drifts slows all alike
 
 
 def main() -> None:

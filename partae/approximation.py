@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class MaxApproximation(Printed):
             F.mse_loss(model.max_approximation_of_code(code, each), target)
             for each, target in zip(self.applied, operated.unbind(1), strict=True)
         ]
-        return self.weight * torch.stack(errors).mean()
+        return self.weight * reduce(torch.add, errors) / len(errors)  # a stack of one takes longer
 
 
 class Overlap(Printed):

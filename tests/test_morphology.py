@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -37,11 +39,56 @@ def test_operators_to_train_with_equal_those_to_measure_with(name: str, radius: 
     torch.testing.assert_close(each(images), expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("radius", [1, 2])
+def spaced(*shape: int) -> Tensor:
+    """Images without two equal pixels, nor any that a small step would make equal."""
+    count = math.prod(shape)
+    return (torch.randperm(count, generator=torch.Generator().manual_seed(0)) / count - 0.5).view(shape)
+
+
+@pytest.mark.parametrize(("precision", "step", "tolerance"), [(torch.float32, 1e-3, 1e-2), (torch.float64, 1e-6, 1e-5)])
+@pytest.mark.parametrize("radius", [1, 2, 3])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_the_gradient_flows_through_operators(name: str, radius: int) -> None:
-    images = torch.randn(2, 1, 6, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(Operator(name, radius), images)
+@pytest.mark.filterwarnings("ignore:Input .* not a double precision")
+def test_the_gradient_flows_through_operators(
+    name: str, radius: int, precision: torch.dtype, step: float, tolerance: float
+) -> None:
+    images = spaced(2, 1, 6, 5).to(precision).requires_grad_()
+    assert torch.autograd.gradcheck(Operator(name, radius), images, eps=step, atol=tolerance)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 6])
+@pytest.mark.parametrize("name", BY_SCIPY)
+def test_the_gradient_is_that_of_kornia(name: str, radius: int) -> None:
+    images, weights = spaced(3, 2, 9, 7).requires_grad_(), torch.rand(3, 2, 9, 7)
+    ours, theirs = (
+        torch.autograd.grad((weights * dilated).sum(), images)[0]
+        for dilated in (Operator(name, radius)(images), OPERATORS[name](images, disk(radius)))
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("name", "value"), [("dilation", 0.5), *((name, 0.0) for name in OPERATORS)])
+def test_of_equal_pixels_the_gradient_goes_to_the_one_in_the_middle(name: str, value: float) -> None:
+    images, weights = torch.full((2, 1, 6, 5), value, requires_grad=True), torch.rand(2, 1, 6, 5)
+    (gradient,) = torch.autograd.grad((weights * Operator(name, 2)(images)).sum(), images)
+    torch.testing.assert_close(gradient, weights, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_to_train_with_take_half_precision(name: str, precision: torch.dtype) -> None:
+    images = torch.randn(2, 1, 60, 50).to(precision)
+    expected = Operator(name, 2)(images.float()).to(precision)
+    torch.testing.assert_close(Operator(name, 2)(images), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_gradient_of_images_that_are_not_finite_is_one(name: str) -> None:
+    images = torch.randn(2, 1, 6, 5)
+    images[0, 0, 0], images[0, 0, 1], images[0, 0, -1] = -math.inf, math.inf, math.nan
+    images.requires_grad_()
+    (gradient,) = torch.autograd.grad(Operator(name, 2)(images).sum(), images)
+    assert gradient.sum() == images.numel()
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
@@ -160,5 +207,5 @@ def test_an_operator_takes_arrays_too() -> None:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_map_over_the_atoms_of_several_models(name: str) -> None:
     atoms, each = torch.rand(3, 4, 1, 6, 5), Operator(name, 1)
-    together = torch.func.vmap(each)(atoms)
+    together = torch.func.vmap(each, in_dims=1)(atoms.transpose(0, 1))
     torch.testing.assert_close(together, torch.stack([each(own) for own in atoms]), rtol=0, atol=0)
