@@ -28,6 +28,7 @@ from partae.data import Batches, DataModule, Order
 from partae.projection import nonnegative
 
 EPOCHS = 4  # of each way, after one that does not count
+ROUNDS = 3  # in turn, so that a machine whose speed drifts slows all alike
 QUIET: dict[str, Any] = {
     "devices": 1,
     "logger": False,
@@ -88,7 +89,7 @@ def plain(cfg: DictConfig, data: DataModule) -> list[float]:
     return seconds[1:]
 
 
-def lightning(cfg: DictConfig, data: LightningDataModule, epochs: int = EPOCHS) -> list[float]:
+def lightning(cfg: DictConfig, data: LightningDataModule, epochs: int) -> list[float]:
     """Seconds of each epoch of partae's model and constraint under Lightning, on any data."""
     torch.manual_seed(0)
     stopwatch = Stopwatch()
@@ -105,9 +106,9 @@ def main() -> None:
     data.setup("fit")
     count = len(data.sets["train"][0])
     seconds: dict[str, list[float]] = {"plain PyTorch loop": [], "partae": [], "Lightning + DataLoader(ToTensor())": []}
-    for _ in range(3):  # in turn, so that a machine whose speed drifts slows all alike
+    for _ in range(ROUNDS):
         seconds["plain PyTorch loop"] += plain(cfg, data)
-        seconds["partae"] += lightning(cfg, data)
+        seconds["partae"] += lightning(cfg, data, EPOCHS)
         root = str(Path(cfg.data.source.root))
         seconds["Lightning + DataLoader(ToTensor())"] += lightning(cfg, ToTensorData(root, count, data.batch_size), 1)
     base = statistics.median(seconds["partae"])

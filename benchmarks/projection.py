@@ -14,6 +14,7 @@ from torch import Tensor
 from partae.projection import hoyer
 
 SPARSENESS = 0.6
+VECTORS = 60_000
 
 
 def seconds(project: Callable[[Tensor], Tensor], vectors: Tensor) -> float:
@@ -27,7 +28,7 @@ def loop(vectors: Tensor) -> Tensor:
 
 
 def main() -> None:
-    vectors = torch.randn(60_000, 100, generator=torch.Generator().manual_seed(0))
+    vectors = torch.randn(VECTORS, 100, generator=torch.Generator().manual_seed(0))
     hoyer(vectors[:10], SPARSENESS)  # the first call sets things up
     at_once = seconds(lambda all_vectors: hoyer(all_vectors, SPARSENESS), vectors)
     one_by_one = seconds(loop, vectors)

@@ -36,6 +36,7 @@ from partae.encoder import Dense
 from partae.sparsity import KL
 
 MB = 1_000_000
+TIMES = 4  # the limit, in the large array
 BLOCK = 10_000  # images written at a time
 IN_MEMORY = 100 * MB  # of images, for the comparison
 TEST_IMAGES = 100
@@ -119,7 +120,7 @@ def main() -> None:
     limit, size = options.limit * MB, 3 * options.side**2
     with tempfile.TemporaryDirectory(dir=".") as name:
         large, small = Path(name, "large"), Path(name, "small")
-        for folder, total in ((large, 4 * limit), (small, IN_MEMORY)):
+        for folder, total in ((large, TIMES * limit), (small, IN_MEMORY)):
             folder.mkdir()
             write(folder, -(-total // size), options.side)
         evict(large)
@@ -132,7 +133,7 @@ def main() -> None:
         raise SystemExit(f"a process held to {options.limit} MB ran out of memory: give a higher --limit")
     if refused is not None:
         raise SystemExit(f"the limit of {options.limit} MB was not held: the array went into memory")
-    print(f"array {4 * options.limit} MB, limit {options.limit} MB; kept in memory, the array does not fit")
+    print(f"array {TIMES * options.limit} MB, limit {options.limit} MB; kept in memory, the array does not fit")
     print(f"peak of resident memory   {streamed['peak'] / MB:8.0f} MB   {streamed['peak'] / limit:.2f} of the limit")
     best = max(in_memory["rate"], again["rate"])
     print(f"throughput in memory      {best:8.0f} images/s")

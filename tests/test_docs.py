@@ -104,13 +104,14 @@ def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("sweep.csv"))) == arguments.count("-m")
 
 
-def in_a_process(arguments: list[str], folder: Path, **variables: str) -> None:
-    """Run a command of a user's in ``folder``, in a process of its own; it must succeed."""
+def in_a_process(arguments: list[str], folder: Path, **variables: str) -> str:
+    """What a command of a user's prints, run in ``folder``, in a process of its own; it must succeed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         arguments, cwd=folder, env={**environment, **variables}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow
@@ -248,12 +249,30 @@ def test_what_is_typed_to_make_can_be_made(command: str) -> None:
     assert made.returncode == 0, made.stderr
 
 
-@pytest.mark.parametrize("command", [*of("python docs/"), *of("python benchmarks/"), *of("python examples/")])
-def test_other_scripts_load(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # a test of its own runs docs/figures.py; the benchmarks take minutes
-    script = ROOT / shlex.split(command)[1]
-    monkeypatch.syspath_prepend(str(script.parent))  # as the interpreter does
-    assert callable(runpy.run_path(str(script))["main"])
+@pytest.mark.parametrize("command", [*of("python docs/"), *of("python examples/")])
+def test_other_scripts_load(command: str) -> None:
+    # each has a test of its own below
+    assert callable(runpy.run_path(str(ROOT / shlex.split(command)[1]))["main"])
+
+
+BRIEF = {"EPOCHS": 1, "ROUNDS": 1, "RADII": (1,), "COUNTS": (1, 2), "TURNS": 1, "STEPS": 2, "VECTORS": 200, "TIMES": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", of("python benchmarks/"))
+def test_what_is_typed_to_measure_speed_prints_it(command: str, tmp_path: Path) -> None:
+    _, name, *arguments = shlex.split(command)
+    script = ROOT / name
+    arguments = [re.sub("models=.*", "models=2", argument) for argument in arguments]
+    if not torch.cuda.is_available():
+        arguments = [argument for argument in arguments if argument != "trainer.accelerator=gpu"]
+    arguments += ["--batches", "30"] if script.stem == "streaming" else []
+    briefly = (
+        f"import runpy, sys; sys.path.insert(0, {str(script.parent)!r}); sys.argv = {[name, *arguments]}; "
+        f"main = runpy.run_path({str(script)!r})['main']; main.__globals__.update({BRIEF}); main()"
+    )
+    printed = in_a_process([sys.executable, "-c", briefly], tmp_path)
+    assert re.search(r"\d\.\d\d", printed)
 
 
 def test_the_penalty_in_the_readme_works() -> None:
