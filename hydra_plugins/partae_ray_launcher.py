@@ -5,6 +5,8 @@ hydra-ray-launcher would do as well, but asks for a cloudpickle that is too old 
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from partae.checks import InputError
 
 
 class RayLauncher(Launcher):
@@ -42,12 +46,23 @@ class RayLauncher(Launcher):
             config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
             with open_dict(config):
                 config.hydra.job.id = config.hydra.job.num = number
-            returns.append(task.remote(self.hydra_context, self.task_function, config, Singleton.get_state()))
+            returns.append(
+                task.remote(Path.cwd(), self.hydra_context, self.task_function, config, Singleton.get_state())
+            )
         return list(ray.get(returns))
 
 
-def _run(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, state: Any) -> JobReturn:
-    """One job, in a process of Ray's."""
+def _run(
+    folder: Path, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, state: Any
+) -> JobReturn:
+    """One job, in a process of Ray's, which starts where Ray was started; paths are from where the sweep was."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder} is not a folder of {platform.node()}, a machine of the Ray cluster: type the command in a "
+            "folder that all of them see"
+        ) from error
     setup_globals()
     Singleton.set_state(state)
     return run_job(

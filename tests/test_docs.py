@@ -9,7 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ from sklearn.datasets import load_digits
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.command_line import type_in
+from tests.slurm import stand_in
 from tests.test_conf import check_promises
 from tests.test_conf import code as code_of_a_batch
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CLUSTER = re.compile("submitit_slurm|init.address=")  # there is none here
+CLUSTER = re.compile("submitit_slurm|init.address=")
 # processes of their own, which cannot start from within a test's
 ENGINE = re.compile("launcher=(?!stacked)|experiment=search|trainer=ddp")
 SPECIAL = re.compile(f"{ENGINE.pattern}|resume=|--config-dir")  # each has a test of its own below
@@ -123,6 +126,43 @@ def test_what_is_typed_for_an_engine_trains(command: str, tmp_path: Path) -> Non
     arguments += ["hydra.sweeper.n_trials=2"] if "experiment=search" in command else []
     in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path)
     assert list(tmp_path.rglob("metrics.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("command", [each for each in of("python train.py") if "submitit_slurm" in each])
+def test_what_is_typed_for_slurm_trains(command: str, tmp_path: Path) -> None:
+    few = ["sparsity.p=0.05", "sparsity.beta=0.001,0.01"] if "experiment=" in command else []
+    path = f"{stand_in(tmp_path / 'slurm')}{os.pathsep}{os.environ['PATH']}"
+    arguments = [*typed(command, run=Path("one")), *SHORT, "latent_dim=4", *few]
+    in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, PATH=path)
+    assert len(list(tmp_path.rglob("metrics.json"))) == (2 if few else 1)
+    assert list(tmp_path.rglob("sweep.csv"))
+    assert [file for file in tmp_path.rglob("*_log.out") if ".submitit" in file.parts]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in of("python train.py") if "init.address=" in each])
+def test_what_is_typed_for_a_ray_cluster_trains(command: str, tmp_path: Path) -> None:
+    arguments = [*typed(command), *SHORT, "latent_dim=4"]
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # the name of a socket in it must be short
+        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=2", "--block"]
+        environment = {**os.environ, "RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+        head = subprocess.Popen([*start, "--include-dashboard=false"], env=environment, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: list(Path(folder).rglob("ray_current_cluster")))
+            in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, RAY_TMPDIR=folder)
+        finally:
+            head.terminate()
+            head.wait()
+    assert list(tmp_path.rglob("metrics.json"))
+
+
+def wait_for(happened: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"nothing in {seconds} seconds"
+        time.sleep(0.2)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins import partae_ray_launcher
 from partae.checks import InputError
 from partae.sweep import explained, run
 from partae.sweep.messages import FULL_ERROR
@@ -99,3 +101,8 @@ def test_a_job_of_ours_that_fails_keeps_its_traceback() -> None:
         run(run_job)
     with pytest.raises(ZeroDivisionError):
         run(raising(ZeroDivisionError()))
+
+
+def test_a_machine_of_a_ray_cluster_that_does_not_see_the_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{tmp_path / 'here'} is not a folder of {platform.node()}.*all of them see"):
+        partae_ray_launcher._run(tmp_path / "here", *4 * [None])  # type: ignore[arg-type]
