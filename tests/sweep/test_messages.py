@@ -13,7 +13,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hydra_plugins import partae_ray_launcher
 from partae.checks import InputError
 from partae.sweep import explained, run
 from partae.sweep.messages import FULL_ERROR
@@ -104,5 +103,6 @@ def test_a_job_of_ours_that_fails_keeps_its_traceback() -> None:
 
 
 def test_a_machine_of_a_ray_cluster_that_does_not_see_the_folder_is_named(tmp_path: Path) -> None:
+    launcher = pytest.importorskip("hydra_plugins.partae_ray_launcher")
     with pytest.raises(InputError, match=rf"{tmp_path / 'here'} is not a folder of {platform.node()}.*all of them see"):
-        partae_ray_launcher._run(tmp_path / "here", *4 * [None])  # type: ignore[arg-type]
+        launcher._run(tmp_path / "here", *4 * [None])
