@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def shown() -> list[str]:
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
         blocks = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-        between = re.findall(r"`((?:python|make|tensorboard) [^`]+)`", text)
+        between = re.findall(r"`((?:python|make|tensorboard|pip) [^`]+)`", text)
         commands |= dict.fromkeys(line.partition(" #")[0].removesuffix(" ...").strip() for line in [*blocks, *between])
     return [command for command in commands if command]
 
@@ -287,6 +288,14 @@ def test_what_is_typed_to_look_finds_events(command: str, trained: tuple[Path, P
 def test_what_is_typed_to_make_can_be_made(command: str) -> None:
     made = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.parametrize("command", of("pip install "))
+def test_what_is_typed_to_install_names_extras(command: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"\[([\w,]+)\]", command)
+    assert named
+    assert set(named[0].split(",")) <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("command", [*of("python docs/"), *of("python examples/")])
