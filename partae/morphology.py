@@ -1,4 +1,4 @@
-"""Flat morphological operators on images, by a disk, on Kornia; and the same as maxima of moved rows, to train with."""
+"""Flat morphological operators on images, by a disk, on Kornia; and as extrema of moved rows, to train with."""
 
 from __future__ import annotations
 
@@ -43,71 +43,88 @@ def disk(radius: int) -> Tensor:
 def dilate(images: Tensor, radius: int) -> Tensor:
     """Kornia's dilation by the disk, with a gradient at a fraction of its cost: images (B, C, H, W) -> (B, C, H, W).
 
-    Each value is gathered from the pixel of its maximum, and the gradient goes back there.
+    Each value is gathered from the pixel of its maximum, and the gradient goes back there. In double precision it is
+    Kornia's own.
     """
-    if images.dtype == torch.float64:  # more than `places_of_maxima` can compare
-        dilated: Tensor = kornia.morphology.dilation(images, disk(radius).to(images))
-        return dilated
-    return images.flatten(-2).gather(-1, places_of_maxima(images, radius).flatten(-2)).view_as(images)
+    return _gathered("dilation", images, radius)
 
 
 def erode(images: Tensor, radius: int) -> Tensor:
     """The dual of `dilate`."""
-    return 0 - dilate(0 - images, radius)  # minus alone would make -0 of 0
+    return _gathered("erosion", images, radius)
 
 
-@torch.library.custom_op("partae::places_of_maxima", mutates_args=())
-def places_of_maxima(images: Tensor, radius: int) -> Tensor:
-    """Where in its image, as y W + x, the largest pixel of the disk around each lies: (..., H, W) -> the same of int64.
+def _gathered(name: str, images: Tensor, radius: int) -> Tensor:
+    if torch.finfo(images.dtype).bits > 32 or images.device.type == "mps":  # which computes with at most 32
+        operated: Tensor = OPERATORS[name](images, disk(radius).to(images))
+        return operated
+    places = places_of_extrema(images.detach(), radius, name == "dilation")
+    return images.flatten(-2).gather(-1, places.flatten(-2)).view_as(images)
+
+
+@torch.library.custom_op("partae::places_of_extrema", mutates_args=())
+def places_of_extrema(images: Tensor, radius: int, largest: bool) -> Tensor:
+    """Where in its image, as y W + x, the largest or smallest pixel of the disk around each lies.
 
     Of equal pixels it is the disk's centre, where that is one of them and they are not negative.
 
     A pixel of at most 32 bits and its place behind are compared as one number of 64. A disk is a stack of rows: the
-    maxima along a row, which grow by one pixel to each side at a time, are shared by all rows of that width and moved
-    up and down. So it takes about 4 ``radius`` maxima of whole batches, where one for each pixel of the disk would be
-    about three times its square. An operator of its own to PyTorch, it is neither mapped over nor compiled, which would
-    make it slower.
+    extrema along a row, which grow by one pixel to each side at a time, are shared by all rows of that width and moved
+    up and down. So it takes about 4 ``radius`` extrema of whole batches, where one for each pixel of the disk would be
+    about three times its square. As an operator of its own to PyTorch it is spared the compiler, which makes it slower.
+
+    Args:
+        images: (..., H, W), of at most 32 bits a pixel.
+        radius: of the disk.
+        largest: whether the largest is meant, or the smallest.
+
+    Returns:
+        (..., H, W) of int64.
     """
     height, width = images.shape[-2:]
-    places = torch.arange(height * width, device=images.device).view(height, width)
-    numbers = images.float().view(torch.int32).long().bitwise_left_shift_(32).bitwise_or_(places)
-    largest = (numbers ^ CENTRE).view(torch.float64)
+    extreme = torch.maximum if largest else torch.minimum
+    nan = math.copysign(math.nan, 1 if largest else -1)  # beyond all numbers
+    words = images.float().nan_to_num(nan, math.inf, -math.inf).view(torch.int32)
+    first = NORMAL if largest else NORMAL + CENTRE
+    places = torch.arange(first, first + height * width, device=images.device).view(height, width)
+    numbers = words.long().bitwise_left_shift_(32).add_(places)
+    extrema = (numbers ^ CENTRE).view(torch.float64)
     pixels = numbers.view(torch.float64)
-    along, reach = pixels, 0  # maxima within so many pixels along the row
+
+    def take(best: Tensor, others: Tensor) -> None:
+        extreme(best, others, out=best)
+
+    def widen(best: Tensor, reach: int) -> None:
+        take(best[..., reach:], pixels[..., :-reach])
+        take(best[..., :-reach], pixels[..., reach:])
+
+    along, reach = pixels, 0  # extrema within so many pixels along the row
     for row in range(radius, 0, -1):
         while reach < math.isqrt(radius**2 - row**2):
             reach += 1
             along = along.clone() if along is pixels else along
-            _widen(along, pixels, reach)
-        _enlarge(largest[..., row:, :], along[..., :-row, :])
-        _enlarge(largest[..., :-row, :], along[..., row:, :])
+            widen(along, reach)
+        take(extrema[..., row:, :], along[..., :-row, :])
+        take(extrema[..., :-row, :], along[..., row:, :])
     if along is not pixels:
-        _enlarge(largest, along)
+        take(extrema, along)
     for further in range(reach + 1, radius + 1):
-        _widen(largest, pixels, further)
-    return largest.view(torch.int64).bitwise_and_(CENTRE - 1)
+        widen(extrema, further)
+    return extrema.view(torch.int64).bitwise_and_(CENTRE - 1)
 
 
-CENTRE = 2**30  # stands before the place of a disk's centre, so that it is the largest of equals
+CENTRE = 2**30  # the bit before a place that tells a disk's centre, so that it comes first of equals
+NORMAL = 2**52  # with it, black pixels are no subnormal numbers, which a processor may be told to take for 0
 
 
-def _widen(maxima: Tensor, pixels: Tensor, reach: int) -> None:
-    _enlarge(maxima[..., reach:], pixels[..., :-reach])
-    _enlarge(maxima[..., :-reach], pixels[..., reach:])
-
-
-def _enlarge(maxima: Tensor, others: Tensor) -> None:
-    torch.maximum(maxima, others, out=maxima)
-
-
-@places_of_maxima.register_fake
+@places_of_extrema.register_fake
 def _(images: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(images, dtype=torch.int64)
 
 
-@places_of_maxima.register_vmap
-def _(_: Any, in_dims: tuple[int, None], images: Tensor, radius: int) -> tuple[Tensor, int]:
-    return places_of_maxima(images.movedim(in_dims[0], 0), radius), 0
+@places_of_extrema.register_vmap
+def _(_: Any, in_dims: tuple[int, None, None], images: Tensor, radius: int, largest: bool) -> tuple[Tensor, int]:
+    return places_of_extrema(images.movedim(in_dims[0], 0), radius, largest), 0
 
 
 WITH_GRADIENT: dict[str, Callable[[Tensor, int], Tensor]] = {

@@ -9,10 +9,10 @@ SBATCH = r"""
 import os, re, subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-script, states = Path(sys.argv[-1]), Path(__file__).with_name("states")
-array = re.search(r"^#SBATCH --array=(\d+)-(\d+)", script.read_text(), re.M)
+script, states = Path(sys.argv[-1]).read_text(), Path(__file__).with_name("states")
+array = re.search(r"^#SBATCH --array=(\d+)-(\d+)", script, re.M)
 tasks = range(int(array[1]), int(array[2]) + 1) if array else [None]
-text, number = script.read_text(), f"{1 + len(list(states.iterdir()))}"
+number = f"{1 + len(list(states.iterdir()))}"
 (states / number).touch()
 print("Submitted batch job", number, flush=True)
 
@@ -20,7 +20,7 @@ def run(task):
     own = {"SLURM_JOB_ID": number}
     if array:
         own = {"SLURM_JOB_ID": f"{number}_{task}", "SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": f"{task}"}
-    done = subprocess.run(["bash", "-c", text], env={**os.environ, **own})
+    done = subprocess.run(["bash", "-c", script], env={**os.environ, **own})
     with (states / number).open("a") as file:
         print(own["SLURM_JOB_ID"], "FAILED" if done.returncode else "COMPLETED", "here", sep="|", file=file)
 

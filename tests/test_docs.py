@@ -7,6 +7,7 @@ import re
 import runpy
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -112,7 +113,13 @@ def in_a_process(arguments: list[str], folder: Path, **variables: str) -> str:
     """What a command of a user's prints, run in ``folder``, in a process of its own; it must succeed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        arguments, cwd=folder, env={**environment, **variables}, capture_output=True, text=True, check=False
+        arguments,
+        cwd=folder,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -147,16 +154,23 @@ def test_what_is_typed_for_slurm_trains(command: str, tmp_path: Path) -> None:
 def test_what_is_typed_for_a_ray_cluster_trains(command: str, tmp_path: Path) -> None:
     arguments = [*typed(command), *SHORT, "latent_dim=4"]
     with tempfile.TemporaryDirectory(prefix="ray") as folder:  # the name of a socket in it must be short
-        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=2", "--block"]
-        environment = {**os.environ, "RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
-        head = subprocess.Popen([*start, "--include-dashboard=false"], env=environment, stdout=subprocess.DEVNULL)
+        own = {"RAY_TMPDIR": folder, "RAY_ADDRESS": "", "RAY_USAGE_STATS_ENABLED": "0"}
+        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=2", "--block"]
+        start += [f"--port={free_port()}", f"--ray-client-server-port={free_port()}", "--include-dashboard=false"]
+        head = subprocess.Popen(start, env={**os.environ, **own}, stdout=subprocess.DEVNULL)
         try:
-            wait_for(lambda: list(Path(folder).rglob("ray_current_cluster")))
-            in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, RAY_TMPDIR=folder)
+            wait_for(Path(folder, "ray", "ray_current_cluster").exists)
+            in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, **own)
         finally:
             head.terminate()
-            head.wait()
+            head.wait(60)
     assert list(tmp_path.rglob("metrics.json"))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def wait_for(happened: Callable[[], object], seconds: float = 60) -> None:
@@ -304,7 +318,13 @@ def test_other_scripts_load(command: str) -> None:
     assert callable(runpy.run_path(str(ROOT / shlex.split(command)[1]))["main"])
 
 
-BRIEF = {"EPOCHS": 1, "ROUNDS": 1, "RADII": (1,), "COUNTS": (1, 2), "TURNS": 1, "STEPS": 2, "VECTORS": 200, "TIMES": 1}
+BRIEF: dict[str, dict[str, Any]] = {
+    "epoch": {"EPOCHS": 1, "ROUNDS": 1},
+    "stack": {"COUNTS": (1, 2), "TURNS": 1, "STEPS": 2},
+    "projection": {"VECTORS": 200},
+    "approximation": {"ROUNDS": 1, "RADII": (1,)},
+    "streaming": {"TIMES": 1},
+}
 
 
 @pytest.mark.slow
@@ -316,9 +336,11 @@ def test_what_is_typed_to_measure_speed_prints_it(command: str, tmp_path: Path) 
     if not torch.cuda.is_available():
         arguments = [argument for argument in arguments if argument != "trainer.accelerator=gpu"]
     arguments += ["--batches", "30"] if script.stem == "streaming" else []
+    brief = BRIEF[script.stem]
     briefly = (
         f"import runpy, sys; sys.path.insert(0, {str(script.parent)!r}); sys.argv = {[name, *arguments]}; "
-        f"main = runpy.run_path({str(script)!r})['main']; main.__globals__.update({BRIEF}); main()"
+        f"names = (main := runpy.run_path({str(script)!r})['main']).__globals__; "
+        f"assert {set(brief)} <= names.keys(); names.update({brief}); main()"
     )
     printed = in_a_process([sys.executable, "-c", briefly], tmp_path)
     assert re.search(r"\d\.\d\d", printed)

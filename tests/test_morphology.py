@@ -67,7 +67,8 @@ def test_the_gradient_is_that_of_kornia(name: str, radius: int) -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(("name", "value"), [("dilation", 0.5), *((name, 0.0) for name in OPERATORS)])
+@pytest.mark.parametrize("value", [0.0, 0.5])
+@pytest.mark.parametrize("name", OPERATORS)
 def test_of_equal_pixels_the_gradient_goes_to_the_one_in_the_middle(name: str, value: float) -> None:
     images, weights = torch.full((2, 1, 6, 5), value, requires_grad=True), torch.rand(2, 1, 6, 5)
     (gradient,) = torch.autograd.grad((weights * Operator(name, 2)(images)).sum(), images)
@@ -82,13 +83,52 @@ def test_operators_to_train_with_take_half_precision(name: str, precision: torch
     torch.testing.assert_close(Operator(name, 2)(images), expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_the_gradient_of_images_that_are_not_finite_is_one(name: str) -> None:
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7FFFFFFF, 0xFFC00000, 0xFFFFFFFF])
+@pytest.mark.parametrize("name", BY_SCIPY)
+def test_what_is_not_a_number_spreads_as_by_kornia(name: str, bits: int) -> None:
     images = torch.randn(2, 1, 6, 5)
-    images[0, 0, 0], images[0, 0, 1], images[0, 0, -1] = -math.inf, math.inf, math.nan
-    images.requires_grad_()
-    (gradient,) = torch.autograd.grad(Operator(name, 2)(images).sum(), images)
-    assert gradient.sum() == images.numel()
+    images[0, 0, 2, 4] = torch.tensor([bits], dtype=torch.uint32).view(torch.float32)
+    operated = Operator(name, 1)(images)
+    torch.testing.assert_close(operated, OPERATORS[name](images, disk(1)), rtol=0, atol=0, equal_nan=True)
+    assert operated.isnan().sum() == 4
+
+
+@pytest.mark.parametrize(("name", "value"), [("dilation", -math.inf), ("erosion", math.inf)])
+def test_infinite_pixels_are_operated_on(name: str, value: float) -> None:
+    images = torch.randn(1, 1, 6, 5)
+    images[0, 0, 1], images[0, 0, 4, 4] = value, -value
+    footprint = disk(2).numpy().astype(bool)
+    expected = BY_SCIPY[name](images[0, 0].numpy(), footprint=footprint, mode="constant", cval=value)
+    np.testing.assert_array_equal(Operator(name, 2)(images)[0, 0].numpy(), expected)
+
+
+def test_small_numbers_are_told_apart_by_a_processor_that_takes_subnormal_ones_for_0() -> None:
+    images = torch.zeros(1, 1, 6, 5)
+    images[0, 0, 0, 0] = 1
+    try:
+        torch.set_flush_denormal(True)
+        dilated = dilation(1)(images)
+    finally:
+        torch.set_flush_denormal(False)
+    assert dilated.sum() == 3
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_gradients_are_mapped_over_and_taken_again(name: str) -> None:
+    atoms, weights = spaced(3, 2, 1, 5, 4), torch.rand(2, 1, 5, 4)
+
+    def loss(atoms: Tensor) -> Tensor:
+        return (weights.to(atoms) * Operator(name, 1)(atoms) ** 2).sum()
+
+    for transform in (torch.func.grad, lambda f: torch.func.grad(lambda x: torch.func.grad(f)(x).sum())):
+        together = torch.func.vmap(transform(loss))(atoms)
+        for own, expected in zip(together, atoms.double(), strict=True):
+            torch.testing.assert_close(own.double(), transform(loss)(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_images_of_whole_numbers_are_refused() -> None:
+    with pytest.raises(TypeError, match="floating"):
+        Operator("erosion", 1)(torch.ones(1, 1, 3, 3, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
