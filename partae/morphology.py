@@ -55,7 +55,8 @@ def erode(images: Tensor, radius: int) -> Tensor:
 
 
 def _gathered(name: str, images: Tensor, radius: int) -> Tensor:
-    if torch.finfo(images.dtype).bits > 32 or images.device.type == "mps":  # which computes with at most 32
+    # with a pixel of 64 bits there is no room for a place, and Apple's GPUs have no numbers of 64
+    if torch.finfo(images.dtype).bits > 32 or images.device.type == "mps":
         operated: Tensor = OPERATORS[name](images, disk(radius).to(images))
         return operated
     places = places_of_extrema(images.detach(), radius, name == "dilation")
