@@ -43,8 +43,7 @@ def disk(radius: int) -> Tensor:
 def dilate(images: Tensor, radius: int) -> Tensor:
     """Kornia's dilation by the disk, with a gradient at a fraction of its cost: images (B, C, H, W) -> (B, C, H, W).
 
-    Each value is gathered from the pixel of its maximum, and the gradient goes back there. In double precision it is
-    Kornia's own.
+    Each value is gathered from the pixel of its maximum, and the gradient goes back there.
     """
     return _gathered("dilation", images, radius)
 
@@ -55,8 +54,7 @@ def erode(images: Tensor, radius: int) -> Tensor:
 
 
 def _gathered(name: str, images: Tensor, radius: int) -> Tensor:
-    # with a pixel of 64 bits there is no room for a place, and Apple's GPUs have no numbers of 64
-    if torch.finfo(images.dtype).bits > 32 or images.device.type == "mps":
+    if images.device.type == "mps":  # Apple's GPUs have no numbers of 64 bits
         operated: Tensor = OPERATORS[name](images, disk(radius).to(images))
         return operated
     places = places_of_extrema(images.detach(), radius, name == "dilation")
@@ -69,13 +67,14 @@ def places_of_extrema(images: Tensor, radius: int, largest: bool) -> Tensor:
 
     Of equal pixels it is the disk's centre, where that is one of them and they are not negative.
 
-    A pixel of at most 32 bits and its place behind are compared as one number of 64. A disk is a stack of rows: the
+    A pixel of 32 bits and its place behind are compared as one number of 64; pixels in double precision are numbered in
+    their order first. A disk is a stack of rows: the
     extrema along a row, which grow by one pixel to each side at a time, are shared by all rows of that width and moved
     up and down. So it takes about 4 ``radius`` extrema of whole batches, where one for each pixel of the disk would be
     about three times its square. As an operator of its own to PyTorch it is spared the compiler, which makes it slower.
 
     Args:
-        images: (..., H, W), of at most 32 bits a pixel.
+        images: (..., H, W).
         radius: of the disk.
         largest: whether the largest is meant, or the smallest.
 
@@ -84,11 +83,14 @@ def places_of_extrema(images: Tensor, radius: int, largest: bool) -> Tensor:
     """
     height, width = images.shape[-2:]
     extreme = torch.maximum if largest else torch.minimum
-    nan = math.copysign(math.nan, 1 if largest else -1)  # beyond all numbers
-    words = images.float().nan_to_num(nan, math.inf, -math.inf).view(torch.int32)
+    images = images.nan_to_num(math.inf if largest else -math.inf, math.inf, -math.inf)
+    if torch.finfo(images.dtype).bits > 32:
+        words = torch.unique(images, return_inverse=True)[1]
+    else:
+        words = images.float().view(torch.int32).long()
     first = NORMAL if largest else NORMAL + CENTRE
     places = torch.arange(first, first + height * width, device=images.device).view(height, width)
-    numbers = words.long().bitwise_left_shift_(32).add_(places)
+    numbers = words.bitwise_left_shift_(32).add_(places)
     extrema = (numbers ^ CENTRE).view(torch.float64)
     pixels = numbers.view(torch.float64)
 
