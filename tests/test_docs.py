@@ -304,6 +304,20 @@ def test_what_is_typed_to_make_can_be_made(command: str) -> None:
     assert made.returncode == 0, made.stderr
 
 
+LONG = re.compile("train|soak|mutation")  # what they run has tests above
+OTHERS = {".venv", ".git", "data", "outputs"}  # folders that are no part of the project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in of("make ") if not LONG.search(each)])
+def test_what_is_typed_to_make_is_made(command: str, tmp_path: Path) -> None:
+    # pytest collects only
+    here = tmp_path / "partae"
+    shutil.copytree(ROOT, here, ignore=lambda folder, _: OTHERS if Path(folder) == ROOT else ())
+    (here / ".venv").symlink_to(sys.prefix)
+    in_a_process([*shlex.split(command), "--assume-old=.venv/installed"], here, PYTEST_ADDOPTS="--collect-only")
+
+
 @pytest.mark.parametrize("command", of("pip install "))
 def test_what_is_typed_to_install_names_extras(command: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
