@@ -11,9 +11,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from sklearn.datasets import load_digits
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.command_line import type_in
 from tests.slurm import stand_in
+from tests.sweep.test_engines import wait
 from tests.test_conf import check_promises
 from tests.test_conf import code as code_of_a_batch
 
@@ -157,9 +157,9 @@ def test_what_is_typed_for_a_ray_cluster_trains(command: str, tmp_path: Path) ->
         own = {"RAY_TMPDIR": folder, "RAY_ADDRESS": "", "RAY_USAGE_STATS_ENABLED": "0"}
         start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=2", "--block"]
         start += [f"--port={free_port()}", f"--ray-client-server-port={free_port()}", "--include-dashboard=false"]
-        head = subprocess.Popen(start, env={**os.environ, **own}, stdout=subprocess.DEVNULL)
+        head = subprocess.Popen(start, env={**os.environ, **own}, stdout=subprocess.DEVNULL, text=True)
         try:
-            wait_for(Path(folder, "ray", "ray_current_cluster").exists)
+            wait(head, Path(folder, "ray", "ray_current_cluster").exists)
             in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, **own)
         finally:
             head.terminate()
@@ -171,13 +171,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def wait_for(happened: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, f"nothing in {seconds} seconds"
-        time.sleep(0.2)
 
 
 @pytest.mark.slow
@@ -430,13 +423,5 @@ def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_size
         if script == "train.py":
             run = "run" if "data.source.root=outputs/digits.npz" in overrides else f"other_{number}"
             overrides += ["trainer.max_epochs=1", f"hydra.run.dir={run}"]
-        done = subprocess.run(
-            [sys.executable, str(ROOT / script), *overrides],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        in_a_process([sys.executable, str(ROOT / script), *overrides], tmp_path)
     assert (tmp_path / "run" / "evaluation" / "metrics.json").exists()

@@ -66,9 +66,11 @@ def done(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int
 
 
 def wait(process: subprocess.Popen[str], found: Callable[[], bool]) -> None:
-    """Wait until something is ``found`` of a process that goes on."""
+    """Wait until something is ``found`` of a process that goes on, 10 minutes at most."""
+    end = time.monotonic() + 600
     while not found():
         assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
         time.sleep(0.02)
 
 
