@@ -1,0 +1,107 @@
+"""The code, pictures and statements of README and docs/ are right."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize
+from hydra.utils import instantiate
+from sklearn.datasets import load_digits
+
+import partae.sweep  # noqa: F401  (what conf/ calls)
+from tests.docs.shown import PAGES, README, ROOT
+from tests.test_conf import check_promises
+from tests.test_conf import code as code_of_a_batch
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_that_loads_a_model_runs(
+    page: Path, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        if "partae.load" in block:
+            code = re.sub(r'partae\.load\("[^"]*"\)', f'partae.load("{trained[0]}")', block)
+            exec(compile(code, str(page), "exec"), {"images": torch.rand(2, 1, 8, 8)})
+
+
+@pytest.mark.slow
+def test_images_in_python_are_what_a_model_takes() -> None:
+    blocks = re.findall(
+        r"```python\n(from partae.data.*?)```", (ROOT / "docs" / "quickstart.md").read_text(), re.DOTALL
+    )
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "quickstart.md", "exec"), names)
+    assert names["images"].shape == (8, 1, 28, 28)
+    assert names["images"].is_floating_point()
+    assert 0.9 < names["images"].max() <= 1
+
+
+def test_the_penalty_in_the_readme_works() -> None:
+    code = re.search(r"```python\n(class.*?)```", README, re.DOTALL)
+    config = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    assert config is not None
+    imports = "from __future__ import annotations\nimport torch\nfrom torch import Tensor, nn\n"
+    names: dict[str, type[torch.nn.Module]] = {}
+    imports += "from partae.checks import real\nfrom partae.printed import Printed\n"
+    exec(compile(f"{imports}{code[1]}", "README.md", "exec"), names)
+    arguments = yaml.safe_load(config[1])
+    kind = names[arguments.pop("_target_").rpartition(".")[2]]
+    penalty = kind(**arguments)
+    dense, sparse = torch.full((3, 8), 0.5), torch.eye(8) * 0.5
+    assert penalty(sparse) < penalty(dense)
+    assert penalty(torch.zeros(2, 8)).isfinite()
+    check_promises(penalty.double(), code_of_a_batch())
+
+
+def test_the_figures_of_the_docs_are_drawn(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "figures.py"))
+    script["main"].__globals__["FOLDER"] = tmp_path
+    script["main"]()
+    names = ("figure_2", "figure_3", "shrinkage")
+    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("pdf", "png")}
+
+
+def test_l1_takes_coefficients_away_and_l2_does_not() -> None:
+    paths = runpy.run_path(str(ROOT / "docs" / "figures.py"))["shrinkage"]()
+    (_, l1), (_, l2) = paths.values()
+    assert (l1[0] > 0).sum() == (l2[0] > 0).sum()
+    assert (l1[-1] > 0).sum() == 0
+    assert (l2[-1] > 0).sum() > (l2[0] > 0).sum()
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    assert "sparsity.KL" in (tmp_path / "api.html").read_text()
+
+
+def test_the_digits_are_written_and_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "digits.py"))["main"](tmp_path / "digits.npz")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  python train.py"))
+    with initialize(version_base="1.3", config_path="../../conf"):
+        cfg = compose("train", overrides=shlex.split(line)[2:])
+    data = instantiate(cfg.data)
+    data.check()
+    data.setup("test")
+    assert cfg.encoder.image_shape == [1, 8, 8]
+    assert data.classes == tuple("0123456789")
+    images, labels = (torch.cat(parts) for parts in zip(*data.batches("test"), strict=True))
+    digits = load_digits()
+    np.testing.assert_allclose(images[:, 0] * 16, digits.images[-360:])
+    np.testing.assert_array_equal(labels, digits.target[-360:])
