@@ -55,7 +55,7 @@ class MaxApproximation(Printed):
             F.mse_loss(model.max_approximation_of_code(code, each), target)
             for each, target in zip(self.applied, operated.unbind(1), strict=True)
         ]
-        return self.weight * reduce(torch.add, errors) / len(errors)  # a stack of one takes longer
+        return self.weight / len(errors) * reduce(torch.add, errors)  # a stack of one takes longer
 
 
 class Overlap(Printed):
