@@ -55,7 +55,7 @@ class Dictionary(Printed):
         pixels = math.prod(self.image_shape)
         self.activate, self.image_range = activation_named("decoder.activation", activation, pixels)
         if isinstance(self.activate, nn.ReLU | nn.LeakyReLU):
-            self.activate.inplace = True  # on a sum of `decode`: large batches are slow for the memory they go through
+            self.activate.inplace = True  # the sum in `decode`, which nobody else holds: less memory to go through
         atoms = nn.init.xavier_uniform_(torch.empty(self.latent_dim, pixels))
         self.atoms = nn.Parameter(atoms.view(self.latent_dim, *self.image_shape))
         self.initial_bias = real("decoder.initial_bias", initial_bias)

@@ -124,7 +124,7 @@ def _places_in_mapped(_: Any, in_dims: tuple[int, None, None], images: Tensor, *
     return torch.ops.partae.places_of_extrema(images.movedim(in_dims[0], 0), *how), 0
 
 
-# `torch.library.custom_op` would take as long to call as the operator itself
+# `torch.library.custom_op` wraps a call in more checks: a fifth of this operator's time on a hundred atoms
 torch.library.define("partae::places_of_extrema", "(Tensor images, int radius, bool largest) -> Tensor")
 torch.library.impl("partae::places_of_extrema", "default", places_of_extrema)
 torch.library.register_fake("partae::places_of_extrema", lambda images, *_: torch.empty_like(images, dtype=torch.int64))
