@@ -57,7 +57,7 @@ def _gathered(name: str, images: Tensor, radius: int) -> Tensor:
     if images.device.type == "mps":  # Apple's GPUs have no numbers of 64 bits
         operated: Tensor = OPERATORS[name](images, disk(radius).to(images))
         return operated
-    places = torch.ops.partae.places_of_extrema(images.detach(), radius, name == "dilation")
+    places = torch.ops.partae.places_of_extrema(images, radius, name == "dilation")
     return images.flatten(-2).gather(-1, places.flatten(-2)).view_as(images)
 
 

@@ -75,11 +75,11 @@ def _skipped(tree: ast.AST) -> set[int]:
         if isinstance(node, ast.AnnAssign):
             parts = [node.annotation]
         elif isinstance(node, ast.FunctionDef):
-            parts = [node] if _registers_itself(node) else [node.returns, *node.decorator_list]
+            parts = [node] if _registers(node) else [node.returns, *node.decorator_list]
             parts += [*node.args.defaults, *node.args.kw_defaults]
         elif isinstance(node, ast.arg):
             parts = [node.annotation]
-        elif isinstance(node, ast.Raise | ast.JoinedStr):
+        elif isinstance(node, ast.Raise | ast.JoinedStr) or _registers(node):
             parts = [node]
         elif isinstance(node, ast.ClassDef):
             parts = [*node.bases, *node.decorator_list]
@@ -170,8 +170,10 @@ def _changes(node: ast.AST) -> list[Any]:
     return changes
 
 
-def _registers_itself(node: ast.AST) -> bool:
-    """Whether ``node`` is a function that torch's library takes note of, which it does once only."""
+def _registers(node: ast.AST) -> bool:
+    """Whether ``node`` tells torch's library of an operator, which takes note of it once only."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return ast.unparse(node.value.func).startswith("torch.library.")
     decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
     return any("library" in text or "register" in text for text in map(ast.unparse, decorators))
 
@@ -179,7 +181,7 @@ def _registers_itself(node: ast.AST) -> bool:
 def _put_in_place(module: ModuleType, source: str) -> None:
     """Give the functions and classes of ``module``, wherever they have been imported to, the code of ``source``."""
     tree = ast.parse(f"{source}\n\ndef _first(value):\n    return value\n")
-    tree.body = [node for node in tree.body if not _registers_itself(node)]
+    tree.body = [node for node in tree.body if not _registers(node)]
     old = dict(vars(module))
     exec(compile(tree, str(module.__file__), "exec"), vars(module))
     for name, before in old.items():

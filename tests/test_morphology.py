@@ -86,19 +86,22 @@ def test_operators_to_train_with_take_half_precision(name: str, precision: torch
 
 
 @pytest.mark.parametrize("bits", [0x7FC00000, 0x7FFFFFFF, 0xFFC00000, 0xFFFFFFFF])
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", BY_SCIPY)
-def test_what_is_not_a_number_spreads_as_by_kornia(name: str, bits: int) -> None:
+def test_what_is_not_a_number_spreads_as_by_kornia(name: str, precision: torch.dtype, bits: int) -> None:
     images = torch.randn(2, 1, 6, 5)
     images[0, 0, 2, 4] = torch.tensor([bits], dtype=torch.uint32).view(torch.float32)
+    images = images.to(precision)
     operated = Operator(name, 1)(images)
     torch.testing.assert_close(operated, OPERATORS[name](images, disk(1)), rtol=0, atol=0, equal_nan=True)
     assert operated.isnan().sum() == 4
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("name", "value"), [("dilation", -math.inf), ("erosion", math.inf)])
-def test_infinite_pixels_are_operated_on(name: str, value: float) -> None:
-    images = torch.randn(1, 1, 6, 5)
-    images[0, 0, 1], images[0, 0, 4, 4] = value, -value
+def test_infinite_pixels_are_operated_on(name: str, value: float, precision: torch.dtype) -> None:
+    images = torch.randn(1, 1, 6, 5, dtype=precision)
+    images[0, 0, 1], images[0, 0, 4, 4], images[0, 0, 4, 3] = value, -value, -torch.finfo(precision).max
     footprint = disk(2).numpy().astype(bool)
     expected = BY_SCIPY[name](images[0, 0].numpy(), footprint=footprint, mode="constant", cval=value)
     np.testing.assert_array_equal(Operator(name, 2)(images)[0, 0].numpy(), expected)
