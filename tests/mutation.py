@@ -74,13 +74,12 @@ def _skipped(tree: ast.AST) -> set[int]:
         parts: list[ast.AST | None] = []
         if isinstance(node, ast.AnnAssign):
             parts = [node.annotation]
-        elif isinstance(node, ast.FunctionDef):
-            parts = [node] if _registers(node) else [node.returns, *node.decorator_list]
-            parts += [*node.args.defaults, *node.args.kw_defaults]
-        elif isinstance(node, ast.arg):
-            parts = [node.annotation]
         elif isinstance(node, ast.Raise | ast.JoinedStr) or _registers(node):
             parts = [node]
+        elif isinstance(node, ast.FunctionDef):
+            parts = [node.returns, *node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
+        elif isinstance(node, ast.arg):
+            parts = [node.annotation]
         elif isinstance(node, ast.ClassDef):
             parts = [*node.bases, *node.decorator_list]
         skipped |= {id(inner) for part in parts if part is not None for inner in ast.walk(part)}

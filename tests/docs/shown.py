@@ -9,19 +9,33 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 SHORT = ["data=bars", "trainer.max_epochs=1", "trainer.accelerator=cpu", "+trainer.limit_train_batches=1"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The blocks of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def penalty_of_the_readme() -> tuple[str, str]:
+    """The penalty that README shows to write, as a module, and its file of settings."""
+    (code,) = (block for block in blocks(README, "python") if block.startswith("class"))
+    (config,) = blocks(README, "yaml")
+    imports = (
+        "import torch\nfrom torch import Tensor\nfrom partae.checks import real\nfrom partae.printed import Printed\n"
+    )
+    return imports + code, config
 
 
 def shown() -> list[str]:
     """Each command that README and the pages of docs/ show, in a block or between words."""
     commands: dict[str, None] = {}
     for page in PAGES:
-        text = page.read_text().replace("\\\n", " ")
-        blocks = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-        between = re.findall(r"`((?:python|make|tensorboard|pip) [^`]+)`", text)
-        commands |= dict.fromkeys(line.partition(" #")[0].removesuffix(" ...").strip() for line in [*blocks, *between])
+        lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+        lines += re.findall(r"`((?:python|make|tensorboard|pip) [^`]+)`", page.read_text())
+        commands |= dict.fromkeys(line.partition(" #")[0].removesuffix(" ...").strip() for line in lines)
     return [command for command in commands if command]
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -16,11 +15,12 @@ import pytest
 import torch
 
 from tests.command_line import type_in
-from tests.docs.shown import ROOT, SHORT, in_a_process, of, shown, typed
+from tests.docs.shown import ROOT, SHORT, blocks, in_a_process, of, shown, typed
 
 
 def test_commands_are_found_in_every_shape() -> None:
     assert {"make train", "python train.py -m experiment=table_1", "python docs/figures.py"} <= set(shown())
+    assert {command.split()[2] for command in of("python -m tests.")} == {"tests.soak", "tests.mutation"}
     assert len(of("python train.py")) > 5
     assert len(of("python evaluate.py")) > 2
     scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/", "-m tests.")
@@ -47,40 +47,39 @@ def test_tab_completes_in_bash(command: str) -> None:
     press = f'COMP_LINE="{words}" COMP_POINT={len(words)}; COMP_WORDS=({words}); COMP_CWORD=2; hydra_bash_completion'
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     line = ["bash", "-c", f'{command}\n{press}\nprintf "%s\\n" "${{COMPREPLY[@]}}"']
-    printed = subprocess.run(line, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True).stdout
-    assert set(printed.split()) == {f"sparsity={file.stem}" for file in (ROOT / "conf" / "sparsity").glob("*.yaml")}
+    assert set(in_a_process(line, ROOT, PATH=path).split()) == {
+        f"sparsity={file.stem}" for file in (ROOT / "conf" / "sparsity").glob("*.yaml")
+    }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", of("tensorboard"))
 def test_what_is_typed_to_look_finds_events(command: str, trained: tuple[Path, Path]) -> None:
     options = [str(trained[0]) if option == "outputs" else option for option in shlex.split(command)[1:]]
-    inspected = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--inspect", *options],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "val/loss" in inspected.stdout
+    inspect = [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--inspect", *options]
+    assert "val/loss" in in_a_process(inspect, ROOT)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("script", ["soak --valid 3 --invalid 3 --seed 1", "mutation --most 2 --modules metrics.parts"])
-def test_the_checks_that_take_long_run(script: str) -> None:
-    module, *options = script.split()
-    assert any(f"tests.{module}" in each for each in of("python -m tests."))
-    in_a_process([sys.executable, "-m", f"tests.{module}", *options], ROOT)
-
-
-@pytest.mark.parametrize("command", of("make "))
-def test_what_is_typed_to_make_can_be_made(command: str) -> None:
-    made = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-
-
-BRIEFLY = {  # what the command behind it is given besides
+BRIEFLY = {  # what a command that takes long is given besides
     "train": SHORT,
     "soak": ["--valid=3", "--invalid=3", "--seed=1"],
     "mutation": ["--most=2", "--modules", "metrics.parts"],
 }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", of("python -m tests."))
+def test_the_checks_that_take_long_run(command: str) -> None:
+    _, *arguments = shlex.split(command)
+    more = BRIEFLY[arguments[1].removeprefix("tests.")]
+    in_a_process([sys.executable, *arguments, *more], ROOT)
+
+
+@pytest.mark.parametrize("command", of("make "))
+def test_what_is_typed_to_make_can_be_made(command: str) -> None:
+    in_a_process([*shlex.split(command), "--dry-run"], ROOT)
+
+
 OTHERS = {".venv", ".git", "data", "outputs"}  # folders that are no part of the project
 
 
@@ -149,8 +148,7 @@ def test_what_is_typed_to_measure_speed_prints_it(command: str, tmp_path: Path) 
 @pytest.mark.slow
 def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_sizes: Path, some_arrays: Path) -> None:
     images_of_odd_sizes.rename(tmp_path / "photos")
-    text = (ROOT / "docs" / "data.md").read_text()
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines = [line for block in blocks(ROOT / "docs" / "data.md", "sh") for line in block.splitlines()]
     lines = [line for line in lines if "mnist" not in line]  # not to be had here
     assert len(lines) >= 5
     for number, line in enumerate(lines):

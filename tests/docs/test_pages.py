@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from hydra.utils import instantiate
 from sklearn.datasets import load_digits
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
-from tests.docs.shown import PAGES, README, ROOT
+from tests.docs.shown import PAGES, ROOT, blocks, in_a_process, penalty_of_the_readme
 from tests.test_conf import check_promises
 from tests.test_conf import code as code_of_a_batch
 
@@ -30,7 +29,7 @@ def test_python_that_loads_a_model_runs(
     page: Path, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+    for block in blocks(page, "python"):
         if "partae.load" in block:
             code = re.sub(r'partae\.load\("[^"]*"\)', f'partae.load("{trained[0]}")', block)
             exec(compile(code, str(page), "exec"), {"images": torch.rand(2, 1, 8, 8)})
@@ -38,27 +37,20 @@ def test_python_that_loads_a_model_runs(
 
 @pytest.mark.slow
 def test_images_in_python_are_what_a_model_takes() -> None:
-    blocks = re.findall(
-        r"```python\n(from partae.data.*?)```", (ROOT / "docs" / "quickstart.md").read_text(), re.DOTALL
-    )
     names: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block, "quickstart.md", "exec"), names)
+    for block in blocks(ROOT / "docs" / "quickstart.md", "python"):
+        if block.startswith("from partae.data"):
+            exec(compile(block, "quickstart.md", "exec"), names)
     assert names["images"].shape == (8, 1, 28, 28)
     assert names["images"].is_floating_point()
     assert 0.9 < names["images"].max() <= 1
 
 
 def test_the_penalty_in_the_readme_works() -> None:
-    code = re.search(r"```python\n(class.*?)```", README, re.DOTALL)
-    config = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert code is not None
-    assert config is not None
-    imports = "from __future__ import annotations\nimport torch\nfrom torch import Tensor, nn\n"
+    code, config = penalty_of_the_readme()
     names: dict[str, type[torch.nn.Module]] = {}
-    imports += "from partae.checks import real\nfrom partae.printed import Printed\n"
-    exec(compile(f"{imports}{code[1]}", "README.md", "exec"), names)
-    arguments = yaml.safe_load(config[1])
+    exec(compile(code, "README.md", "exec"), names)
+    arguments = yaml.safe_load(config)
     kind = names[arguments.pop("_target_").rpartition(".")[2]]
     penalty = kind(**arguments)
     dense, sparse = torch.full((3, 8), 0.5), torch.eye(8) * 0.5
@@ -86,8 +78,7 @@ def test_l1_takes_coefficients_away_and_l2_does_not() -> None:
 @pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    in_a_process(command, ROOT)
     assert "sparsity.KL" in (tmp_path / "api.html").read_text()
 
 

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.command_line import type_in
-from tests.docs.shown import PAGES, README, ROOT, SHORT, in_a_process, of, typed
+from tests.docs.shown import PAGES, ROOT, SHORT, blocks, in_a_process, of, penalty_of_the_readme, typed
 from tests.slurm import stand_in
 from tests.sweep.test_engines import wait
 
@@ -117,7 +117,7 @@ def free_port() -> int:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_job_of_an_array_runs(page: Path, tmp_path: Path) -> None:
-    for number, block in enumerate(re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)):
+    for number, block in enumerate(blocks(page, "bash")):
         here = tmp_path / str(number)
         here.mkdir()
         python = (
@@ -130,16 +130,10 @@ def test_a_job_of_an_array_runs(page: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [each for each in of("python train.py") if "--config-dir" in each])
 def test_a_penalty_outside_of_partae_trains_and_is_evaluated(command: str, tmp_path: Path) -> None:
-    code = re.search(r"```python\n(class.*?)```", README, re.DOTALL)
-    config = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert code is not None
-    assert config is not None
-    imports = (
-        "import torch\nfrom torch import Tensor\nfrom partae.checks import real\nfrom partae.printed import Printed\n"
-    )
-    (tmp_path / "my_package.py").write_text(imports + code[1])
+    code, config = penalty_of_the_readme()
+    (tmp_path / "my_package.py").write_text(code)
     (tmp_path / "settings" / "sparsity").mkdir(parents=True)
-    own = config[1].replace("partae.sparsity.", "my_package.")
+    own = config.replace("partae.sparsity.", "my_package.")
     (tmp_path / "settings" / "sparsity" / "entropy.yaml").write_text(own)
     in_a_process([sys.executable, str(ROOT / "train.py"), *typed(command), *SHORT, "hydra.run.dir=run"], tmp_path)
     in_a_process([sys.executable, str(ROOT / "evaluate.py"), "ckpt=run"], tmp_path)
