@@ -39,6 +39,15 @@ def test_what_is_typed_to_evaluate_evaluates(command: str, trained: tuple[Path, 
     assert outcome.status == 0, outcome.err
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="no virtual environment")
+@pytest.mark.parametrize("command", of("source "))
+def test_what_is_typed_to_activate_makes_python_that_of_the_environment(command: str, tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    python = in_a_process(["bash", "-e", "-c", f"{command}\ncommand -v python"], tmp_path)
+    assert Path(python.strip()) == Path(sys.prefix, "bin", "python")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("command", of("eval"))
