@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt partae/morphology/extrema.c
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("partae needs Python 3.11 or newer: make PYTHON=<path to one>")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -58,4 +58,4 @@ tensorboard: $(INSTALLED)  ## Look at all runs
 	$(BIN)/tensorboard --logdir outputs
 
 clean:  ## Remove the environment and all caches; outputs/ and data/ stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build
+	rm -rf .venv partae/morphology/_extrema.* .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build

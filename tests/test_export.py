@@ -17,7 +17,7 @@ from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.export import digest, export
 from partae.sparsity import KL
-from tests.test_morphology import TwoSquares
+from tests.morphology.test_operators import TwoSquares
 
 
 def model(*, tied: bool = False) -> AutoEncoder:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,31 +23,56 @@ def test_every_package_is_in_the_wheel() -> None:
     assert sorted(listed) == sorted([*found, "partae.commands"])
 
 
-@pytest.mark.slow
-def test_the_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
-    source, site, elsewhere = (tmp_path / name for name in ("source", "site", "elsewhere"))
-    elsewhere.mkdir()
+def run(*command: str, folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def install(folder: Path, **environment: str) -> Path:
+    """The folder of a wheel's packages, built and installed in ``folder``."""
+    source, site = folder / "source", folder / "site"
     # a build leaves files in its source
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, tracked.split("\0")):
+    for name in filter(None, run("git", "ls-files", "-z", folder=ROOT).split("\0")):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
-
-    def run(*command: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(site)}
-        done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    run(*pip, "wheel", "--no-index", "--no-build-isolation", "--no-deps", "--wheel-dir", str(tmp_path), str(source))
-    (wheel,) = tmp_path.glob("*.whl")
-    run(*pip, "install", "--no-index", "--no-deps", "--target", str(site), str(wheel))
+    wheel = [*pip, "wheel", "--no-index", "--no-build-isolation", "--no-deps", str(source)]
+    run(*wheel, folder=folder, **environment)
+    run(
+        *pip,
+        "install",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        str(site),
+        *map(str, folder.glob("*.whl")),
+        folder=folder,
+    )
+    return site
 
-    assert run(sys.executable, "-c", "import partae; print(partae.__file__)").startswith(str(site))
+
+@pytest.mark.slow
+def test_the_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
+    site, elsewhere = install(tmp_path), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run_there = partial(run, folder=elsewhere, PYTHONPATH=str(site))
+    assert run_there(sys.executable, "-c", "import partae; print(partae.__file__)").startswith(str(site))
     brief = ["data=bars", "latent_dim=4", "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "quiet=true"]
-    said = run(str(site / "bin" / "partae-train"), *brief, "hydra.run.dir=run", "trainer.accelerator=cpu")
+    said = run_there(str(site / "bin" / "partae-train"), *brief, "hydra.run.dir=run", "trainer.accelerator=cpu")
     assert "partae-evaluate ckpt=run\n" in said
     assert (elsewhere / "run" / "metrics.json").exists()
-    run(str(site / "bin" / "partae-evaluate"), "ckpt=run")
+    run_there(str(site / "bin" / "partae-evaluate"), "ckpt=run")
     assert (elsewhere / "run" / "evaluation" / "report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["cc", "false"])
+def test_the_wheel_has_what_a_c_compiler_makes_where_there_is_one(compiler: str, tmp_path: Path) -> None:
+    if not shutil.which(compiler):
+        pytest.skip(f"there is no {compiler}")
+    site = install(tmp_path, CC=compiler)
+    found = "from partae.morphology.extrema import COMPILED; print(COMPILED is not None)"
+    assert run(sys.executable, "-c", found, folder=tmp_path, PYTHONPATH=str(site)) == f"{compiler == 'cc'}\n"

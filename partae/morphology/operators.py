@@ -1,8 +1,7 @@
-"""Flat morphological operators on images, by a disk, on Kornia; and as extrema of moved rows, to train with."""
+"""Flat morphological operators on images, by a disk, on Kornia; and to train with, by the places of extrema."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from partae.checks import InputError, whole
+from partae.morphology.extrema import places_of_extrema
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
@@ -57,78 +57,8 @@ def _gathered(name: str, images: Tensor, radius: int) -> Tensor:
     if images.device.type == "mps":  # Apple's GPUs have no numbers of 64 bits
         operated: Tensor = OPERATORS[name](images, disk(radius).to(images))
         return operated
-    places = torch.ops.partae.places_of_extrema(images, radius, name == "dilation")
+    places = places_of_extrema(images, radius, largest=name == "dilation")
     return images.flatten(-2).gather(-1, places.flatten(-2)).view_as(images)
-
-
-def places_of_extrema(images: Tensor, radius: int, largest: bool) -> Tensor:
-    """Where in its image, as y W + x, the largest or smallest pixel of the disk around each lies.
-
-    Of equal pixels it is the disk's centre, where that is one of them and they are not negative.
-
-    In double precision, a pixel of single precision leaves 29 bits free. They hold its place, so that pixel and place
-    are compared as one number; pixels in double precision are numbered in their order first. A disk is a stack of rows:
-    the extrema along a row, which grow by one pixel to each side at a time, are shared by all rows of that width and
-    moved up and down. So it takes about 4 ``radius`` extrema of whole batches, where one for each pixel of the disk
-    would be about three times its square. PyTorch knows it as an operator, ``partae::places_of_extrema``: that spares
-    it the compiler, which makes it slower.
-
-    Args:
-        images: (..., H, W), of at most 2^28 pixels each.
-        radius: of the disk.
-        largest: whether the largest is meant, or the smallest.
-
-    Returns:
-        (..., H, W) of int64.
-    """
-    height, width = images.shape[-2:]
-    extreme = torch.maximum if largest else torch.minimum
-    if torch.finfo(images.dtype).bits > 32:
-        images = images.nan_to_num(math.inf if largest else -math.inf, math.inf, -math.inf)
-        numbers = torch.unique(images, return_inverse=True)[1].bitwise_left_shift_(29)
-    else:
-        numbers = images.double().nan_to_num_(LARGE if largest else -LARGE, LARGE, -LARGE).view(torch.int64)
-    first = NORMAL if largest else NORMAL + CENTRE
-    places = torch.arange(first, first + height * width, device=images.device).view(height, width)
-    extrema = (numbers.add_(places) ^ CENTRE).view(torch.float64)
-    pixels = numbers.view(torch.float64)
-
-    def take(best: Tensor, others: Tensor) -> None:
-        extreme(best, others, out=best)
-
-    def widen(best: Tensor, reach: int) -> None:
-        take(best[..., reach:], pixels[..., :-reach])
-        take(best[..., :-reach], pixels[..., reach:])
-
-    along, reach = pixels, 0  # extrema within so many pixels along the row
-    for row in range(radius, 0, -1):
-        while reach < math.isqrt(radius**2 - row**2):
-            reach += 1
-            along = along.clone() if along is pixels else along
-            widen(along, reach)
-        take(extrema[..., row:, :], along[..., :-row, :])
-        take(extrema[..., :-row, :], along[..., row:, :])
-    if along is not pixels:
-        take(extrema, along)
-    for further in range(reach + 1, radius + 1):
-        widen(extrema, further)
-    return extrema.view(torch.int64).bitwise_and_(CENTRE - 1)
-
-
-CENTRE = 2**28  # the bit before a place that tells a disk's centre, so that it comes first of equals
-NORMAL = 2**52  # with it, black pixels are no subnormal numbers, which a processor may be told to take for 0
-LARGE = 2.0**1000  # in place of infinity, which has no bits free
-
-
-def _places_in_mapped(_: Any, in_dims: tuple[int, None, None], images: Tensor, *how: Any) -> tuple[Tensor, int]:
-    return torch.ops.partae.places_of_extrema(images.movedim(in_dims[0], 0), *how), 0
-
-
-# `torch.library.custom_op` wraps a call in more checks: a fifth of this operator's time on a hundred atoms
-torch.library.define("partae::places_of_extrema", "(Tensor images, int radius, bool largest) -> Tensor")
-torch.library.impl("partae::places_of_extrema", "default", places_of_extrema)
-torch.library.register_fake("partae::places_of_extrema", lambda images, *_: torch.empty_like(images, dtype=torch.int64))
-torch.library.register_vmap("partae::places_of_extrema", _places_in_mapped)
 
 
 WITH_GRADIENT: dict[str, Callable[[Tensor, int], Tensor]] = {
