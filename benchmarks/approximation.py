@@ -2,8 +2,8 @@
 
     python benchmarks/approximation.py
 
-prints the median seconds of an epoch without and with the term, for dilations of radius 1, 2 and 3, and the median of what
-it adds in each turn.
+prints the median seconds of an epoch without and with the term, for dilations of radius 1, 2 and 3, and the median of
+what it adds in each turn.
 """
 
 from __future__ import annotations
