@@ -12,10 +12,13 @@ from partae.morphology.extrema import places_by_moved_rows, places_of_extrema
 
 PIXELS = (0.0, -0.0, 0.5, 1.0, -1.0, 1e-38, 1e-45, -1e-45, 3.4e38, -3.4e38, math.inf, -math.inf, math.nan)
 
+compiled = pytest.mark.parametrize("way", ["compiled"], indirect=True)
 
+
+@compiled
 @given(st.data(), st.integers(0, 9), st.integers(1, 6), st.integers(1, 6), st.booleans())
 @pytest.mark.parametrize("precision", [torch.float32, torch.float16, torch.bfloat16])
-def test_both_ways_lead_to_the_same_places(
+def test_tensors_lead_to_the_same_places(
     precision: torch.dtype, data: st.DataObject, radius: int, height: int, width: int, largest: bool
 ) -> None:
     count = 2 * height * width
@@ -25,9 +28,10 @@ def test_both_ways_lead_to_the_same_places(
     assert places.equal(places_by_moved_rows(images, radius, largest))
 
 
+@compiled
 @pytest.mark.parametrize("radius", [0, 1, 2, 3, 4, 5, 8, 13])
 @pytest.mark.parametrize("largest", [True, False])
-def test_both_ways_lead_to_the_same_places_of_atoms(radius: int, largest: bool) -> None:
+def test_tensors_lead_to_the_same_places_of_atoms(radius: int, largest: bool) -> None:
     atoms = torch.rand(20, 3, 28, 25).mul(9).sub(2).round().relu()
     assert places_of_extrema(atoms, radius, largest).equal(places_by_moved_rows(atoms, radius, largest))
 
@@ -40,6 +44,7 @@ def test_pytorch_finds_nothing_wrong_with_the_operator(precision: torch.dtype) -
         assert places_of_extrema(given_, 2, True).equal(places_of_extrema(given_.contiguous(), 2, True))
 
 
+@compiled
 def test_what_there_is_no_memory_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extrema, "COMPILED", lambda *_: 0)
     with pytest.raises(MemoryError, match="radius 7 of an image of 4 x 5 pixels"):
