@@ -10,6 +10,7 @@ help:  ## Show what can be made
 $(INSTALLED): pyproject.toml constraints.txt partae/morphology/extrema.c
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("partae needs Python 3.11 or newer: make PYTHON=<path to one>")'
 	$(PYTHON) -m venv .venv
+	rm -f partae/morphology/_extrema.*
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 

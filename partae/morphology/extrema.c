@@ -18,17 +18,17 @@ static const int64_t CENTRE = (int64_t)1 << 28;
 static const int64_t NORMAL = (int64_t)1 << 52;
 static const double LARGE = 0x1p1000;
 
-static inline int64_t bits(double number)
+static inline int64_t bits(double value)
 {
     int64_t same;
-    memcpy(&same, &number, sizeof same);
+    memcpy(&same, &value, sizeof same);
     return same;
 }
 
-static inline double number(int64_t bits)
+static inline double number(int64_t value)
 {
     double same;
-    memcpy(&same, &bits, sizeof same);
+    memcpy(&same, &value, sizeof same);
     return same;
 }
 
@@ -46,7 +46,7 @@ static inline void largest_of(double *result, const double *a, const double *b, 
 VECTORS int places_of_extrema(const float *images, int64_t count, int64_t height, int64_t width, int64_t radius,
                               int largest, int64_t *places)
 {
-    const int64_t row = width + radius, margin = radius * row + radius, inside = height * row - radius;
+    const int64_t row = width + radius, margin = radius * row, inside = height * row - radius;
     const int64_t size = margin + height * row + margin;
     const int64_t first = largest ? NORMAL : NORMAL + CENTRE;
     double *memory = malloc(3 * size * sizeof *memory);

@@ -19,13 +19,14 @@ LARGE = 2.0**1000  # in place of infinity, which has no bits free
 def places_of_extrema(images: Tensor, radius: int, largest: bool) -> Tensor:
     """Where in its image, as y W + x, the largest or smallest pixel of the disk around each lies.
 
-    Of equal pixels it is the disk's centre, where that is one of them and they are not negative. An operator of
-    PyTorch's, ``partae::places_of_extrema``: that spares it `torch.compile`, which makes it slower, and has processors
-    take the compiled function, where there is one, and all else `places_by_moved_rows`; they agree on every place.
+    Of equal pixels it is the disk's centre, where that is one of them and they are not negative. On a processor, and in
+    at most single precision, it is the compiled function, where there is one; else `places_by_moved_rows`. They agree
+    on every place. It is an operator of PyTorch's, ``partae::places_of_extrema``, which `torch.compile`, by which it
+    would be slower, leaves alone.
 
     Args:
         images: (..., H, W), of at most 2^28 pixels each.
-        radius: of the disk.
+        radius: of the disk; below 0 it counts as 0.
         largest: whether the largest is meant, or the smallest.
 
     Returns:
@@ -44,7 +45,6 @@ def places_by_moved_rows(images: Tensor, radius: int, largest: bool) -> Tensor:
     moved up and down. So it takes about 4 ``radius`` extrema of whole batches, where one for each pixel of the disk
     would be about three times its square.
     """
-    images = images.contiguous()
     height, width = images.shape[-2:]
     extreme = torch.maximum if largest else torch.minimum
     if torch.finfo(images.dtype).bits > 32:
@@ -83,7 +83,7 @@ def compiled() -> Callable[..., int] | None:
     """The function of extrema.c, if there was a C compiler when partae was installed."""
     try:
         function = load_library("_extrema", __file__).places_of_extrema
-    except OSError:
+    except (OSError, AttributeError):
         return None
     function.argtypes = (ctypes.c_void_p, *4 * [ctypes.c_int64], ctypes.c_int, ctypes.c_void_p)
     return function
@@ -92,12 +92,13 @@ def compiled() -> Callable[..., int] | None:
 COMPILED = compiled()
 
 
-def _places_by_a_processor(images: Tensor, radius: int, largest: bool) -> Tensor:
-    if COMPILED is None or torch.finfo(images.dtype).bits > 32:
-        return places_by_moved_rows(images, radius, largest)
-    images = images.float().contiguous()
+def _places_of_extrema(images: Tensor, radius: int, largest: bool) -> Tensor:
+    images = images.contiguous()
     *count, height, width = images.shape
-    places = torch.empty(images.shape, dtype=torch.int64)
+    radius = max(0, min(radius, height + width))  # more covers the image as well
+    if COMPILED is None or images.device.type != "cpu" or torch.finfo(images.dtype).bits > 32:
+        return places_by_moved_rows(images, radius, largest)
+    images, places = images.float(), images.new_empty(images.shape, dtype=torch.int64)
     if not COMPILED(images.data_ptr(), math.prod(count), height, width, radius, largest, places.data_ptr()):
         raise MemoryError(f"no memory for the disks of radius {radius} of an image of {height} x {width} pixels")
     return places
@@ -110,7 +111,6 @@ def _mapped(_: Any, in_dims: tuple[int, None, None], images: Tensor, *how: Any) 
 # `torch.library.custom_op` wraps a call in more checks: a fifth of this operator's time on a hundred atoms
 NAME = "partae::places_of_extrema"
 torch.library.define(NAME, "(Tensor images, int radius, bool largest) -> Tensor")
-torch.library.impl(NAME, "default", places_by_moved_rows)
-torch.library.impl(NAME, "cpu", _places_by_a_processor)
+torch.library.impl(NAME, "default", _places_of_extrema)
 torch.library.register_fake(NAME, lambda images, *_: images.new_empty(images.shape, dtype=torch.int64))
 torch.library.register_vmap(NAME, _mapped)

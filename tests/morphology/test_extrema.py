@@ -44,16 +44,25 @@ def test_pytorch_finds_nothing_wrong_with_the_operator(precision: torch.dtype) -
         assert places_of_extrema(given_, 2, True).equal(places_of_extrema(given_.contiguous(), 2, True))
 
 
-@compiled
+@pytest.mark.parametrize(("radius", "same"), [(-1, 0), (8, 7), (10**9, 7), (2**62, 7)])
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_any_radius_is_taken(radius: int, same: int, precision: torch.dtype) -> None:
+    images = torch.rand(2, 1, 4, 3, dtype=precision)
+    assert places_of_extrema(images, radius, True).equal(places_of_extrema(images, same, True))
+
+
 def test_what_there_is_no_memory_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extrema, "COMPILED", lambda *_: 0)
     with pytest.raises(MemoryError, match="radius 7 of an image of 4 x 5 pixels"):
         places_of_extrema(torch.zeros(1, 1, 4, 5), 7, True)
 
 
-def test_without_a_compiler_there_is_no_compiled_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> None:
-        raise OSError("no file with expected extension")
+@pytest.mark.parametrize("there", ["nothing", "of another version"])
+def test_without_its_function_there_is_no_compiled_one(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> object:
+        if there == "nothing":
+            raise OSError("no file with expected extension")
+        return object()
 
-    monkeypatch.setattr(extrema, "load_library", missing)
+    monkeypatch.setattr(extrema, "load_library", load)
     assert extrema.compiled() is None
