@@ -39,18 +39,10 @@ def install(folder: Path, **environment: str) -> Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    wheel = [*pip, "wheel", "--no-index", "--no-build-isolation", "--no-deps", str(source)]
-    run(*wheel, folder=folder, **environment)
-    run(
-        *pip,
-        "install",
-        "--no-index",
-        "--no-deps",
-        "--target",
-        str(site),
-        *map(str, folder.glob("*.whl")),
-        folder=folder,
-    )
+    offline = ["--no-index", "--no-deps"]
+    run(*pip, "wheel", *offline, "--no-build-isolation", str(source), folder=folder, **environment)
+    (wheel,) = folder.glob("*.whl")
+    run(*pip, "install", *offline, "--target", str(site), str(wheel), folder=folder)
     return site
 
 
