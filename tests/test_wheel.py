@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from functools import partial
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 from setuptools import find_namespace_packages, find_packages
 
-ROOT = Path(__file__).parent.parent
+from tests.docs.shown import ROOT, in_a_process
 
 
 def test_every_package_is_in_the_wheel() -> None:
@@ -23,26 +21,19 @@ def test_every_package_is_in_the_wheel() -> None:
     assert sorted(listed) == sorted([*found, "partae.commands"])
 
 
-def run(*command: str, folder: Path, **environment: str) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def install(folder: Path, **environment: str) -> Path:
     """The folder of a wheel's packages, built and installed in ``folder``."""
     source, site = folder / "source", folder / "site"
     # a build leaves files in its source
-    for name in filter(None, run("git", "ls-files", "-z", folder=ROOT).split("\0")):
+    for name in filter(None, in_a_process(["git", "ls-files", "-z"], ROOT).split("\0")):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-index", "--no-deps"]
-    run(*pip, "wheel", *offline, "--no-build-isolation", str(source), folder=folder, **environment)
+    environment["PYTHONPATH"] = str(site)
+    in_a_process([*pip, "wheel", *offline, "--no-build-isolation", str(source)], folder, **environment)
     (wheel,) = folder.glob("*.whl")
-    run(*pip, "install", *offline, "--target", str(site), str(wheel), folder=folder)
+    in_a_process([*pip, "install", *offline, "--target", str(site), str(wheel)], folder, **environment)
     return site
 
 
@@ -50,13 +41,13 @@ def install(folder: Path, **environment: str) -> Path:
 def test_the_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
     site, elsewhere = install(tmp_path), tmp_path / "elsewhere"
     elsewhere.mkdir()
-    run_there = partial(run, folder=elsewhere, PYTHONPATH=str(site))
-    assert run_there(sys.executable, "-c", "import partae; print(partae.__file__)").startswith(str(site))
+    run = partial(in_a_process, folder=elsewhere, PYTHONPATH=str(site))
+    assert run([sys.executable, "-c", "import partae; print(partae.__file__)"]).startswith(str(site))
     brief = ["data=bars", "latent_dim=4", "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "quiet=true"]
-    said = run_there(str(site / "bin" / "partae-train"), *brief, "hydra.run.dir=run", "trainer.accelerator=cpu")
+    said = run([str(site / "bin" / "partae-train"), *brief, "hydra.run.dir=run", "trainer.accelerator=cpu"])
     assert "partae-evaluate ckpt=run\n" in said
     assert (elsewhere / "run" / "metrics.json").exists()
-    run_there(str(site / "bin" / "partae-evaluate"), "ckpt=run")
+    run([str(site / "bin" / "partae-evaluate"), "ckpt=run"])
     assert (elsewhere / "run" / "evaluation" / "report.html").exists()
 
 
@@ -67,4 +58,5 @@ def test_the_wheel_has_what_a_c_compiler_makes_where_there_is_one(compiler: str,
         pytest.skip(f"there is no {compiler}")
     site = install(tmp_path, CC=compiler)
     found = "from partae.morphology.extrema import COMPILED; print(COMPILED is not None)"
-    assert run(sys.executable, "-c", found, folder=tmp_path, PYTHONPATH=str(site)) == f"{compiler == 'cc'}\n"
+    printed = in_a_process([sys.executable, "-c", found], tmp_path, PYTHONPATH=str(site))
+    assert printed == f"{compiler == 'cc'}\n"
