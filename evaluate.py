@@ -23,15 +23,16 @@ from partae.data import DataModule
 from partae.export import FORMATS, export
 from partae.files import write_bytes, write_json
 from partae.loading import load, run_folder
-from partae.metrics import measure, measure_dictionary, measure_parts, measure_references, stability
+from partae.metrics import calibrate, least_squares_error, measure, measure_dictionary, measure_parts, stability
 from partae.metrics.measures import SVM_MEASURES, check_svm, measure_svm
 from partae.morphology import operator
-from partae.report import drawings, run_page, table
+from partae.report import drawings, run_page, table, verdicts, verdicts_of_runs
 from partae.sweep import as_trained, explained, run
 from partae.sweep.chosen import chosen, evaluation_folder, published_beside
 from partae.sweep.page import REPORT, write_page
 from partae.sweep.rows import SHOWN, read_sweep
 
+FITTED = 10_000  # training images that `least_squares_error` is fitted to
 CONF = str(Path(__file__).with_name("conf").resolve())
 
 
@@ -77,17 +78,19 @@ def evaluate(cfg: DictConfig) -> Evaluation:
                 f"{list(data.image_shape)}: give the data= of its training"
             )
     data.prepare_data()
-    for stage in ("fit", "test") if protocol == "quick" else ("test",):
+    for stage in ("fit", "test"):
         data.setup(stage)
     check_svm(data.labels, protocol)
+    training, operated = data.calibration(operators)
 
     measures, exports = {}, []
     device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=quiet)
     for name, model in models.items():
         model.to(device)
+        calibrate(model, training, operators, operated=operated, bias=bias)
         found = measure(model, data.batches("test"), operators, bias=bias)
-        found |= measure_references(model, data.batches("test"), operators)
+        found |= least_squares_error(model, data.first("train", FITTED), data.batches("test"), operators)
         bar.update()
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
         found |= measure_parts(model, getattr(data.source, "parts", None), getattr(data.source, "ignored", None))
@@ -145,10 +148,12 @@ def main(cfg: DictConfig) -> None:
     if len(found.measures) == 1:
         (only,) = found.measures.values()
         print(table([{"test images": key.removeprefix("test/"), "value": value} for key, value in only.items()]))
+        print("\n" + "\n".join(verdicts(only)))
     else:
-        keys = {f"test/{name}": name for name in SHOWN}
+        keys = {f"test/{name}": name.removeprefix("max_approximation_error_") for name in SHOWN}
         rows = [{keys[key]: value for key, value in each.items() if key in keys} for each in found.measures.values()]
         print(table([{"model": name, **row} for name, row in zip(found.measures, rows, strict=True)]))
+        print("\n" + "\n".join(verdicts_of_runs(list(found.measures.values()))))
     if found.stability is not None:
         print(f"\nStability of the atoms between these models, in [-1, 1]: {found.stability:.3f} (1: the same atoms)")
     print(f"\nMeasures and figures written to {found.folder}. Open in a browser")

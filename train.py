@@ -23,7 +23,7 @@ from partae.callbacks import validates_after
 from partae.checkpoint import going_on_from
 from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
-from partae.report import table
+from partae.report import table, verdicts
 from partae.sweep import evaluate_line, finish, is_first_process, parts, resume, run, run_job
 
 CONF = str(Path(__file__).with_name("conf").resolve())
@@ -80,6 +80,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
         logger.log_metrics(tested, trainer.global_step)
+        logger.experiment.add_text("verdict", "\n\n".join(verdicts(measures)), trainer.global_step)
         logger.log_hyperparams(shown := hyperparameters(cfg))
         # not the list of keys, which comes first: TensorBoard would take one run's for that of all runs
         for session in hparams(shown, {})[1:]:
@@ -99,6 +100,7 @@ def main(cfg: DictConfig) -> float | None:
     if hydra_cfg.mode == RunMode.RUN and is_first_process():  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
+        print("\n" + "\n".join(verdicts(measures)))
         print(f"\nWritten to {folder}. Look at it next with\n")
         print(f"  tensorboard --logdir {shlex.quote(str(folder))}\n  {evaluate_line(folder)}\n")
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed

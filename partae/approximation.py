@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,34 @@ from partae.printed import Printed
 from partae.representation import Representation
 
 
-class MaxApproximation(Printed):
+class Approximation(Printed):
+    """A term of the loss: (model, code (B, K), images (B, C, H, W)) -> scalar.
+
+    Attributes:
+        applied: the operators that it trains for, whose results on the images the term may be given.
+    """
+
+    applied: tuple[Operator, ...] = ()
+
+    def gain(self, operator: Operator) -> float:
+        """The gain that was learned for ``operator``, at least 0; 1 if none was."""
+        return 1.0
+
+    def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
+        """Loss of the code (B, K) of images (B, C, H, W), a scalar.
+
+        ``operated`` (B, O, C, H, W) holds what each operator makes of the images, where that is known already.
+        """
+        raise NotImplementedError
+
+
+class MaxApproximation(Approximation):
     r"""Trains towards the max-approximation: its squared error, mean over images, pixels and operators.
 
-    .. math:: \omega \cdot \frac{1}{|O|} \sum_{o \in O} \big\| \mathrm{decode}(h, o(\mathrm{atoms})) - o(x) \big\|^2
+    .. math:: \frac{\omega}{|O|} \sum_{o \in O} \big\| g_o \, \mathrm{decode}(h, o(\mathrm{atoms})) - o(x) \big\|^2
 
-    The gradient flows through the operators on the atoms, K images only. Without the weight, it is the measure
+    The gradient flows through the operators on the atoms, K images only, and to a gain :math:`g_o` for each operator,
+    since atoms that overlap add up to too much. With gains of 1 and without the weight, it is the measure
     ``max_approximation_error`` of the same images.
 
     Args:
@@ -29,6 +52,7 @@ class MaxApproximation(Printed):
 
     Attributes:
         applied: the operators themselves.
+        gains: one an operator, (O,), learned; 1 at first.
 
     Raises:
         InputError: if there is no operator, one of them is unknown, or the weight is out of range.
@@ -43,22 +67,27 @@ class MaxApproximation(Printed):
         self.operators = [str(text) for text in operators]
         self.applied: tuple[Operator, ...] = tuple(map(operator, self.operators))
         self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
+        self.gains = nn.Parameter(torch.ones(len(self.applied)))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Take weights of before there were gains, too: as if these were 1."""
+        state_dict.setdefault(f"{prefix}gains", torch.ones(len(self.applied)))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def gain(self, operator: Operator) -> float:
+        return max(self.gains[self.applied.index(operator)].item(), 0.0) if operator in self.applied else 1.0
 
     def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
-        """Loss of the code (B, K) of images (B, C, H, W), a scalar.
-
-        ``operated`` (B, O, C, H, W) holds what each operator makes of the images, where that is known already.
-        """
         if operated is None:
             operated = operate(images, self.applied)
         errors = [
-            F.mse_loss(model.max_approximation_of_code(code, each), target)
-            for each, target in zip(self.applied, operated.unbind(1), strict=True)
+            F.mse_loss(gain * model.render(code, each), target)
+            for gain, each, target in zip(self.gains, self.applied, operated.unbind(1), strict=True)
         ]
         return self.weight / len(errors) * reduce(torch.add, errors)  # a stack of one takes longer
 
 
-class Overlap(Printed):
+class Overlap(Approximation):
     r"""Trains towards parts that do not overlap, where the maximum of weighted atoms is their sum.
 
     .. math:: \omega \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |w_j|, |w_l| \rangle
@@ -76,24 +105,19 @@ class Overlap(Printed):
     """
 
     weight: Tensor
-    applied: tuple[Operator, ...] = ()
 
     def __init__(self, weight: float = 0.001) -> None:
         super().__init__()
         self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
 
     def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
-        """Loss of the code (B, K) of images (B, C, H, W), a scalar."""
         code, atoms = code.abs(), model.atoms.flatten(1).abs()
         together = (code.T @ code) * (atoms @ atoms.T) / len(code)  # (K, K)
         return self.weight * (together.sum() - together.diagonal().sum()) / atoms.shape[1]
 
 
-class NoApproximation(nn.Module):
+class NoApproximation(Approximation):
     """No training towards the max-approximation."""
 
-    applied: tuple[Operator, ...] = ()
-
     def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
-        """Zero, for any code (B, K) and images (B, C, H, W)."""
         return code.new_zeros(())

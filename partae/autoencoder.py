@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae.activation import ANYTHING, Logistic
-from partae.approximation import NoApproximation
+from partae.approximation import Approximation, NoApproximation
 from partae.checks import InputError, within
 from partae.corruption import NoCorruption
 from partae.data import DataModule
@@ -89,6 +89,14 @@ class AutoEncoder(Measured):
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
+    def gain(self, operator: Operator) -> float:
+        approximation = cast("Approximation", self.approximation)
+        return self.gains[str(operator)] if str(operator) in self.gains else approximation.gain(operator)
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        return cast("tuple[Operator, ...]", self.approximation.applied)
+
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         code = self.encode(self.corruption(images))
         return {
@@ -119,7 +127,7 @@ class AutoEncoder(Measured):
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, DataModule):
-            data.operate(cast("tuple[Operator, ...]", self.approximation.applied))
+            data.operate(self.operators)
 
     def on_train_epoch_start(self) -> None:
         self.train_means, self.first_step = EpochMeans(), self.global_step + 1

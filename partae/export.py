@@ -45,13 +45,16 @@ def to_safetensors(model: Representation) -> bytes:
     """A file of the weights of ``model``, with its specification in their header; `partae.load` reads both."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # under one key: safetensors writes several in any order, and a file should be the same each time
-    said = {"model": describe(model)}
-    return save(weights, metadata={METADATA: json.dumps({**said, "sha256": digest(weights, said["model"])})})
+    said = {"model": describe(model), "gains": model.gains}
+    return save(weights, metadata={METADATA: json.dumps({**said, "sha256": digest(weights, *said.values())})})
 
 
-def digest(weights: Mapping[str, Tensor], specification: Any) -> str:
-    """The SHA-256 of ``weights`` and their ``specification``, by which a single altered bit is noticed."""
-    found = hashlib.sha256(json.dumps(specification, sort_keys=True).encode())
+def digest(weights: Mapping[str, Tensor], specification: Any, gains: Any) -> str:
+    """The SHA-256 of ``weights``, their ``specification`` and the ``gains``, by which a single altered bit is noticed.
+
+    Without gains, it is that of files of before there were any.
+    """
+    found = hashlib.sha256(json.dumps([specification, gains] if gains else specification, sort_keys=True).encode())
     for name in sorted(weights):
         found.update(name.encode() + weights[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()

@@ -15,6 +15,7 @@ from torch import Tensor
 from partae.checkpoint import check_whole, checkpoints, read
 from partae.checks import InputError
 from partae.export import METADATA, digest
+from partae.metrics import check_gains
 from partae.representation import Representation
 from partae.specification import restore
 
@@ -32,24 +33,25 @@ def load(path: str | Path) -> Representation:
         InputError: if there is no model at ``path``, or it is damaged, foreign or hostile.
     """
     file = checkpoint_file(path)
-    specification, weights = _read_safetensors(file) if file.suffix == ".safetensors" else _read_checkpoint(file)
+    specification, weights, gains = _read_safetensors(file) if file.suffix == ".safetensors" else _read_checkpoint(file)
     if not (isinstance(specification, Mapping) and isinstance(weights, Mapping)):
         raise InputError(f"{file} is not a checkpoint of partae")
     try:
         model = restore(specification, weights, Representation)
+        model.gains = check_gains(gains)
     except Exception as error:  # a constructor with arguments that somebody made up raises nearly anything
         raise InputError(f"{file} does not fit what it says of itself: {error}") from error
     return model.eval().requires_grad_(False)
 
 
-def _read_checkpoint(file: Path) -> tuple[Any, Any]:
-    """The specification and the weights in a checkpoint, None where it has none."""
+def _read_checkpoint(file: Path) -> tuple[Any, Any, Any]:
+    """The specification, the weights (None where there are none) and the gains in a checkpoint."""
     checkpoint = read(file)
-    return checkpoint["model"], checkpoint.get("state_dict")
+    return checkpoint["model"], checkpoint.get("state_dict"), checkpoint.get("gains", {})
 
 
-def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
-    """The specification and the weights in a file that `partae.export` wrote."""
+def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor], Any]:
+    """The specification, the weights and the gains in a file that `partae.export` wrote."""
     try:
         with safe_open(file, framework="pt") as opened:
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -60,9 +62,10 @@ def _read_safetensors(file: Path) -> tuple[Any, dict[str, Tensor]]:
         ) from error
     if not isinstance(said, Mapping):
         raise InputError(f"{file} is not an export of partae")
-    if said.get("sha256") != digest(weights, said.get("model")):
+    model, gains = said.get("model"), said.get("gains", {})
+    if said.get("sha256") != digest(weights, model, gains):
         raise InputError(f"{file} is damaged: its weights are not those that were written")
-    return said.get("model"), weights
+    return model, weights, gains
 
 
 def checkpoint_file(path: str | Path) -> Path:

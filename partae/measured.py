@@ -9,7 +9,9 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from partae.checks import InputError
-from partae.metrics import Measures
+from partae.data import DataModule
+from partae.metrics import MEASURED, Measures, calibrate, check_gains
+from partae.morphology import Operator
 from partae.representation import Representation
 from partae.specification import describe
 
@@ -29,6 +31,11 @@ class Measured(Representation, LightningModule):
     terms: ClassVar[tuple[str, ...]] = ()
     is_shared_out: ClassVar[bool] = True
 
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators that it is trained to approximate."""
+        return ()
+
     def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
 
@@ -45,7 +52,15 @@ class Measured(Representation, LightningModule):
             raise InputError(f"model {type(self).__name__} trains on one device: leave out trainer=ddp")
         self.measures = Measures(len(self.atoms))
 
+    def calibrate(self, data: object) -> None:
+        """Fit the gains of what it is measured by and trained for, if ``data`` is a `DataModule` of training images."""
+        if isinstance(data, DataModule) and data.has("train"):
+            operators = tuple(dict.fromkeys((*MEASURED, *self.operators)))
+            images, operated = data.calibration(operators)
+            calibrate(self, images, operators, operated=operated)
+
     def on_validation_epoch_start(self) -> None:
+        self.calibrate(getattr(self.trainer, "datamodule", None))
         self.measures.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -59,6 +74,7 @@ class Measured(Representation, LightningModule):
         self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
+        self.calibrate(getattr(self.trainer, "datamodule", None))
         self.measures.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -71,6 +87,10 @@ class Measured(Representation, LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
+        checkpoint["gains"] = dict(self.gains)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.gains = check_gains(checkpoint.get("gains", {}))
 
     def check_finite(self, what: str, values: dict[str, Tensor], step: int | None = None) -> None:
         """Stop a training of which ``values`` show that it diverged, in ``step`` if not in the last one.

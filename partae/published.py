@@ -37,7 +37,6 @@ SHALLOW = {
     "callbacks.revival": None,
 }
 PENALTIES = {"none": "partae.sparsity.NoSparsity", "kl": "partae.sparsity.KL"}
-NAMES = {"sparse_nmf": "sparse NMF", "none": "no penalty", "kl": "KL, p = {p}, beta = {beta}"}
 
 
 def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
@@ -59,21 +58,6 @@ def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
         if _says(cfg, {**IMAGES, **expected}):
             return {name: float(row[name]) for name in MEASURES}
     return {}
-
-
-def published_rows(cfg: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """All published measures, by what tells their models apart; none where ``cfg`` is of other images or another K.
-
-    >>> cfg = {"latent_dim": 100, "data": {"source": {"_target_": "partae.data.FashionMNIST"}}}
-    >>> published_rows(cfg)["KL, p = 0.2, beta = 0.001"]["hoyer_sparsity"]
-    0.23
-    """
-    return {
-        NAMES[row["model"] if row["model"] in NAMES else row["sparsity"]].format(**row): {
-            name: float(row[name]) for name in MEASURES
-        }
-        for row in (_rows() if _says(cfg, IMAGES) else ())
-    }
 
 
 def _rows() -> list[dict[str, str]]:

@@ -48,7 +48,14 @@ class Representation(nn.Module):
 
     A model defines ``atoms``, ``bias``, ``encode`` and ``decode``; the other verbs follow from these. The verbs take a
     numpy array or a tensor and give back the same kind, where a model defines its two by way of `numpy_too`.
+
+    Attributes:
+        gains: what `partae.calibrate` has fitted, by operator, as in ``{"dilation:1": 0.9}``.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gains: dict[str, float] = {}
 
     @property
     def atoms(self) -> Tensor:
@@ -72,13 +79,27 @@ class Representation(nn.Module):
         """The model's own rendering (B, C, H, W) of images (B, C, H, W)."""
         return self.decode(self.encode(images))
 
-    def max_approximation(self, images: Array, operator: Operator, *, bias: bool = False) -> Array:
-        """What ``operator`` would make of ``images``, by operating on the K atoms only: (B, C, H, W).
+    def render(self, code: Array, operator: Operator, *, bias: bool = False) -> Array:
+        """The raw max-approximation of a code (B, K), as published: it is decoded by the operated atoms, (B, C, H, W).
 
         With ``bias`` the operator is applied to the bias too.
+        """
+        return self.decode(code, operator(self.atoms), operator(self.bias[None])[0] if bias else None)
+
+    def gain(self, operator: Operator) -> float:
+        """The factor of the renderings of ``operator`` that the model knows: at least 0, and 1 if it knows none."""
+        return self.gains.get(str(operator), 1.0)
+
+    def max_approximation(self, images: Array, operator: Operator, *, bias: bool = False) -> Array:
+        """What ``operator`` would make of ``images``, by operating on the K atoms only: (B, C, H, W), in [0, 1].
+
+        This is the best rendering that the model knows: times its `gain` for the operator, then clipped to [0, 1]. The
+        raw one, as published, is ``model.render(model.encode(images), operator)``. With ``bias`` the operator is
+        applied to the bias too.
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 
     def max_approximation_of_code(self, code: Array, operator: Operator, *, bias: bool = False) -> Array:
-        """The max-approximation (B, C, H, W) of the images that have the code (B, K)."""
-        return self.decode(code, operator(self.atoms), operator(self.bias[None])[0] if bias else None)
+        """The max-approximation (B, C, H, W), in [0, 1], of the images that have the code (B, K)."""
+        rendering: Array = self.gain(operator) * self.render(code, operator, bias=bias)
+        return rendering.clip(0, 1)

@@ -101,6 +101,8 @@ def test_a_run_leaves_a_model_with_all_verbs(name: str, composed: Compose, tmp_p
         code = model.encode(batch)
         torch.testing.assert_close(model.reconstruct(batch), model.decode(code))
         expected = model.decode(code, dilation(1)(model.atoms))
+        torch.testing.assert_close(model.render(code, dilation(1)), expected)
+        expected = (model.gains["dilation:1"] * expected).clip(0, 1)
         torch.testing.assert_close(model.max_approximation(batch, dilation(1)), expected)
     error = F.mse_loss(partae.load(tmp_path / "run").reconstruct(batch), batch).item()
     assert measures["test/reconstruction_error"] == pytest.approx(error, rel=1e-4)

@@ -80,7 +80,7 @@ def test_a_hostile_specification_in_safetensors_is_refused(tmp_path: Path) -> No
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         specification = json.loads(opened.metadata()["partae"])["model"]
     specification["sparsity"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'marker'}"}
-    said = {"model": specification, "sha256": digest(weights, specification)}
+    said = {"model": specification, "sha256": digest(weights, specification, {})}
     save_file(weights, file, {"partae": json.dumps(said)})
     with pytest.raises(InputError, match=r"os\.system"):
         partae.load(file)

@@ -27,9 +27,15 @@ from train import hyperparameters, train
 ROOT = Path(__file__).parent.parent
 MEASURES = {
     "reconstruction_error",
+    "reconstruction_error_clipped",
     "hoyer_sparsity",
     "max_approximation_error",
+    "max_approximation_error_clipped",
+    "max_approximation_error_calibrated",
     "max_approximation_error_of_reconstruction",
+    "max_approximation_gain",
+    "image_error",
+    "operated_reconstruction_error",
     "dead_atoms",
     "mean_activation",
 }

@@ -17,6 +17,8 @@ from partae.data.streaming import Part, StreamedBatches, read_all
 from partae.morphology import Operator, operate
 
 EXAMPLES = 10  # images that a figure shows
+CALIBRATION = 2000  # images that gains are fitted to, of 28 x 28 pixels; fewer of larger ones
+VALUES = 28 * 28 * CALIBRATION
 
 
 class DataModule(LightningDataModule):
@@ -68,6 +70,7 @@ class DataModule(LightningDataModule):
         self.streams: dict[str, tuple[Stored, Tensor]] = {}
         self.operators: tuple[Operator, ...] = ()
         self._operated: dict[str, Tensor] = {}
+        self._calibration: dict[str, Tensor] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -188,6 +191,29 @@ class DataModule(LightningDataModule):
             return scaled(stored.read(index).to(self._device)), names
         return images[index], names
 
+    def has(self, split: str) -> bool:
+        """Whether the "train", "val" or "test" images are loaded."""
+        return split in self.sets or split in self.streams
+
+    def first(self, split: str, count: int) -> Tensor:
+        """The first ``count`` images of a split, or all if there are fewer: (N, C, H, W)."""
+        if split not in self.streams:
+            return self.sets[split][0][:count]
+        stored, labels = self.streams[split]
+        return scaled(stored.read(torch.arange(min(count, len(labels)))).to(self._device))
+
+    def calibration(self, operators: Sequence[Operator]) -> tuple[Tensor, Tensor]:
+        """The first training images (N, C, H, W), and what each operator makes of them (N, O, C, H, W).
+
+        N is 2,000, or fewer where these would take more values than 2,000 images of 28 x 28 pixels, or where there are
+        no more. Each operator is applied to them once.
+        """
+        images = self.first("train", max(1, VALUES // math.prod(self.image_shape)))
+        for each in operators:
+            if str(each) not in self._calibration:
+                self._calibration[str(each)] = torch.cat([each(part) for part in images.split(500)])
+        return images, torch.stack([self._calibration[str(each)].to(images.device) for each in operators], dim=1)
+
     def labels(self, split: str) -> Tensor:
         """The classes (N,) of the "train", "val" or "test" images, which need not be loaded for that.
 
@@ -196,7 +222,7 @@ class DataModule(LightningDataModule):
         """
         if not self.classes:
             raise InputError("an SVM needs labels, but the images of data.source have none: leave svm=none")
-        if split in self.sets or split in self.streams:
+        if self.has(split):
             return (self.streams if split in self.streams else self.sets)[split][1]
         return self.source.load(split)[1]
 

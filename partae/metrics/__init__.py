@@ -1,6 +1,7 @@
 """The measures of a representation."""
 
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap, stability
+from partae.metrics.calibration import best_gain, calibrate, check_gains, least_squares_error
 from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import (
     L0,
@@ -13,7 +14,7 @@ from partae.metrics.code import (
     l0,
     usage_frequency,
 )
-from partae.metrics.measures import Measures, codes, measure, measure_dictionary, measure_parts, measure_references
+from partae.metrics.measures import MEASURED, Measures, codes, measure, measure_dictionary, measure_parts
 from partae.metrics.parts import part_recovery
 from partae.metrics.reconstruction import (
     ExplainedVariance,
@@ -25,6 +26,7 @@ from partae.sparsity import hoyer_sparsity
 
 __all__ = [
     "L0",
+    "MEASURED",
     "DeadAtoms",
     "ExplainedVariance",
     "HoyerSparsity",
@@ -35,16 +37,19 @@ __all__ = [
     "UnitActivation",
     "UsageFrequency",
     "atom_sparsity",
+    "best_gain",
+    "calibrate",
+    "check_gains",
     "codes",
     "coherence",
     "dead_atoms",
     "explained_variance",
     "hoyer_sparsity",
     "l0",
+    "least_squares_error",
     "measure",
     "measure_dictionary",
     "measure_parts",
-    "measure_references",
     "negative_mass",
     "negative_share",
     "overlap",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -12,6 +12,7 @@ from torchmetrics import Metric
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap
 from partae.metrics.classification import check_classes, check_enough, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import L0, DeadAtoms, HoyerSparsity, MeanActivation, UnitActivation, UsageFrequency
+from partae.metrics.mean import Mean
 from partae.metrics.parts import part_recovery
 from partae.metrics.reconstruction import ExplainedVariance, ReconstructionError
 from partae.morphology import Operator, dilation
@@ -20,33 +21,59 @@ from partae.representation import Representation
 Batches = Iterable[tuple[Tensor, ...]]  # of images, labels, and what else there may be
 
 DILATION = dilation(1)
+MEASURED = (DILATION,)  # what is approximated unless something else is asked for
 # what each protocol of the linear SVM measures
 SVM_MEASURES = {"none": (), "quick": ("svm_accuracy",), "report": ("svm_accuracy", "svm_accuracy_std", "svm_c")}
+
+
+# the errors of an operator, and what they are held against
+ERRORS = (
+    "max_approximation_error",
+    "max_approximation_error_clipped",
+    "max_approximation_error_calibrated",
+    "max_approximation_error_of_reconstruction",
+    "image_error",
+    "operated_reconstruction_error",
+)
 
 
 class Measures(nn.Module):
     """Reconstruction error, Hoyer sparsity, max-approximation errors, dead atoms and mean activation.
 
-    The max-approximation error is the `reconstruction_error` between `Representation.max_approximation` and the
-    operated images; a second one compares with the operated reconstructions, which a blurry model makes small.
+    Each error is a `reconstruction_error`: that of a max-approximation is of its rendering and the operated images.
+
+    - ``max_approximation_error``: raw, as published;
+    - ``..._clipped``: of the rendering clipped to [0, 1], as ``reconstruction_error_clipped`` is of the reconstruction;
+    - ``..._calibrated``: of `Representation.max_approximation`, which is multiplied by a gain first;
+    - ``..._of_reconstruction``: raw, but against the operated reconstructions, which a blurry model makes small;
+    - ``image_error``: of the images as they are and the operated ones, which an approximation has to beat;
+    - ``operated_reconstruction_error``: of the operated reconstructions, clipped, and the operated images. The operator
+      is applied to every image there, which an approximation saves.
+
+    ``max_approximation_gain`` is the gain.
 
     Args:
         latent_dim: K, the number of atoms of the representation.
-        operators: to approximate. The errors of any but the dilation of radius 1 carry the operator in their names, as
-            in ``max_approximation_error/opening:2``.
+        operators: to approximate. What is measured of any but the dilation of radius 1 carries the operator in its
+            name, as in ``max_approximation_error/opening:2``.
         bias: whether the operators are applied to the bias too.
     """
 
-    def __init__(self, latent_dim: int, operators: Sequence[Operator] = (DILATION,), *, bias: bool = False) -> None:
+    def __init__(self, latent_dim: int, operators: Sequence[Operator] = MEASURED, *, bias: bool = False) -> None:
         super().__init__()
         self.operators = operators
         self.bias = bias
-        self.reconstruction_error = ReconstructionError()
-        self.hoyer_sparsity = HoyerSparsity()
-        self.to_images = nn.ModuleList(ReconstructionError() for _ in operators)
-        self.to_reconstructions = nn.ModuleList(ReconstructionError() for _ in operators)
-        self.dead_atoms = DeadAtoms(latent_dim)
-        self.mean_activation = MeanActivation()
+        self.metrics = nn.ModuleDict(
+            {
+                "reconstruction_error": ReconstructionError(),
+                "reconstruction_error_clipped": ReconstructionError(),
+                "hoyer_sparsity": HoyerSparsity(),
+                **{named(kind, each): ReconstructionError() for each in operators for kind in ERRORS},
+                **{named("max_approximation_gain", each): Mean() for each in operators},
+                "dead_atoms": DeadAtoms(latent_dim),
+                "mean_activation": MeanActivation(),
+            }
+        )
 
     @torch.no_grad()
     def update(self, model: Representation, images: Tensor, operated: Sequence[Tensor] | None = None) -> None:
@@ -54,75 +81,51 @@ class Measures(nn.Module):
         operated = operated or [operator(images) for operator in self.operators]
         code = model.encode(images)
         reconstruction = model.decode(code)
-        self.reconstruction_error.update(reconstruction, images)
-        self.hoyer_sparsity.update(code)
-        for (operator, to_images, to_reconstructions), expected in zip(self._approximations(), operated, strict=True):
-            approximation = model.max_approximation_of_code(code, operator, bias=self.bias)
-            to_images.update(approximation, expected)
-            to_reconstructions.update(approximation, operator(reconstruction))
-        self.dead_atoms.update(code)
-        self.mean_activation.update(code)
+        clipped = reconstruction.clip(0, 1)
+        for name in ("hoyer_sparsity", "dead_atoms", "mean_activation"):
+            self._metric(name).update(code)
+        self._metric("reconstruction_error").update(reconstruction, images)
+        self._metric("reconstruction_error_clipped").update(clipped, images)
+        for operator, expected in zip(self.operators, operated, strict=True):
+            rendering, gain = model.render(code, operator, bias=self.bias), model.gain(operator)
+            pairs = (
+                (rendering, expected),
+                (rendering.clip(0, 1), expected),
+                ((gain * rendering).clip(0, 1), expected),
+                (rendering, operator(reconstruction)),
+                (images, expected),
+                (operator(clipped), expected),
+            )
+            for kind, pair in zip(ERRORS, pairs, strict=True):
+                self._metric(named(kind, operator)).update(*pair)
+            self._metric(named("max_approximation_gain", operator)).update(gain)
 
     def compute(self) -> dict[str, Tensor]:
         """Each measure by its name, over all images since the last `reset`."""
-        errors = [error.compute() for _, *pair in self._approximations() for error in pair]
-        dead_atoms, mean_activation = self.dead_atoms.compute().float(), self.mean_activation.compute()
-        values = [self.reconstruction_error.compute(), self.hoyer_sparsity.compute(), *errors, dead_atoms]
-        return dict(zip(self.names, [*values, mean_activation], strict=True))
+        return {name: self._metric(name).compute().float() for name in self.names}
 
     @property
     def names(self) -> list[str]:
         """The names of the measures, in their order."""
-        kinds = ("max_approximation_error", "max_approximation_error_of_reconstruction")
-        errors = [_named(kind, operator) for operator in self.operators for kind in kinds]
-        return ["reconstruction_error", "hoyer_sparsity", *errors, "dead_atoms", "mean_activation"]
+        return list(self.metrics)
 
     def reset(self) -> None:
         """Forget all images."""
-        for metric in self.modules():
-            if isinstance(metric, Metric):
-                metric.reset()
+        for name in self.names:
+            self._metric(name).reset()
 
-    def _approximations(self) -> Iterator[tuple[Operator, ReconstructionError, ReconstructionError]]:
-        for operator, *errors in zip(self.operators, self.to_images, self.to_reconstructions, strict=True):
-            to_images, to_reconstructions = cast("list[ReconstructionError]", errors)
-            yield operator, to_images, to_reconstructions
+    def _metric(self, name: str) -> Metric:
+        return cast("Metric", self.metrics[name])
 
 
 def measure(
-    model: Representation, batches: Batches, operators: Sequence[Operator] = (DILATION,), *, bias: bool = False
+    model: Representation, batches: Batches, operators: Sequence[Operator] = MEASURED, *, bias: bool = False
 ) -> dict[str, float]:
     """The `Measures` of ``model`` over ``batches`` of (images, labels), as numbers."""
     measures = Measures(len(model.atoms), operators, bias=bias).to(model.atoms.device)
     for images, _ in batches:
         measures.update(model, images.to(model.atoms.device))
     return {name: value.item() for name, value in measures.compute().items()}
-
-
-@torch.no_grad()
-def measure_references(
-    model: Representation, batches: Batches, operators: Sequence[Operator] = (DILATION,)
-) -> dict[str, float]:
-    """What to hold max-approximation errors against: doing nothing, and operating on each reconstruction.
-
-    Returns:
-        For each operator ``identity_error``, the `reconstruction_error` between the images as they are and the operated
-        ones, which an approximation has to beat; and ``operated_reconstruction_error``, that between the operated
-        reconstructions, for which the operator is needed for every image, and the operated images.
-    """
-    errors = {
-        _named(kind, operator): ReconstructionError().to(model.atoms.device)
-        for operator in operators
-        for kind in ("identity_error", "operated_reconstruction_error")
-    }
-    for batch, _ in batches:
-        images = batch.to(model.atoms.device)
-        reconstruction = model.reconstruct(images)
-        for operator in operators:
-            operated = operator(images)
-            errors[_named("identity_error", operator)].update(images, operated)
-            errors[_named("operated_reconstruction_error", operator)].update(operator(reconstruction), operated)
-    return {name: error.compute().item() for name, error in errors.items()}
 
 
 @torch.no_grad()
@@ -233,6 +236,6 @@ def codes(model: Representation, batches: Batches) -> tuple[Tensor, Tensor]:
     return torch.cat([code for code, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
 
-def _named(kind: str, operator: Operator) -> str:
-    """The name of an error of ``operator``; the dilation of radius 1 goes without saying."""
+def named(kind: str, operator: Operator) -> str:
+    """The name of a measure of ``operator``; the dilation of radius 1 goes without saying."""
     return kind if operator == DILATION else f"{kind}/{operator}"

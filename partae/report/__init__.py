@@ -4,6 +4,17 @@ from partae.report.drawings import drawings
 from partae.report.run import run_page
 from partae.report.sweep import sweep_page
 from partae.report.tables import Cell, number, table
-from partae.report.wording import Wording, wording
+from partae.report.wording import Wording, verdicts, verdicts_of_runs, wording
 
-__all__ = ["Cell", "Wording", "drawings", "number", "run_page", "sweep_page", "table", "wording"]
+__all__ = [
+    "Cell",
+    "Wording",
+    "drawings",
+    "number",
+    "run_page",
+    "sweep_page",
+    "table",
+    "verdicts",
+    "verdicts_of_runs",
+    "wording",
+]

@@ -15,7 +15,16 @@ from partae.report.tables import number
 from partae.report.wording import wording
 
 # what one asks of a model first, in this order
-FIRST = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "identity_error", "svm_accuracy")
+FIRST = (
+    "reconstruction_error",
+    "hoyer_sparsity",
+    "max_approximation_error",
+    "max_approximation_error_clipped",
+    "max_approximation_error_calibrated",
+    "image_error",
+    "operated_reconstruction_error",
+    "svm_accuracy",
+)
 FILES = files("partae.report") / "templates"
 TEMPLATES = Environment(loader=FunctionLoader(lambda name: _source(name)), autoescape=True, undefined=StrictUndefined)
 TEMPLATES.trim_blocks = TEMPLATES.lstrip_blocks = True

@@ -15,6 +15,7 @@ from partae.metrics.measures import Batches
 from partae.morphology import Operator
 from partae.report.page import measure_rows, render
 from partae.report.pictures import Sheet, picture, sheet, tile_bytes
+from partae.report.wording import verdicts
 from partae.representation import Representation
 
 BYTES = 800_000  # of a sheet at most, before compression, so that a page stays small
@@ -60,6 +61,7 @@ def run_page(
         "run.html",
         title=title,
         measures=measure_rows(measures, published, l0_threshold=l0_threshold),
+        verdicts=verdicts(measures),
         published=bool(published),
         figures={caption: picture(file) for caption, file in figures.items()},
         data=data,

@@ -12,7 +12,7 @@ from partae.figures import Array, scaled_each
 from partae.report.page import FIRST, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.report.tables import Cell
-from partae.report.wording import wording
+from partae.report.wording import verdicts_of_runs, wording
 
 BYTES = 2_400_000  # of all atoms on the page at most, before compression, so that it stays small
 DETAILS = ("status", "folder", "wall_time", "experiment", "name")
@@ -62,6 +62,7 @@ def sweep_page(
         count=len(rows),
         unfinished=sum(row["status"] != "finished" for row in rows),
         words={name: wording(name) for name in names},
+        verdicts=verdicts_of_runs([row for row in rows if row["status"] == "finished"]),
         figures={caption: picture(file) for caption, file in figures.items()},
         data=data,
     )

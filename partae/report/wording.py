@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from partae import metrics
 from partae.metrics.measures import DILATION
+from partae.report.tables import Cell, number
 
 KINDS: dict[str, Callable[..., Any]] = {
     "reconstruction_error": metrics.reconstruction_error,
     "hoyer_sparsity": metrics.hoyer_sparsity,
-    "max_approximation_error": metrics.reconstruction_error,
-    "max_approximation_error_of_reconstruction": metrics.reconstruction_error,
     "dead_atoms": metrics.dead_atoms,
     "mean_activation": metrics.MeanActivation,
     "explained_variance": metrics.explained_variance,
@@ -25,8 +24,6 @@ KINDS: dict[str, Callable[..., Any]] = {
     "coherence": metrics.coherence,
     "negative_share": metrics.negative_share,
     "negative_mass": metrics.negative_mass,
-    "identity_error": metrics.reconstruction_error,
-    "operated_reconstruction_error": metrics.reconstruction_error,
     "svm_accuracy": metrics.svm_accuracy_quick,
     "svm_accuracy_report": metrics.svm_accuracy_report,
     "stability": metrics.stability,
@@ -34,13 +31,33 @@ KINDS: dict[str, Callable[..., Any]] = {
 }
 # the error between which two images, where the name alone does not say it
 BETWEEN = {
-    "max_approximation_error": "between the max-approximation and the {} of the image",
-    "max_approximation_error_of_reconstruction": "between the max-approximation and the {} of the reconstruction",
-    "identity_error": "between the image itself and its {}: what a max-approximation has to beat",
-    "operated_reconstruction_error": "between the {0} of the reconstruction and the {0} of the image",
+    "reconstruction_error_clipped": "between the reconstruction, clipped to [0, 1], and the image",
+    "max_approximation_error": "between the max-approximation, raw as published, and the {} of the image",
+    "max_approximation_error_clipped": "between the max-approximation, clipped to [0, 1], and the {} of the image",
+    "max_approximation_error_calibrated": "between the max-approximation, times its gain and then clipped to [0, 1], "
+    "and the {} of the image",
+    "max_approximation_error_of_reconstruction": "between the raw max-approximation and the {} of the reconstruction",
+    "image_error": "between the image itself and its {}: what a max-approximation has to beat",
+    "operated_reconstruction_error": "between the {0} of the clipped reconstruction and the {0} of the image: what the "
+    "operator achieves where it is applied to every reconstruction",
+    "least_squares_error": "between the {0} of the image and what the best linear dictionary for it, fitted to 10,000 "
+    "training images, makes of the code",
+}
+KINDS |= dict.fromkeys(BETWEEN, metrics.reconstruction_error)
+LABELS = {
+    "reconstruction_error_clipped": "Reconstruction error, clipped",
+    "max_approximation_error_clipped": "Max-approximation error, clipped",
+    "max_approximation_error_calibrated": "Max-approximation error, calibrated",
+    "image_error": "Error of the image itself",
+    "operated_reconstruction_error": "Error of the operated reconstruction",
+    "least_squares_error": "Error of the best linear dictionary",
 }
 # what goes with a protocol of the SVM, in words of its own
 BESIDE = {
+    "max_approximation_gain": (
+        "Factor of the max-approximation, fitted to training images, that makes up for atoms that overlap",
+        "at least 0",
+    ),
     "least_part_recovery": ("The part recovery of the part that is recovered worst", "in [-1, 1]", "higher is better"),
     "svm_accuracy_std": ("Standard deviation of the accuracy over the same splits", "at least 0"),
     "svm_c": ("Weight of the errors against the margin, as the protocol chose it", "above 0"),
@@ -92,10 +109,75 @@ direction='lower is sparser')
     if base in BETWEEN:
         kind_of, _, radius = (operator or str(DILATION)).partition(":")
         parts["meaning"] = f"Mean squared difference {BETWEEN[base].format(f'{kind_of} (radius {radius})')}"
-        parts["direction"] = "" if base == "identity_error" else parts["direction"]  # it says nothing of the model
+        parts["direction"] = "" if base == "image_error" else parts["direction"]  # it says nothing of the model
     return Wording(label, **parts)
 
 
+def verdicts(measures: Mapping[str, float]) -> list[str]:
+    """A sentence for each operator: whether its max-approximation is nearer to the operated images than others are.
+
+    Args:
+        measures: of test images, by their names in metrics.json.
+
+    >>> errors = {"max_approximation_error_calibrated": 0.03, "image_error": 0.05}
+    >>> verdicts({f"test/{name}": value for name, value in {**errors, "operated_reconstruction_error": 0.01}.items()})
+    ['Nearer to the dilation (radius 1) than the image itself is: yes (0.03000 to 0.05000); \
+than the dilation of the reconstruction: no (0.03000 to 0.01000).']
+    """
+    sentences = []
+    for operator, (error, *references) in _held_against(measures).items():
+        image, operated = (
+            f"{'yes' if error < reference else 'no'} ({number(error)} to {number(reference)})"
+            for reference in references
+        )
+        kind, _, radius = operator.partition(":")
+        sentences.append(
+            f"Nearer to the {kind} (radius {radius}) than the image itself is: {image}; "
+            f"than the {kind} of the reconstruction: {operated}."
+        )
+    return sentences
+
+
+def verdicts_of_runs(runs: Sequence[Mapping[str, Cell]]) -> list[str]:
+    """The `verdicts` on several runs together, of each operator that all of them were measured with.
+
+    >>> kinds = ("max_approximation_error_calibrated", "image_error", "operated_reconstruction_error")
+    >>> verdicts_of_runs([{f"test/{kind}": value for kind, value in zip(kinds, (0.03, 0.05, 0.01))}])
+    ['Nearer to the dilation (radius 1) than the image itself is (0.05000): 1 of 1 runs; \
+than the dilation of their reconstructions: 0 of 1.']
+    """
+    found = [_held_against(run) for run in runs]
+    sentences = []
+    for operator in found[0] if found else ():
+        if not all(operator in each for each in found):
+            continue
+        errors, images, operated = zip(*(each[operator] for each in found), strict=True)
+        near_image, near_operated = (
+            sum(error < other for error, other in zip(errors, others, strict=True)) for others in (images, operated)
+        )
+        kind, _, radius = operator.partition(":")
+        sentences.append(
+            f"Nearer to the {kind} (radius {radius}) than the image itself is ({number(max(images))}): {near_image} of "
+            f"{len(runs)} runs; than the {kind} of their reconstructions: {near_operated} of {len(runs)}."
+        )
+    return sentences
+
+
+def _held_against(measures: Mapping[str, Cell]) -> dict[str, tuple[float, float, float]]:
+    """By operator, the calibrated error and the two that it is held against, where all of them were measured."""
+    found = {}
+    kinds = ("max_approximation_error_calibrated", "image_error", "operated_reconstruction_error")
+    for key in measures:
+        kind, _, operator = key.removeprefix("test/").partition("/")
+        names = [f"test/{each}/{operator}" if operator else f"test/{each}" for each in kinds]
+        if kind == kinds[0] and all(name in measures for name in names):
+            error, image, operated = (float(measures[name]) for name in names)
+            found[operator or str(DILATION)] = (error, image, operated)
+    return found
+
+
 def _label(name: str) -> str:
+    if name in LABELS:
+        return LABELS[name]
     label = name.replace("_", " ").replace("svm", "SVM").replace("l0", "L0").replace("max approx", "max-approx")
     return label[0].upper() + label[1:]

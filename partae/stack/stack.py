@@ -24,7 +24,6 @@ from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.measured import Batch, EpochMeans, divergence, largest_weights, with_total
 from partae.metrics import Measures
-from partae.morphology import Operator
 from partae.stack.member import Losses, Member, MemberTrainer
 from partae.stack.optimization import Optimization
 
@@ -56,6 +55,7 @@ class Stack(LightningModule):
         for member in members:
             if member.start:
                 member.model.load_state_dict(member.start["state_dict"])
+                member.model.on_load_checkpoint(dict(member.start))
         # plain dicts: Lightning is to see a module without parameters, of which it neither moves nor saves any
         self.stacked, self.buffered = stack_module_state(cast("list[nn.Module]", models))
         call = functools.partial(functional_call, _Losses(copy.deepcopy(models[0]).to("meta")))
@@ -107,7 +107,7 @@ class Stack(LightningModule):
     def setup(self, stage: str) -> None:
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, DataModule):
-            data.operate(cast("tuple[Operator, ...]", self.members[0].model.approximation.applied))
+            data.operate(self.members[0].model.operators)
         self._tell("setup", stage)
 
     def on_fit_start(self) -> None:
@@ -179,6 +179,8 @@ class Stack(LightningModule):
         self.val_size = 0
         for measures in self.measures:
             measures.reset()
+        for _, member in self.alive:
+            member.model.calibrate(getattr(self.trainer, "datamodule", None))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch[0]

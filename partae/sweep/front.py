@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from partae import figures
 from partae.report import Cell, wording
 
-ERRORS = ("reconstruction_error", "max_approximation_error")  # the lower, the better
+ERRORS = ("reconstruction_error", "max_approximation_error_calibrated")  # the lower, the better
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Row = Mapping[str, Cell]
 
@@ -37,23 +37,19 @@ def front_of(rows: Sequence[Row]) -> list[Row]:
     return sorted(front, key=lambda row: float(row[f"val/{ERRORS[0]}"]))
 
 
-def front_figure(
-    rows: Sequence[Row], beside: Mapping[str, Row], published: Mapping[str, Mapping[str, float]]
-) -> Figure:
-    """The runs of a sweep by their two errors on validation images, with the front, other runs, and what was published.
+def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
+    """The runs of a sweep by their two errors on validation images, with the front, and other runs.
 
     Args:
         rows: a run each, as `read_sweep` gives them.
         beside: runs of other sweeps, by name.
-        published: measures of models in the literature, by name.
     """
     finished = [row for row in rows if row["status"] == "finished"]
     others = {name: _points([row])[0] for name, row in beside.items()}
-    known = {name: np.array([row[error] for error in ERRORS]) for name, row in published.items()}
     return figures.front(
         _points(finished),
         _points(front_of(rows)),
-        {"other runs": others, "published (test images)": known},
+        {"other runs": others},
         [wording(name).label for name in ERRORS],
     )
 

@@ -12,7 +12,15 @@ from partae.sweep.jobs import is_finished, measures_of, status
 
 Row = dict[str, Cell]
 # the measures of a table that is printed, in this order
-SHOWN = ("reconstruction_error", "hoyer_sparsity", "max_approximation_error", "svm_accuracy", "dead_atoms")
+SHOWN = (
+    "reconstruction_error",
+    "hoyer_sparsity",
+    "max_approximation_error",
+    "max_approximation_error_clipped",
+    "max_approximation_error_calibrated",
+    "svm_accuracy",
+    "dead_atoms",
+)
 
 
 def read_sweep(folder: Path) -> list[Row]:

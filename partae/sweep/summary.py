@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from partae import figures
 from partae.files import read_yaml
 from partae.interruption import end_in_order
-from partae.published import published_measures, published_rows
-from partae.report import number, table, wording
+from partae.published import published_measures
+from partae.report import number, table, verdicts_of_runs, wording
 from partae.sweep.front import ERRORS, front_figure, front_of
 from partae.sweep.jobs import failure
 from partae.sweep.page import write_page
@@ -41,6 +41,8 @@ PANELS = (
     "hoyer_sparsity",
     "max_approximation_error",
     "max_approximation_error_of_reconstruction",
+    "max_approximation_error_clipped",
+    "max_approximation_error_calibrated",
 )
 
 
@@ -51,7 +53,8 @@ class Summary(Callback):
 
     Args:
         published: whether the published figures of each model, where there are some, are put beside ours.
-        front: whether the Pareto front of reconstruction and max-approximation error on validation images is drawn.
+        front: whether the Pareto front of reconstruction error and calibrated max-approximation error is drawn, on
+            validation images.
         beside: folders of other sweeps, whose runs are put beside the front.
     """
 
@@ -85,13 +88,12 @@ class Summary(Callback):
         """Draw the front, and print the runs on it."""
         others: dict[str, Row] = {}
         for sweep in map(Path, self.beside):
-            runs = [row for row in read_sweep(sweep) if row["status"] == "finished" and f"val/{ERRORS[0]}" in row]
+            runs = [row for row in read_sweep(sweep) if row["status"] == "finished" and f"val/{ERRORS[1]}" in row]
             others |= dict(zip(names(runs), runs, strict=True))
             if not runs:
                 print(f"{sweep} has no finished runs to be put beside the front.")
-        known = published_rows(_config(folder, rows[0])) if self.published else {}
-        figures.save(front_figure(rows, others, known), folder / "front")
-        keys = [f"val/{name}" for name in SHOWN[:3]]
+        figures.save(front_figure(rows, others), folder / "front")
+        keys = [f"val/{name}" for name in (*ERRORS, "hoyer_sparsity")]
         shown = telling([{key: row[key] for key in row if key in keys or not is_detail(key)} for row in front_of(rows)])
         print(f"On the front, on validation images:\n\n{table(shown)}\n\nDrawn in {folder / 'front.pdf'}")
 
@@ -109,6 +111,8 @@ class Summary(Callback):
             keys = dict.fromkeys(key for row in rows for key in row if not is_detail(key))
             shown = [{short(key): row.get(key, "") for key in keys} | self._shown(folder, row) for row in rows]
             print(f"\n{table(telling(shown))}\n")
+        for verdict in verdicts_of_runs([row for row in rows if row["status"] == "finished"]):
+            print(verdict)
         if self.published and any(published_measures(_config(folder, row)) for row in rows):
             print("Test images; in brackets the published figures.")
         if failed := [row for row in rows if row["status"] == "failed"]:
@@ -128,7 +132,8 @@ class Summary(Callback):
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
             value = row.get(f"test/{name}", "")
-            shown[name] = f"{number(float(value))} ({known[name]:g})" if value != "" and name in known else value
+            heading = name.removeprefix("max_approximation_error_")
+            shown[heading] = f"{number(float(value))} ({known[name]:g})" if value != "" and name in known else value
         return shown
 
 
@@ -152,7 +157,7 @@ def sweep_figure(rows: list[Row]) -> Figure | None:
     if len(varied[series]) == len(finished):
         return None  # a search, which meets no value twice: a curve would be a point
     panels = {}
-    for name in PANELS:
+    for name in (each for each in PANELS if all(f"test/{each}" in row for row in finished)):
         curves = {}
         for value in sorted(varied[series], key=float):
             points = sorted((float(row[x]), float(row[f"test/{name}"])) for row in finished if row[series] == value)

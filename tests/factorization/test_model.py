@@ -125,7 +125,8 @@ def test_the_verbs_agree_with_one_another() -> None:
     torch.testing.assert_close(model.reconstruct(images), model.decode(code))
     torch.testing.assert_close(model.bias, images.mean(dim=0))
     expected = model.decode(code, atoms=dilation(1)(model.atoms))
-    torch.testing.assert_close(model.max_approximation(images, dilation(1)), expected)
+    torch.testing.assert_close(model.render(code, dilation(1)), expected)
+    torch.testing.assert_close(model.max_approximation(images, dilation(1)), expected.clip(0, 1))
 
 
 def factorization(estimator: PCA | None) -> Factorization:

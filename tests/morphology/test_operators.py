@@ -217,10 +217,11 @@ def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_the
     images = model.decode(torch.tensor([[0.5, 2.0]]))
     torch.testing.assert_close(model.reconstruct(images), images)
 
-    exact = model.max_approximation(images, dilation(1))
+    code = model.encode(images)
+    exact = model.render(code, dilation(1))
     torch.testing.assert_close(exact, dilation(1)(images))
 
-    met = model.max_approximation(images, dilation(2))[0, 0, 2, 2]
+    met = model.render(code, dilation(2))[0, 0, 2, 2]
     assert met == 2.5  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 2
     assert dilation(2)(images)[0, 0, 2, 2] == 2
 

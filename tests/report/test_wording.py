@@ -36,7 +36,9 @@ def test_range_and_direction_are_those_of_the_function(name: str, interval: str,
 def test_an_operator_and_a_threshold_are_named() -> None:
     words = wording("max_approximation_error/opening:2")
     assert words.label == "Max-approximation error (opening, radius 2)"
-    assert words.meaning.endswith("between the max-approximation and the opening (radius 2) of the image")
+    assert words.meaning.endswith(
+        "between the max-approximation, raw as published, and the opening (radius 2) of the image"
+    )
     assert "exceed 0.01 of" in wording("dead_atoms").meaning
     assert "exceeds 0.2" in wording("l0", threshold=0.2).meaning
 

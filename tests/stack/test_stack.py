@@ -215,7 +215,7 @@ def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
     for module, key, left_out in (
         (sparsity, "sparsity", {"MeanActivationPenalty"}),
         (decay, "decay", {"AsymmetricDecay"}),
-        (approximation, "approximation", set()),
+        (approximation, "approximation", {"Approximation"}),
     ):
         kinds = {
             kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__
