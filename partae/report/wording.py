@@ -121,8 +121,8 @@ def verdicts(measures: Mapping[str, float]) -> list[str]:
 
     >>> errors = {"max_approximation_error_calibrated": 0.03, "image_error": 0.05}
     >>> verdicts({f"test/{name}": value for name, value in {**errors, "operated_reconstruction_error": 0.01}.items()})
-    ['Nearer to the dilation (radius 1) than the image itself is: yes (0.03000 to 0.05000); \
-than the dilation of the reconstruction: no (0.03000 to 0.01000).']
+    ['Calibrated, the max-approximation is nearer to the dilation (radius 1) than the image itself is: \
+yes (0.03000 to 0.05000); than the dilation of the reconstruction is: no (0.03000 to 0.01000).']
     """
     sentences = []
     for operator, (error, *references) in _held_against(measures).items():
@@ -132,8 +132,8 @@ than the dilation of the reconstruction: no (0.03000 to 0.01000).']
         )
         kind, _, radius = operator.partition(":")
         sentences.append(
-            f"Nearer to the {kind} (radius {radius}) than the image itself is: {image}; "
-            f"than the {kind} of the reconstruction: {operated}."
+            f"Calibrated, the max-approximation is nearer to the {kind} (radius {radius}) than the image itself is: "
+            f"{image}; than the {kind} of the reconstruction is: {operated}."
         )
     return sentences
 
@@ -143,8 +143,8 @@ def verdicts_of_runs(runs: Sequence[Mapping[str, Cell]]) -> list[str]:
 
     >>> kinds = ("max_approximation_error_calibrated", "image_error", "operated_reconstruction_error")
     >>> verdicts_of_runs([{f"test/{kind}": value for kind, value in zip(kinds, (0.03, 0.05, 0.01))}])
-    ['Nearer to the dilation (radius 1) than the image itself is (0.05000): 1 of 1 runs; \
-than the dilation of their reconstructions: 0 of 1.']
+    ['Calibrated, the max-approximation is nearer to the dilation (radius 1) than the image itself is (0.05000) \
+in 1 of 1 runs, than the dilation of the reconstruction is in 0.']
     """
     found = [_held_against(run) for run in runs]
     sentences = []
@@ -157,8 +157,9 @@ than the dilation of their reconstructions: 0 of 1.']
         )
         kind, _, radius = operator.partition(":")
         sentences.append(
-            f"Nearer to the {kind} (radius {radius}) than the image itself is ({number(max(images))}): {near_image} of "
-            f"{len(runs)} runs; than the {kind} of their reconstructions: {near_operated} of {len(runs)}."
+            f"Calibrated, the max-approximation is nearer to the {kind} (radius {radius}) than the image itself is "
+            f"({number(max(images))}) in {near_image} of {len(runs)} runs, than the {kind} of the reconstruction is in "
+            f"{near_operated}."
         )
     return sentences
 
