@@ -23,7 +23,7 @@ from partae.data import DataModule
 from partae.export import FORMATS, export
 from partae.files import write_bytes, write_json
 from partae.loading import load, run_folder
-from partae.metrics import calibrate, least_squares_error, measure, measure_dictionary, measure_parts, stability
+from partae.metrics import calibrate, measure, measure_dictionary, measure_parts, measure_references, stability
 from partae.metrics.measures import SVM_MEASURES, check_svm, measure_svm
 from partae.morphology import operator
 from partae.report import drawings, run_page, table, verdicts, verdicts_of_runs
@@ -32,7 +32,7 @@ from partae.sweep.chosen import chosen, evaluation_folder, published_beside
 from partae.sweep.page import REPORT, write_page
 from partae.sweep.rows import SHOWN, read_sweep
 
-FITTED = 10_000  # training images that `least_squares_error` is fitted to
+FITTED = 10_000  # training images of 28 x 28 pixels that the references are fitted to; fewer of larger ones
 CONF = str(Path(__file__).with_name("conf").resolve())
 
 
@@ -90,7 +90,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         model.to(device)
         calibrate(model, training, operators, operated=operated, bias=bias)
         found = measure(model, data.batches("test"), operators, bias=bias)
-        found |= least_squares_error(model, data.first("train", FITTED), data.batches("test"), operators)
+        found |= measure_references(model, data.first("train", FITTED), data.batches("test"), operators)
         bar.update()
         found |= measure_dictionary(model, data.batches("test"), l0_threshold)
         found |= measure_parts(model, getattr(data.source, "parts", None), getattr(data.source, "ignored", None))

@@ -17,8 +17,7 @@ from partae.data.streaming import Part, StreamedBatches, read_all
 from partae.morphology import Operator, operate
 
 EXAMPLES = 10  # images that a figure shows
-CALIBRATION = 2000  # images that gains are fitted to, of 28 x 28 pixels; fewer of larger ones
-VALUES = 28 * 28 * CALIBRATION
+CALIBRATION = 2000  # training images of 28 x 28 pixels that gains are fitted to; fewer of larger ones
 
 
 class DataModule(LightningDataModule):
@@ -196,7 +195,11 @@ class DataModule(LightningDataModule):
         return split in self.sets or split in self.streams
 
     def first(self, split: str, count: int) -> Tensor:
-        """The first ``count`` images of a split, or all if there are fewer: (N, C, H, W)."""
+        """The first images of a split, (N, C, H, W), or all if there are fewer.
+
+        N is ``count`` for images of 28 x 28 pixels, and what takes as much memory for others.
+        """
+        count = max(1, 28 * 28 * count // math.prod(self.image_shape))
         if split not in self.streams:
             return self.sets[split][0][:count]
         stored, labels = self.streams[split]
@@ -205,10 +208,9 @@ class DataModule(LightningDataModule):
     def calibration(self, operators: Sequence[Operator]) -> tuple[Tensor, Tensor]:
         """The first training images (N, C, H, W), and what each operator makes of them (N, O, C, H, W).
 
-        N is 2,000, or fewer where these would take more values than 2,000 images of 28 x 28 pixels, or where there are
-        no more. Each operator is applied to them once.
+        N is 2,000 for images of 28 x 28 pixels. Each operator is applied to them once.
         """
-        images = self.first("train", max(1, VALUES // math.prod(self.image_shape)))
+        images = self.first("train", CALIBRATION)
         for each in operators:
             if str(each) not in self._calibration:
                 self._calibration[str(each)] = torch.cat([each(part) for part in images.split(500)])

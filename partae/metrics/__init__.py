@@ -1,7 +1,7 @@
 """The measures of a representation."""
 
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap, stability
-from partae.metrics.calibration import best_gain, calibrate, check_gains, least_squares_error
+from partae.metrics.calibration import best_gain, calibrate, check_gains, measure_references
 from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import (
     L0,
@@ -46,10 +46,10 @@ __all__ = [
     "explained_variance",
     "hoyer_sparsity",
     "l0",
-    "least_squares_error",
     "measure",
     "measure_dictionary",
     "measure_parts",
+    "measure_references",
     "negative_mass",
     "negative_share",
     "overlap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +12,11 @@ from torch import Tensor
 from partae.checks import InputError, real
 from partae.metrics.measures import Batches, named
 from partae.metrics.reconstruction import ReconstructionError
-from partae.morphology import Operator, operate, operator
+from partae.morphology import Operator, operator
 from partae.representation import Representation
 
 ITERATIONS = 50
-BATCH = 500  # images rendered at once
+BATCH = 500  # images at once
 
 
 def best_gain(rendering: Tensor, images: Tensor) -> float:
@@ -65,43 +65,64 @@ def calibrate(
         The gains of these operators, by their names, as in ``{"dilation:1": 0.9}``; the model keeps them as ``gains``.
     """
     images = images.to(model.atoms)
-    operated = operate(images, operators) if operated is None else operated.to(images)
-    codes = [model.encode(batch) for batch in images.split(BATCH)]
+    code = _in_batches(model.encode, images)
     for index, each in enumerate(operators):
-        rendering = torch.cat([model.render(code, each, bias=bias) for code in codes])
-        model.gains[str(each)] = best_gain(rendering, operated[:, index])
+        rendering = _in_batches(lambda part, each=each: model.render(part, each, bias=bias), code)  # type: ignore[misc]
+        expected = _in_batches(each, images) if operated is None else operated[:, index].to(images)
+        model.gains[str(each)] = best_gain(rendering, expected)
     return {str(each): model.gains[str(each)] for each in operators}
 
 
 @torch.no_grad()
-def least_squares_error(
+def measure_references(
     model: Representation, images: Tensor, batches: Batches, operators: Sequence[Operator]
 ) -> dict[str, float]:
-    """What the code of a model allows: the error of the linear dictionary that fits the operated images best.
-
-    A reference for max-approximation errors, and no method: this dictionary has to be fitted anew for each operator, to
-    operated images. A decoder that is not linear may do better.
+    """What else to hold max-approximation errors against, fitted to training images as the gains are.
 
     Args:
         model: any representation.
-        images: of its training, to fit the dictionary and a bias to, (N, C, H, W); many more than it has atoms.
+        images: of its training, (N, C, H, W); many more than it has atoms.
         batches: of (images, labels), to measure on.
         operators: any.
 
     Returns:
-        ``least_squares_error`` for each operator: the `reconstruction_error`, clipped to [0, 1], against the operated
-        images.
+        For each operator two `reconstruction_error`, clipped to [0, 1], against the operated images.
+        ``operated_reconstruction_error_calibrated`` is that of the operated reconstructions, times a gain of their own.
+        ``least_squares_error`` says what the code allows: it is that of the linear dictionary, with a bias, that fits
+        the operated images best. It is no method, since it has to be fitted to operated images for each operator; and
+        a decoder that is not linear may do better.
     """
-    codes = _with_one(torch.cat([model.encode(batch) for batch in images.to(model.atoms).split(BATCH)]))
+    images = images.to(model.atoms)
+    code = _in_batches(model.encode, images)
+    reconstruction = _in_batches(model.decode, code).clip(0, 1)
+    codes = _with_one(code)
     inverse = torch.linalg.pinv(codes.T @ codes, hermitian=True) @ codes.T
-    dictionaries = [inverse @ operate(images, [each]).to(inverse).flatten(1) for each in operators]
-    errors = [ReconstructionError() for _ in operators]
+    gains, dictionaries = [], []
+    for each in operators:
+        operated = _in_batches(each, images)
+        gains.append(best_gain(_in_batches(each, reconstruction), operated))
+        dictionaries.append(inverse @ operated.to(inverse).flatten(1))
+    calibrated, least = ([ReconstructionError().to(images.device) for _ in operators] for _ in range(2))
     for given, _ in batches:
-        batch = given.to(model.atoms)
-        code = _with_one(model.encode(batch))
-        for each, dictionary, error in zip(operators, dictionaries, errors, strict=True):
-            error.update((code @ dictionary).clip(0, 1).view(batch.shape), each(batch).to(code))
-    return {named("least_squares_error", each): e.compute().item() for each, e in zip(operators, errors, strict=True)}
+        batch = given.to(images)
+        code = model.encode(batch)
+        reconstruction, with_one = model.decode(code).clip(0, 1), _with_one(code)
+        for place, each in enumerate(operators):
+            operated = each(batch)
+            calibrated[place].update((gains[place] * each(reconstruction)).clip(0, 1), operated)
+            fitted = (with_one @ dictionaries[place]).clip(0, 1).view(batch.shape).to(batch)
+            least[place].update(fitted, operated)
+    kinds = {"operated_reconstruction_error_calibrated": calibrated, "least_squares_error": least}
+    return {
+        named(kind, each): error.compute().item()
+        for kind, errors in kinds.items()
+        for each, error in zip(operators, errors, strict=True)
+    }
+
+
+def _in_batches(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """What ``function`` makes of ``rows``, so many at a time that an operator does not take all memory."""
+    return torch.cat([function(part) for part in rows.split(BATCH)])
 
 
 def _with_one(code: Tensor) -> Tensor:

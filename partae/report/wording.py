@@ -40,6 +40,8 @@ BETWEEN = {
     "image_error": "between the image itself and its {}: what a max-approximation has to beat",
     "operated_reconstruction_error": "between the {0} of the clipped reconstruction and the {0} of the image: what the "
     "operator achieves where it is applied to every reconstruction",
+    "operated_reconstruction_error_calibrated": "between the {0} of the clipped reconstruction, times its own gain, "
+    "and the {0} of the image",
     "least_squares_error": "between the {0} of the image and what the best linear dictionary for it, fitted to 10,000 "
     "training images, makes of the code",
 }
@@ -50,6 +52,7 @@ LABELS = {
     "max_approximation_error_calibrated": "Max-approximation error, calibrated",
     "image_error": "Error of the image itself",
     "operated_reconstruction_error": "Error of the operated reconstruction",
+    "operated_reconstruction_error_calibrated": "Error of the operated reconstruction, calibrated",
     "least_squares_error": "Error of the best linear dictionary",
 }
 # what goes with a protocol of the SVM, in words of its own

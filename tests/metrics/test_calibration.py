@@ -17,7 +17,7 @@ from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.factorization import Factorization, InnerProducts, NonNegativeLeastSquares
-from partae.metrics import best_gain, calibrate, check_gains, least_squares_error, measure
+from partae.metrics import best_gain, calibrate, check_gains, measure, measure_references
 from partae.representation import Representation
 from tests.conftest import Run
 
@@ -158,9 +158,20 @@ def test_the_best_linear_dictionary_is_that_of_least_squares() -> None:
     code, test = (model.encode(images).numpy() for images in (TRAINING, IMAGES[40:]))
     fitted = LinearRegression().fit(code, dilated(TRAINING.numpy()).reshape(40, 64))
     expected = ((fitted.predict(test).clip(0, 1) - dilated(IMAGES[40:].numpy()).reshape(20, 64)) ** 2).mean()
-    found = least_squares_error(model, TRAINING, BATCHES, [dilation(1), dilation(2)])
+    found = measure_references(model, TRAINING, BATCHES, [dilation(1), dilation(2)])
     assert found["least_squares_error"] == pytest.approx(expected, rel=1e-5)
-    assert found.keys() == {"least_squares_error", "least_squares_error/dilation:2"}
+    kinds = ("operated_reconstruction_error_calibrated", "least_squares_error")
+    assert list(found) == [f"{kind}{suffix}" for kind in kinds for suffix in ("", "/dilation:2")]
+
+
+def test_the_dilated_reconstructions_have_a_gain_of_their_own() -> None:
+    model = sparse_nmf()
+    training, test = (dilated(model.reconstruct(images).numpy().clip(0, 1)) for images in (TRAINING, IMAGES[40:]))
+    expected, operated = dilated(TRAINING.numpy()), dilated(IMAGES[40:].numpy())
+    errors = {gain: (((gain * training).clip(0, 1) - expected) ** 2).mean() for gain in np.linspace(0.5, 2, 3001)}
+    least = min(errors, key=errors.__getitem__)
+    found = measure_references(model, TRAINING, BATCHES, [dilation(1)])["operated_reconstruction_error_calibrated"]
+    assert found == pytest.approx((((least * test).clip(0, 1) - operated) ** 2).mean(), rel=1e-3)
 
 
 def test_the_gains_of_a_run_are_in_its_checkpoint_and_its_export(run: Run, tmp_path: Path) -> None:
