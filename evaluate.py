@@ -88,6 +88,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=quiet)
     for name, model in models.items():
         model.to(device)
+        if file := export(model, form, places[name]):  # with the gains of its training
+            exports.append(file)
         calibrate(model, training, operators, operated=operated, bias=bias)
         found = measure(model, data.batches("test"), operators, bias=bias)
         found |= measure_references(model, data.first("train", FITTED), data.batches("test"), operators)
@@ -99,8 +101,6 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         measures[name] = {f"test/{key}": value for key, value in found.items()}
         model.cpu()
         write_json(places[name] / "metrics.json", measures[name])
-        if file := export(model, form, places[name]):
-            exports.append(file)
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
     measures = {name: measures[name] for name in order}
 
@@ -150,7 +150,7 @@ def main(cfg: DictConfig) -> None:
         print(table([{"test images": key.removeprefix("test/"), "value": value} for key, value in only.items()]))
         print("\n" + "\n".join(verdicts(only)))
     else:
-        keys = {f"test/{name}": name.removeprefix("max_approximation_error_") for name in SHOWN}
+        keys = {f"test/{name}": name.replace("max_approximation_error_", "..._") for name in SHOWN}
         rows = [{keys[key]: value for key, value in each.items() if key in keys} for each in found.measures.values()]
         print(table([{"model": name, **row} for name, row in zip(found.measures, rows, strict=True)]))
         print("\n" + "\n".join(verdicts_of_runs(list(found.measures.values()))))

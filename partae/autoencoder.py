@@ -145,6 +145,7 @@ class AutoEncoder(Measured):
             self._checked_train_means()
 
     def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
         losses = self._checked_train_means()
         self.log_losses("train", losses, logger=False)
         # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them

@@ -43,6 +43,8 @@ class Measured(Representation, LightningModule):
         """
         raise NotImplementedError
 
+    calibrated_step = -1
+
     def forward(self, images: Tensor) -> Tensor:
         """Code (B, K) of images (B, C, H, W)."""
         return self.encode(images)
@@ -58,6 +60,7 @@ class Measured(Representation, LightningModule):
             operators = tuple(dict.fromkeys((*MEASURED, *self.operators)))
             images, operated = data.calibration(operators)
             calibrate(self, images, operators, operated=operated)
+        self.calibrated_step = self.global_step
 
     def on_validation_epoch_start(self) -> None:
         self.calibrate(getattr(self.trainer, "datamodule", None))
@@ -72,6 +75,10 @@ class Measured(Representation, LightningModule):
         self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
         self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        if self.calibrated_step != self.global_step:  # no validation has; the checkpoint is written next
+            self.calibrate(getattr(self.trainer, "datamodule", None))
 
     def on_test_epoch_start(self) -> None:
         self.calibrate(getattr(self.trainer, "datamodule", None))

@@ -94,8 +94,8 @@ class Representation(nn.Module):
         """What ``operator`` would make of ``images``, by operating on the K atoms only: (B, C, H, W), in [0, 1].
 
         This is the best rendering that the model knows: times its `gain` for the operator, then clipped to [0, 1]. The
-        raw one, as published, is ``model.render(model.encode(images), operator)``. With ``bias`` the operator is
-        applied to the bias too.
+        raw one, as published, is ``model.render(model.encode(images), operator)``; take that for images that are not
+        in [0, 1]. With ``bias`` the operator is applied to the bias too.
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 

@@ -210,7 +210,9 @@ class DataModule(LightningDataModule):
 
         N is 2,000 for images of 28 x 28 pixels. Each operator is applied to them once.
         """
-        images = self.first("train", CALIBRATION)
+        if "images" not in self._calibration:  # read once, where they are on disk
+            self._calibration["images"] = self.first("train", CALIBRATION)
+        images = self._calibration["images"].to(self._device)
         for each in operators:
             if str(each) not in self._calibration:
                 self._calibration[str(each)] = torch.cat([each(part) for part in images.split(500)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from partae.checks import InputError, real
 from partae.metrics.measures import Batches, named
 from partae.metrics.reconstruction import ReconstructionError
-from partae.morphology import Operator, operator
+from partae.morphology import Array, Operator, operator
 from partae.representation import Representation
 
 ITERATIONS = 50
@@ -20,18 +20,21 @@ BATCH = 500  # images at once
 
 
 def best_gain(rendering: Tensor, images: Tensor) -> float:
-    r"""The gain of the least squared error: of renderings and images of one shape, in [0, 1], a number of at least 0.
+    r"""The gain of a small squared error, of renderings and images in [0, 1] of one shape: a number of at least 0.
 
     .. math:: \arg\min_{g \ge 0} \sum_i \big( \min(1, \max(0, g \, r_i)) - y_i \big)^2
 
     Without the upper bound it is a ratio, :math:`\sum r y / \sum r^2` over the positive :math:`r`. Pixels that it
     carries past 1 do not count any more: the ratio over the others is larger, and so on, until no pixel is left out.
+    That is the first minimum from below; there can be others, so the gain 1 is kept where it is as good.
 
     A rendering without a positive pixel has the gain 1: none is better than another.
 
     >>> best_gain(torch.tensor([0.5, 1.0, 4.0]), torch.tensor([0.25, 0.5, 1.0]))
     0.5
     """
+    kind = torch.promote_types(rendering.dtype, torch.float32)  # sums in half precision overflow
+    rendering, images = rendering.to(kind), images.to(kind)
     products, squares = rendering * images, rendering.square()
     below = positive = rendering > 0
     gain, count = 1.0, -1
@@ -40,13 +43,14 @@ def best_gain(rendering: Tensor, images: Tensor) -> float:
             break
         gain = (products[below].sum() / squares[below].sum()).item()
         below, count = positive & (gain * rendering < 1), now
-    return gain if math.isfinite(gain) else 1.0
+    errors = {each: ((each * rendering).clip(0, 1) - images).square().sum().item() for each in (1.0, gain)}
+    return gain if errors[gain] < errors[1.0] else 1.0
 
 
 @torch.no_grad()
 def calibrate(
     model: Representation,
-    images: Tensor,
+    images: Array,
     operators: Sequence[Operator],
     *,
     operated: Tensor | None = None,
@@ -63,14 +67,28 @@ def calibrate(
 
     Returns:
         The gains of these operators, by their names, as in ``{"dilation:1": 0.9}``; the model keeps them as ``gains``.
+
+    Raises:
+        InputError: if the images are whole numbers, as images in [0, 255] are.
     """
-    images = images.to(model.atoms)
+    given = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+    if not given.is_floating_point():
+        raise InputError(f"calibrate needs images of floats in [0, 1]; got {given.dtype}")
+    training = model.training
+    model.eval()  # batch norm would learn from them
+    _fit(model, given.to(model.atoms), operators, operated, bias=bias)
+    model.train(training)
+    return {str(each): model.gains[str(each)] for each in operators}
+
+
+def _fit(
+    model: Representation, images: Tensor, operators: Sequence[Operator], operated: Tensor | None, *, bias: bool
+) -> None:
     code = _in_batches(model.encode, images)
     for index, each in enumerate(operators):
         rendering = _in_batches(lambda part, each=each: model.render(part, each, bias=bias), code)  # type: ignore[misc]
         expected = _in_batches(each, images) if operated is None else operated[:, index].to(images)
         model.gains[str(each)] = best_gain(rendering, expected)
-    return {str(each): model.gains[str(each)] for each in operators}
 
 
 @torch.no_grad()
@@ -90,7 +108,7 @@ def measure_references(
         ``operated_reconstruction_error_calibrated`` is that of the operated reconstructions, times a gain of their own.
         ``least_squares_error`` says what the code allows: it is that of the linear dictionary, with a bias, that fits
         the operated images best. It is no method, since it has to be fitted to operated images for each operator; and
-        a decoder that is not linear may do better.
+        a decoder that is not linear may do better. It is left out where there are fewer than ten images an atom.
     """
     images = images.to(model.atoms)
     code = _in_batches(model.encode, images)
@@ -112,7 +130,9 @@ def measure_references(
             calibrated[place].update((gains[place] * each(reconstruction)).clip(0, 1), operated)
             fitted = (with_one @ dictionaries[place]).clip(0, 1).view(batch.shape).to(batch)
             least[place].update(fitted, operated)
-    kinds = {"operated_reconstruction_error_calibrated": calibrated, "least_squares_error": least}
+    kinds = {"operated_reconstruction_error_calibrated": calibrated}
+    if len(images) >= 10 * len(model.atoms):
+        kinds["least_squares_error"] = least
     return {
         named(kind, each): error.compute().item()
         for kind, errors in kinds.items()

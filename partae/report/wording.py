@@ -42,7 +42,7 @@ BETWEEN = {
     "operator achieves where it is applied to every reconstruction",
     "operated_reconstruction_error_calibrated": "between the {0} of the clipped reconstruction, times its own gain, "
     "and the {0} of the image",
-    "least_squares_error": "between the {0} of the image and what the best linear dictionary for it, fitted to 10,000 "
+    "least_squares_error": "between the {0} of the image and what the best linear dictionary for it, fitted to "
     "training images, makes of the code",
 }
 KINDS |= dict.fromkeys(BETWEEN, metrics.reconstruction_error)
@@ -161,10 +161,15 @@ in 1 of 1 runs, than the dilation of the reconstruction is in 0.']
         kind, _, radius = operator.partition(":")
         sentences.append(
             f"Calibrated, the max-approximation is nearer to the {kind} (radius {radius}) than the image itself is "
-            f"({number(max(images))}) in {near_image} of {len(runs)} runs, than the {kind} of the reconstruction is in "
-            f"{near_operated}."
+            f"({_interval(images)}) in {near_image} of {len(runs)} runs, than the {kind} of the "
+            f"reconstruction is in {near_operated}."
         )
     return sentences
+
+
+def _interval(values: Sequence[float]) -> str:
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _held_against(measures: Mapping[str, Cell]) -> dict[str, tuple[float, float, float]]:
@@ -176,6 +181,8 @@ def _held_against(measures: Mapping[str, Cell]) -> dict[str, tuple[float, float,
         names = [f"test/{each}/{operator}" if operator else f"test/{each}" for each in kinds]
         if kind == kinds[0] and all(name in measures for name in names):
             error, image, operated = (float(measures[name]) for name in names)
+            with_gain = measures.get(names[2].replace(kinds[2], f"{kinds[2]}_calibrated"), operated)
+            operated = min(operated, float(with_gain))  # the stricter one, where it was measured
             found[operator or str(DILATION)] = (error, image, operated)
     return found
 

@@ -51,6 +51,7 @@ class Stack(LightningModule):
     ) -> None:
         super().__init__()
         self.members, self.constraints, self.batch_size = list(members), constraints, batch_size
+        self.calibrated_step = -1
         models = [member.model.eval() for member in members]
         for member in members:
             if member.start:
@@ -157,6 +158,8 @@ class Stack(LightningModule):
         for index, member in self.alive:
             own = with_total({name: values[index] for name, values in means.items()})
             member.log("train", own, self.current_epoch, self.global_step)
+        if self.calibrated_step != self.global_step:
+            self._calibrate()
         self._tell("on_train_epoch_end")
 
     def _freeze(self) -> Losses:
@@ -179,8 +182,12 @@ class Stack(LightningModule):
         self.val_size = 0
         for measures in self.measures:
             measures.reset()
+        self._calibrate()
+
+    def _calibrate(self) -> None:
         for _, member in self.alive:
             member.model.calibrate(getattr(self.trainer, "datamodule", None))
+        self.calibrated_step = self.global_step
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch[0]

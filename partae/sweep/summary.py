@@ -86,12 +86,15 @@ class Summary(Callback):
 
     def _draw_front(self, folder: Path, rows: list[Row]) -> None:
         """Draw the front, and print the runs on it."""
+        rows = [row for row in rows if f"val/{ERRORS[1]}" in row]  # not those of an earlier version
+        if not rows:
+            return
         others: dict[str, Row] = {}
         for sweep in map(Path, self.beside):
             runs = [row for row in read_sweep(sweep) if row["status"] == "finished" and f"val/{ERRORS[1]}" in row]
             others |= dict(zip(names(runs), runs, strict=True))
             if not runs:
-                print(f"{sweep} has no finished runs to be put beside the front.")
+                print(f"{sweep} has no finished runs with a calibrated error to put beside the front.")
         figures.save(front_figure(rows, others), folder / "front")
         keys = [f"val/{name}" for name in (*ERRORS, "hoyer_sparsity")]
         shown = telling([{key: row[key] for key in row if key in keys or not is_detail(key)} for row in front_of(rows)])
@@ -111,10 +114,10 @@ class Summary(Callback):
             keys = dict.fromkeys(key for row in rows for key in row if not is_detail(key))
             shown = [{short(key): row.get(key, "") for key in keys} | self._shown(folder, row) for row in rows]
             print(f"\n{table(telling(shown))}\n")
-        for verdict in verdicts_of_runs([row for row in rows if row["status"] == "finished"]):
-            print(verdict)
         if self.published and any(published_measures(_config(folder, row)) for row in rows):
             print("Test images; in brackets the published figures.")
+        for verdict in verdicts_of_runs([row for row in rows if row["status"] == "finished"]):
+            print(verdict)
         if failed := [row for row in rows if row["status"] == "failed"]:
             print(f"{len(failed)} of {len(rows)} jobs failed:")
             for row, given in zip(rows, settings(rows), strict=True):
@@ -132,7 +135,7 @@ class Summary(Callback):
             if name == "svm_accuracy" and f"test/{name}" not in row:
                 continue
             value = row.get(f"test/{name}", "")
-            heading = name.removeprefix("max_approximation_error_")
+            heading = name.replace("max_approximation_error_", "..._")
             shown[heading] = f"{number(float(value))} ({known[name]:g})" if value != "" and name in known else value
         return shown
 

@@ -104,7 +104,8 @@ def test_no_other_gain_has_a_smaller_error(scale: float, noise: float) -> None:
         (0.5, 0.0, 0.0),  # black images
         (0.5, 0.25, 0.5),  # constant images
         (0.25, 0.5, 2.0),
-        (4.0, 1.0, 0.25),
+        (4.0, 1.0, 1.0),  # white already, once clipped
+        (4.0, 0.5, 0.125),
         (math.nan, 0.5, 1.0),
     ],
 )
@@ -155,10 +156,11 @@ def test_several_operators_are_fitted_each_by_itself_and_with_the_bias_where_ask
 
 def test_the_best_linear_dictionary_is_that_of_least_squares() -> None:
     model = sparse_nmf()
-    code, test = (model.encode(images).numpy() for images in (TRAINING, IMAGES[40:]))
-    fitted = LinearRegression().fit(code, dilated(TRAINING.numpy()).reshape(40, 64))
+    training = torch.cat([TRAINING, TRAINING.flip(-1)])
+    code, test = (model.encode(images).numpy() for images in (training, IMAGES[40:]))
+    fitted = LinearRegression().fit(code, dilated(training.numpy()).reshape(80, 64))
     expected = ((fitted.predict(test).clip(0, 1) - dilated(IMAGES[40:].numpy()).reshape(20, 64)) ** 2).mean()
-    found = measure_references(model, TRAINING, BATCHES, [dilation(1), dilation(2)])
+    found = measure_references(model, training, BATCHES, [dilation(1), dilation(2)])
     assert found["least_squares_error"] == pytest.approx(expected, rel=1e-5)
     kinds = ("operated_reconstruction_error_calibrated", "least_squares_error")
     assert list(found) == [f"{kind}{suffix}" for kind in kinds for suffix in ("", "/dilation:2")]

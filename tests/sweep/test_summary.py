@@ -72,7 +72,7 @@ def test_the_front_is_drawn_of_validation_measures(tmp_path: Path, capsys: pytes
     assert (sweep / "front.pdf").exists()
     out = capsys.readouterr().out
     assert "On the front" in out
-    assert f"{tmp_path / 'none'} has no finished runs" in out
+    assert f"{tmp_path / 'none'} has no finished runs with a calibrated error" in out
     figure = front_figure(read_sweep(sweep), {"pca": read_sweep(other)[0]})
     assert [text.get_text() for text in figure.axes[0].texts] == ["1"]
     assert [text.get_text() for text in figure.legends[1].get_texts()] == ["1  pca"]
