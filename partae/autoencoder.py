@@ -20,7 +20,7 @@ from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Encoder
-from partae.measured import Batch, EpochMeans, Measured, with_total
+from partae.measured import Batch, Losses, Means, Measured, with_total
 from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
@@ -97,14 +97,19 @@ class AutoEncoder(Measured):
     def operators(self) -> tuple[Operator, ...]:
         return cast("tuple[Operator, ...]", self.approximation.applied)
 
-    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
-        code = self.encode(self.corruption(images))
-        return {
-            "reconstruction": self.reconstruction(self.decode(code), images),
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        code = self.encoder(self.corruption(images), self.atoms)
+        losses = {
+            "reconstruction": self.reconstruction(self.decoder(code), images),
             "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images, operated),
         }
+        return losses, code.mean(dim=0)
+
+    def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
+        of_mean = getattr(self.sparsity, "of_mean", None)  # not the mean of what it is of each batch
+        return means | {"sparsity": of_mean(activation)} if of_mean else means
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self.build_optimizer(self.parameters())
@@ -130,14 +135,14 @@ class AutoEncoder(Measured):
             data.operate(self.operators)
 
     def on_train_epoch_start(self) -> None:
-        self.train_means, self.first_step = EpochMeans(), self.global_step + 1
+        self.train_means, self.first_step = Means(), self.global_step + 1
         if self._is_shared:  # each process draws for its own images, and the same again after a resume
             drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
             torch.manual_seed(drawn + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.losses(batch[0], *batch[2:])
-        self.train_means.add(losses)
+        losses, activation = self.losses_of_batch(batch[0], *batch[2:])
+        self.train_means.add(len(batch[0]), losses, activation)
         return torch.stack(list(losses.values())).sum()
 
     def on_validation_start(self) -> None:
@@ -153,10 +158,9 @@ class AutoEncoder(Measured):
         for logger in self.loggers:
             logger.log_metrics(values, self.global_step - 1)
 
-    def _checked_train_means(self) -> dict[str, Tensor]:
-        """Mean of each loss term over the epoch, so far; training stops where one is not finite."""
-        reduce = self.trainer.strategy.reduce  # over the processes that share a batch
-        means = {name: reduce(mean) for name, mean in self.train_means.compute().items()}
+    def _checked_train_means(self) -> Losses:
+        """Each loss term over the images of the epoch, so far; training stops where one is not finite."""
+        means = self.losses_of_set(*self.train_means.compute(self.trainer.strategy))
         batches = self.trainer.accumulate_grad_batches  # of a step
         self.check_finite("mean losses", means, self.first_step + int(self.train_means.finite) // batches)
         return means

@@ -13,6 +13,7 @@ from partae.autoencoder import AutoEncoder
 from partae.checks import InputError, whole
 from partae.decoder import Dictionary
 from partae.encoder import Dense
+from partae.measured import Losses
 from partae.representation import numpy_too
 from partae.schedule import Constant
 
@@ -80,12 +81,14 @@ class SparseRBM(AutoEncoder):
             images = self.decoder(torch.bernoulli(self.encoder(images, self.atoms)))
         return images
 
-    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
-        return {
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        code = self.encoder(images, self.atoms)
+        losses = {
             "contrastive_divergence": (self.free_energy(images) - self.free_energy(self.sample(images))).mean(),
-            "sparsity": self.sparsity(self._of_all_processes(self.encoder(images, self.atoms))),
+            "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
         }
+        return losses, code.mean(dim=0)
 
 
 class SparseDBN(SparseRBM):
@@ -136,8 +139,15 @@ class SparseDBN(SparseRBM):
     def encode(self, images: Tensor) -> Tensor:
         return self.top.decode(self.top_code(images)).flatten(1) if self.is_deep else super().encode(images)
 
-    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
-        return self.top.losses(_as_images(super().encode(images).detach())) if self.is_deep else super().losses(images)
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        if self.is_deep:
+            return self.top.losses_of_batch(_as_images(super().encode(images).detach()))
+        return super().losses_of_batch(images)
+
+    def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
+        if self.is_deep:
+            return self.top.losses_of_set(means, activation)
+        return super().losses_of_set(means, activation)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()

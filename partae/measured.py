@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, NoReturn, cast
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 
 from partae.checks import InputError
@@ -15,6 +18,7 @@ from partae.morphology import Operator
 from partae.representation import Representation
 from partae.specification import describe
 
+Losses = dict[str, Tensor]
 Batch = tuple[Tensor, ...]  # images, labels, and what operators make of the images where a loss asks for that
 
 
@@ -36,12 +40,25 @@ class Measured(Representation, LightningModule):
         """The operators that it is trained to approximate."""
         return ()
 
-    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> Losses:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
 
         ``operated`` (B, O, C, H, W), where it is known, is what the operators of the approximation make of them.
         """
+        return self.losses_of_batch(images, operated)[0]
+
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        """The `losses`, and the mean activation of each unit (K,) that a penalty among them may be of."""
         raise NotImplementedError
+
+    def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
+        """The terms of the loss over all images of several batches.
+
+        Args:
+            means: of each term over the batches, weighed by their images.
+            activation: the mean activation of each unit over all images, (K,).
+        """
+        return means
 
     calibrated_step = -1
 
@@ -65,12 +82,15 @@ class Measured(Representation, LightningModule):
     def on_validation_epoch_start(self) -> None:
         self.calibrate(getattr(self.trainer, "datamodule", None))
         self.measures.reset()
+        self.val_means = Means()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
-        self.log_losses("val", self.losses(batch[0], *batch[2:]), batch_size=len(batch[0]))
+        with _full_precision(self.device):
+            self.measures.update(self, batch[0])
+            self.val_means.add(len(batch[0]), *self.losses_of_batch(batch[0], *batch[2:]))
 
     def on_validation_epoch_end(self) -> None:
+        self.log_losses("val", self.losses_of_set(*self.val_means.compute(self.trainer.strategy)))
         measures = self.measures.compute()
         self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
@@ -85,7 +105,8 @@ class Measured(Representation, LightningModule):
         self.measures.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.measures.update(self, batch[0])
+        with _full_precision(self.device):
+            self.measures.update(self, batch[0])
 
     def on_test_epoch_end(self) -> None:
         # logged with the hyper-parameters, once the run is finished
@@ -125,7 +146,7 @@ class Measured(Representation, LightningModule):
         """
         raise InputError("load_from_checkpoint may run what a file brings along: use partae.load(path)")
 
-    def log_losses(self, split: str, losses: dict[str, Tensor], **options: Any) -> None:
+    def log_losses(self, split: str, losses: Losses, **options: Any) -> None:
         """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
         values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
@@ -133,41 +154,62 @@ class Measured(Representation, LightningModule):
         self.log_dict(values, **every)
 
 
-class EpochMeans:
-    """Mean of each term of a loss over the batches of an epoch so far, and how many of these were finite.
+class Means:
+    """Mean of each term of a loss, and of each unit's activation, over the images of all batches so far.
 
-    To be logged at the epoch's end: Lightning's log at each step costs as much as the step. Summed in place: a tensor
-    kept for each step would splinter the memory that large batches come and go in.
+    Each batch weighs as much as it has images, so that the means are the same in whatever batches they came. To be
+    logged at the epoch's end: Lightning's log at each step costs as much as the step. Summed in place: a tensor kept
+    for each step would splinter the memory that large batches come and go in.
 
     Attributes:
-        batches: number of batches.
-        finite: number of them before the first one with a term that is not finite; of the shape that a term has.
+        images: number of images.
+        finite: number of batches before the first one with a term that is not finite; of the shape that a term has.
 
-    >>> means = EpochMeans()
-    >>> means.add({"reconstruction": torch.tensor(1.0)})
-    >>> means.add({"reconstruction": torch.tensor(2.0)})
+    >>> means = Means()
+    >>> means.add(3, {"reconstruction": torch.tensor(1.0)}, torch.tensor([0.5]))
+    >>> means.add(1, {"reconstruction": torch.tensor(2.0)}, torch.tensor([0.1]))
     >>> means.compute()
-    {'reconstruction': tensor(1.5000)}
+    ({'reconstruction': tensor(1.2500)}, tensor([0.4000]))
     """
 
     def __init__(self) -> None:
-        self.totals: dict[str, Tensor] = {}
-        self.batches = 0
+        self.totals: Losses = {}
+        self.activation: Tensor | None = None
+        self.images = 0
         self.finite: Tensor | int = 0
 
-    def add(self, losses: dict[str, Tensor]) -> None:
-        """Count the terms of a batch."""
+    def add(self, images: int, losses: Losses, activation: Tensor) -> None:
+        """Count the terms of a batch of so many ``images``, and its mean activation (K,)."""
         for name, values in losses.items():
-            self.totals.setdefault(name, torch.zeros_like(values)).add_(values.detach())
-        self.batches += 1
+            self.totals.setdefault(name, torch.zeros_like(values)).add_(values.detach(), alpha=images)
+        if self.activation is None:
+            self.activation = torch.zeros_like(activation)
+        self.activation.add_(activation.detach(), alpha=images)
+        self.images += images
         self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
 
-    def compute(self) -> dict[str, Tensor]:
-        """The means, each of the shape that the term has."""
-        return {name: total / self.batches for name, total in self.totals.items()}
+    def compute(self, strategy: Strategy | None = None) -> tuple[Losses, Tensor]:
+        """The means, each of the shape that the term has, and the mean activation (K,).
+
+        They are over the images of all devices of ``strategy``, where there is one.
+        """
+        sums: dict[str, Any] = {**self.totals, "activation of units": self.activation}
+        images = torch.tensor(float(self.images), device=sums["activation of units"].device)
+        if strategy:
+            sums = {name: strategy.reduce(total.clone(), reduce_op="sum") for name, total in sums.items()}
+            images = cast("Tensor", strategy.reduce(images, reduce_op="sum"))
+        means = {name: total / images for name, total in sums.items()}
+        return {name: means[name] for name in self.totals}, means["activation of units"]
 
 
-def with_total(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Measure as `evaluate.py` does, whatever mixed precision a training saves time by."""
+    with torch.autocast(device.type, enabled=False):
+        yield
+
+
+def with_total(losses: Losses) -> Losses:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 

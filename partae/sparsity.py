@@ -53,7 +53,8 @@ class MeanActivationPenalty(Printed):
 
     .. math:: \beta \sum_{j=1}^{K} d(t_j, p), \qquad t_j = \frac{1}{B} \sum_{i=1}^{B} h^{(i)}_j
 
-    Zero when every unit's mean is ``p``.
+    Zero when every unit's mean is ``p``. Training sees the mean of a batch; what is logged of an epoch or of a set of
+    images is the penalty on the mean over all of them.
 
     Args:
         beta: weight in the loss, at least 0.
@@ -80,7 +81,11 @@ class MeanActivationPenalty(Printed):
         """Penalty of a code (B, K), a scalar."""
         # half precision has no number between 1 - 1e-3 and 1
         precision = torch.promote_types(code.dtype, torch.float32)
-        return self.beta * self.divergence(code.mean(dim=0, dtype=precision)).sum()
+        return self.of_mean(code.mean(dim=0, dtype=precision))
+
+    def of_mean(self, activation: Tensor) -> Tensor:
+        """Penalty of the mean activation of each unit (K,), a scalar."""
+        return self.beta * self.divergence(activation).sum()
 
 
 class KL(MeanActivationPenalty):

@@ -55,6 +55,43 @@ def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Pa
     assert model.atoms.shape == (8, 1, 28, 28)
 
 
+def logged(folder: Path) -> dict[str, float]:
+    """The last value of each scalar that TensorBoard shows of a run."""
+    events = EventAccumulator(str(folder)).Reload()
+    return {tag: events.Scalars(tag)[-1].value for tag in events.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize("sparsity", ["kl", "hoyer"])
+def test_the_losses_are_those_of_all_images_in_whatever_batches_they_came(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, sparsity: str
+) -> None:
+    """With a learning rate of 0 all batches see one model, whose loss on a whole set is known."""
+    data = instantiate(composed(f"data.source.root={garments}", "data.val_size=100").data)
+    data.check()
+    found = []
+    for sizes in (("300", "100"), ("299", "1"), ("70", "33")):
+        options = ["optimizer.lr=0", f"sparsity={sparsity}", "sparsity.beta=1", f"data.batch_size={sizes[0]}"]
+        measures = run(*options, f"data.eval_batch_size={sizes[1]}", "trainer.max_epochs=1")
+        found.append(logged(tmp_path / "run") | measures)
+        model = partae.load(tmp_path / "run")
+        assert isinstance(model, AutoEncoder)
+        for split in ("train", "val"):
+            expected = model.losses(data.sets[split][0])
+            for name in ("reconstruction", "sparsity"):
+                assert found[-1][f"{split}/{name}"] == pytest.approx(expected[name].item(), rel=1e-4)
+            assert found[-1][f"{split}/loss"] == pytest.approx(sum(expected.values()).item(), rel=1e-4)
+
+
+def test_mixed_precision_saves_time_in_training_and_not_in_measuring(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    measures = run("+trainer.precision=bf16-mixed")
+    data = instantiate(composed(f"data.source.root={garments}", "data.val_size=100").data)
+    data.check()
+    found = measure(partae.load(tmp_path / "run"), data.batches("val"))
+    assert measures["val/reconstruction_error"] == pytest.approx(found["reconstruction_error"], rel=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:It is recommended to use `self.log")
 def test_what_an_earlier_ddp_run_left_in_the_process_does_not_matter(run: Run, tmp_path: Path) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)

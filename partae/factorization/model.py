@@ -18,7 +18,7 @@ from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
-from partae.measured import Batch, Measured
+from partae.measured import Batch, Losses, Measured
 from partae.representation import numpy_too
 
 
@@ -61,8 +61,9 @@ class Factorization(Measured):
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
-    def losses(self, images: Tensor, operated: Tensor | None = None) -> dict[str, Tensor]:
-        return {"reconstruction": F.mse_loss(self.reconstruct(images), images)}
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        code = self.encoder(images, self.atoms, self.bias)
+        return {"reconstruction": F.mse_loss(self.decoder(code), images)}, code.mean(dim=0)
 
     def fit(self, images: Tensor) -> Factorization:
         """Learn the atoms, and the bias if the estimator has a mean, of images (N, C, H, W).

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from partae.autoencoder import AutoEncoder
 from partae.checks import InputError
-
-Losses = dict[str, Tensor]
+from partae.measured import Losses
 
 
 @dataclass

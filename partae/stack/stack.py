@@ -22,9 +22,9 @@ from torch.func import functional_call, stack_module_state, vmap
 from partae.autoencoder import AutoEncoder
 from partae.constraint import Constraint
 from partae.data import DataModule
-from partae.measured import Batch, EpochMeans, divergence, largest_weights, with_total
+from partae.measured import Batch, Losses, Means, divergence, largest_weights, with_total
 from partae.metrics import Measures
-from partae.stack.member import Losses, Member, MemberTrainer
+from partae.stack.member import Member, MemberTrainer
 from partae.stack.optimization import Optimization
 
 
@@ -68,10 +68,10 @@ class Stack(LightningModule):
         """The members that are not frozen, with their places in the stack."""
         return [(index, member) for index, member in enumerate(self.members) if member.error is None]
 
-    def pass_over(self, *images: Tensor) -> Losses:
-        """The terms of every member's loss over images (B, C, H, W), by name, each (n,).
+    def pass_over(self, *images: Tensor) -> tuple[Losses, Tensor]:
+        """The terms of every member's loss over images (B, C, H, W), by name, each (n,), and activations (n, K).
 
-        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses`.
+        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses_of_batch`.
         """
         state = {f"model.{name}": tensor for name, tensor in (self.stacked | self.buffered).items()}
         if self.compiled and len(images[0]) == self.batch_size:
@@ -83,7 +83,7 @@ class Stack(LightningModule):
                 reason = str(error).strip().splitlines()[0]
                 warnings.warn(f"the stack trains without being compiled: {reason}", stacklevel=2)
                 self.compiled = None
-        losses: Losses = self.losses(state, images)
+        losses: tuple[Losses, Tensor] = self.losses(state, images)
         return losses
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -122,12 +122,12 @@ class Stack(LightningModule):
         self._tell("on_train_start")
 
     def on_train_epoch_start(self) -> None:
-        self.train_means, self.first_step = EpochMeans(), self.global_step + 1
+        self.train_means, self.first_step = Means(), self.global_step + 1
         self._tell("on_train_epoch_start")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.pass_over(batch[0], *batch[2:])
-        self.train_means.add(losses)
+        losses, activation = self.pass_over(batch[0], *batch[2:])
+        self.train_means.add(len(batch[0]), losses, activation)
         # each loss depends on one member only: the gradient of their sum is every member's own
         return torch.stack(list(losses.values())).sum()
 
@@ -154,32 +154,32 @@ class Stack(LightningModule):
         self._freeze()
 
     def on_train_epoch_end(self) -> None:
-        means = self._freeze()
+        losses = self._freeze()
         for index, member in self.alive:
-            own = with_total({name: values[index] for name, values in means.items()})
-            member.log("train", own, self.current_epoch, self.global_step)
+            member.log("train", with_total(losses[index]), self.current_epoch, self.global_step)
         if self.calibrated_step != self.global_step:
             self._calibrate()
         self._tell("on_train_epoch_end")
 
-    def _freeze(self) -> Losses:
-        """Mean of each term over the epoch so far, each (n,); members of which one is not finite are frozen."""
-        means = self.train_means.compute()
+    def _freeze(self) -> dict[int, Losses]:
+        """Of each place, the terms over the epoch so far; members of which one is not finite are frozen."""
+        means, activations = self.train_means.compute()
+        losses = {}
         for index, member in self.alive:
             own = {name: values[index] for name, values in means.items()}
+            losses[index] = member.model.losses_of_set(own, activations[index])
             step = self.first_step + int(cast("Tensor", self.train_means.finite)[index])
-            member.error = divergence("mean losses", own, self.current_epoch, step) or divergence(
+            member.error = divergence("mean losses", losses[index], self.current_epoch, step) or divergence(
                 "largest weights", largest_weights(member.model), self.current_epoch, self.global_step
             )
         if not self.alive:
             self.trainer.should_stop = True
-        return means
+        return losses
 
     # --- validation ---------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        self.val_losses: Losses = {}
-        self.val_size = 0
+        self.val_means = [Means() for _ in self.members]
         for measures in self.measures:
             measures.reset()
         self._calibrate()
@@ -195,19 +195,16 @@ class Stack(LightningModule):
         # one by one: without gradients a model's images and code stay in the cache, a stack's do not
         for index, member in self.alive:
             self.measures[index].update(member.model, images, operated)
-            for name, value in member.model.losses(images, *batch[2:]).items():
-                totals = self.val_losses.setdefault(name, value.new_zeros(len(self.members)))
-                totals[index] += len(images) * value
-        self.val_size += len(images)
+            self.val_means[index].add(len(images), *member.model.losses_of_batch(images, *batch[2:]))
 
     def on_validation_epoch_end(self) -> None:
         self._tell("on_validation_epoch_end")
         for index, member in self.alive:
-            means = {name: totals[index] / self.val_size for name, totals in self.val_losses.items()}
+            losses = member.model.losses_of_set(*self.val_means[index].compute())
             measures = self.measures[index].compute()
             member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
             if not member.error:
-                member.log("val", measures | with_total(means), self.current_epoch, self.global_step)
+                member.log("val", measures | with_total(losses), self.current_epoch, self.global_step)
 
     def on_validation_end(self) -> None:
         self._tell("on_validation_end")
@@ -252,8 +249,8 @@ class _Losses(nn.Module):
             if type(module) is nn.Linear:
                 module.forward = functools.partial(_linear, module)  # type: ignore[method-assign]
 
-    def forward(self, images: Tensor, operated: Tensor | None = None) -> Losses:
-        return self.model.losses(images, operated)
+    def forward(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        return self.model.losses_of_batch(images, operated)
 
 
 def _linear(layer: nn.Linear, features: Tensor) -> Tensor:
