@@ -13,7 +13,7 @@ from partae.checks import flag, real
 
 
 class Constraint(Callback):
-    """Projects the atoms after each training batch, and once before the first.
+    """Projects the atoms after each training batch, and once before the first of a new run.
 
     A constraint defines `project`. Validation and every checkpoint see projected atoms. Several constraints are applied
     one after another, in the order of the command line.
@@ -35,7 +35,8 @@ class Constraint(Callback):
         raise NotImplementedError
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._apply(pl_module)
+        if trainer.ckpt_path is None:  # a second time, a projection would move the last digits of a run that goes on
+            self._apply(pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._apply(pl_module)

@@ -22,6 +22,7 @@ from partae.callbacks import Checkpoint
 from partae.checkpoint import WholeCheckpoints, latest, read
 from partae.checks import InputError
 from partae.data import Order
+from tests.test_conf import YAMLS, names
 from train import train
 
 TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
@@ -190,6 +191,39 @@ def test_what_is_drawn_after_a_kill_is_what_would_have_been_drawn(run: list[str]
         (revival,) = [state for key, state in one["callbacks"].items() if "Revival" in key]
         assert len(revival["dead"])
     assert measures(tmp_path / "killed") == measures(tmp_path / "straight")
+
+
+BARS = [*TINY, "latent_dim=6", "trainer.max_epochs=2", *SILENT]
+# what a choice needs, to be one that can be trained and has something to do in two epochs
+NEEDED: dict[tuple[str, str], list[str]] = {
+    ("sparsity", "intrinsic_plasticity"): ["encoder.activation=logistic"],
+    ("encoder", "unrolled"): ["encoder.activation=sigmoid"],
+    ("reconstruction", "bce"): ["decoder.activation=sigmoid"],
+    ("callbacks", "dense_sparse_dense"): ["callbacks.pruning.begin=0", "callbacks.pruning.end=2"],
+    ("callbacks", "revival"): ["callbacks.revival.until=1", "callbacks.revival.frequency=0.9"],
+    ("constraint", "hoyer"): ["constraint.hoyer.bias=true"],
+    ("constraint", "unit_norm"): ["constraint.unit_norm.bias=true"],
+}
+# others: images that are not here, several devices, and estimators, which learn in one step
+ALIKE = {("trainer", "ddp"), *(("data", name) for name in names("data"))}
+ALIKE |= {("model", name) for name in ("dictionary_learning", "kmeans", "nmf", "pca", "sparse_nmf")}
+QUICK = {("constraint", "hoyer"), ("constraint", "unit_norm")}
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        pytest.param(*choice, marks=() if choice in QUICK else pytest.mark.slow)
+        for choice in YAMLS
+        if choice not in ALIKE
+    ],
+)
+def test_a_killed_run_of_any_choice_goes_on_bit_for_bit(group: str, name: str, tmp_path: Path) -> None:
+    run = [*BARS, f"{group}={name}", *NEEDED.get((group, name), [])]
+    for folder, kill in (("straight", None), ("killed", Kill(1, 0)), ("killed", None)):
+        assert trained(tmp_path / folder, kill, run=run) == (-signal.SIGKILL if kill else 0)
+    one, other = (read(tmp_path / folder / "checkpoints" / "last.ckpt") for folder in ("straight", "killed"))
+    assert differences(one, other) == []
 
 
 def test_a_run_that_repeats_an_order_is_told_from_one_that_goes_on(

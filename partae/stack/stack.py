@@ -112,7 +112,8 @@ class Stack(LightningModule):
         self._tell("setup", stage)
 
     def on_fit_start(self) -> None:
-        self._constrain()
+        if self.trainer.ckpt_path is None:
+            self._constrain()
         self._tell("on_fit_start")
 
     def on_train_start(self) -> None:
