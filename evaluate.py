@@ -10,6 +10,7 @@ import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -29,6 +30,7 @@ from partae.morphology import operator
 from partae.report import drawings, run_page, table, verdicts, verdicts_of_runs
 from partae.sweep import as_trained, explained, run
 from partae.sweep.chosen import chosen, evaluation_folder, published_beside
+from partae.sweep.evaluated import record, subject
 from partae.sweep.page import REPORT, write_page
 from partae.sweep.rows import SHOWN, read_sweep
 
@@ -83,7 +85,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     check_svm(data.labels, protocol)
     training, operated = data.calibration(operators)
 
-    measures, exports = {}, []
+    measures: dict[str, dict[str, float]] = {}
+    exports = []
     device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=quiet)
     for name, model in models.items():
@@ -91,16 +94,21 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         if file := export(model, form, places[name]):  # with the gains of its training
             exports.append(file)
         calibrate(model, training, operators, operated=operated, bias=bias)
-        found = measure(model, data.batches("test"), operators, bias=bias)
-        found |= measure_references(model, data.first("train", FITTED), data.batches("test"), operators)
+        found: list[tuple[dict[str, float], dict[str, Any]]] = []  # measures, and by what
+        found.append((measure(model, data.batches("test"), operators, bias=bias), {"bias": bias}))
+        images = data.first("train", FITTED)
+        found.append((measure_references(model, images, data.batches("test"), operators), {"fitted_to": len(images)}))
         bar.update()
-        found |= measure_dictionary(model, data.batches("test"), l0_threshold)
-        found |= measure_parts(model, getattr(data.source, "parts", None), getattr(data.source, "ignored", None))
-        found |= measure_svm(model, data.batches, protocol, seed, standardised, progress=not quiet)
+        found.append((measure_dictionary(model, data.batches("test"), l0_threshold), {"l0_threshold": l0_threshold}))
+        parts, ignored = getattr(data.source, "parts", None), getattr(data.source, "ignored", None)
+        found.append((measure_parts(model, parts, ignored), {}))
+        svm = measure_svm(model, data.batches, protocol, seed, standardised, progress=not quiet)
+        found.append((svm, {"svm": protocol, "seed": seed, "standardised": standardised}))
         bar.update()
-        measures[name] = {f"test/{key}": value for key, value in found.items()}
         model.cpu()
-        write_json(places[name] / "metrics.json", measures[name])
+        values = {f"test/{key}": value for each, _ in found for key, value in each.items()}
+        settings = {f"test/{key}": by for each, by in found for key in each}
+        measures[name] = record(places[name], subject(ckpt.files[name], cfg.data), values, settings)
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
     measures = {name: measures[name] for name in order}
 
@@ -117,7 +125,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
             dict(zip(classes, images, strict=True)),
             operators[0],
             measures[name],
-            published_beside(ckpt.files[name], protocol),
+            published_beside(ckpt.files[name], measures[name]),
             {caption: file for caption, file in captions.items() if caption != "Atoms"} if len(models) == 1 else {},
             l0_threshold,
             bias=bias,
@@ -131,7 +139,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         for name, file in ckpt.files.items():
             job = run_folder(file).name
             rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
-        pages = [write_page(ckpt.sweep, list(rows.values()), captions)]
+        pages = [write_page(ckpt.sweep, list(rows.values()), captions, l0_threshold)]
     evaluation = Evaluation(measures, ckpt.folder, pages, exports)
     if len({model.atoms.shape for model in models.values()}) == 1 < len(models):
         pairs = list(itertools.combinations([model.atoms for model in models.values()], 2))

@@ -30,9 +30,34 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
     names = {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
-    assert {file.name for file in written.iterdir()} == {"metrics.json", "model.safetensors", "report.html"} | {
+    files = {"metrics.json", "measured_by.json", "model.safetensors", "report.html"}
+    assert {file.name for file in written.iterdir()} == files | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
+
+
+def test_evaluating_again_keeps_what_was_measured_before_of_the_same_model_and_images(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    run()
+    folder = tmp_path / "run"
+
+    def evaluated(*options: str) -> dict[str, float]:
+        images = [f"data.source.root={garments}", "data.val_size=100"]
+        evaluate(composed(f"ckpt={folder}", *images, *options, config="evaluate"))
+        found: dict[str, float] = json.loads((folder / "evaluation" / "metrics.json").read_text())
+        return found
+
+    first = evaluated("svm=quick", "operators=[dilation:1,opening:1]", "l0_threshold=0.5")
+    second = evaluated()
+    assert second == first | {"test/l0": second["test/l0"]}  # at another threshold
+    by = json.loads((folder / "evaluation" / "measured_by.json").read_text())["by"]
+    assert by["test/l0"] == {"l0_threshold": 0.05}
+    assert by["test/svm_accuracy"] == {"svm": "quick", "seed": 0, "standardised": None}
+    assert by["test/max_approximation_error/opening:1"] == {"bias": False}
+
+    (folder / "evaluation" / "measured_by.json").write_text('{"of"')
+    assert "test/svm_accuracy" not in evaluated()  # nothing says of what it is
 
 
 @pytest.mark.slow
@@ -71,6 +96,7 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
     drawn = {file.stem for file in folder.glob("*.pdf")}
     assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
     page = (sweep / "sweep.html").read_text()
+    assert "exceeds 0.05" in page
     for name in measures:
         assert (sweep / name / "evaluation" / "report.html").exists()
         assert f'"report":"{name}/evaluation/report.html"' in page

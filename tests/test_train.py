@@ -79,7 +79,7 @@ def test_the_losses_are_those_of_all_images_in_whatever_batches_they_came(
             expected = model.losses(data.sets[split][0])
             for name in ("reconstruction", "sparsity"):
                 assert found[-1][f"{split}/{name}"] == pytest.approx(expected[name].item(), rel=1e-4)
-            assert found[-1][f"{split}/loss"] == pytest.approx(sum(expected.values()).item(), rel=1e-4)
+            assert found[-1][f"{split}/loss"] == pytest.approx(sum(each.item() for each in expected.values()), rel=1e-4)
 
 
 def test_mixed_precision_saves_time_in_training_and_not_in_measuring(

@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from partae.report.tables import number
-from partae.report.wording import wording
+from partae.report.wording import measure_wording
 
 # what one asks of a model first, in this order
 FIRST = (
@@ -46,9 +46,7 @@ def measure_rows(
         split, _, name = key.partition("/")
         if split != "test":
             continue
-        words = wording(name, threshold=l0_threshold) if name == "l0" else wording(name)
-        if name == "svm_accuracy" and "test/svm_c" in measures:  # by the published protocol, which chooses C
-            words = wording("svm_accuracy_report")._replace(label=words.label)
+        words = measure_wording(name, [measures], l0_threshold)
         known = published.get(name)
         rows.append(
             {

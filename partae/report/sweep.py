@@ -12,7 +12,7 @@ from partae.figures import Array, scaled_each
 from partae.report.page import FIRST, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.report.tables import Cell
-from partae.report.wording import verdicts_of_runs, wording
+from partae.report.wording import measure_wording, verdicts_of_runs
 
 BYTES = 2_400_000  # of all atoms on the page at most, before compression, so that it stays small
 DETAILS = ("status", "folder", "wall_time", "experiment", "name")
@@ -24,6 +24,7 @@ def sweep_page(
     atoms: Mapping[str, Array],
     reports: Mapping[str, str],
     figures: Mapping[str, Path],
+    l0_threshold: float = 0.0,
 ) -> str:
     """The page as HTML that needs nothing beside itself.
 
@@ -33,16 +34,18 @@ def sweep_page(
         atoms: folder -> atoms (K, C, H, W) of the run there, where it has any.
         reports: folder -> where the report of the run lies, from the page's own place, where there is one.
         figures: caption -> PNG file.
+        l0_threshold: that ``l0`` was measured with.
     """
     own = dict.fromkeys(key for row in rows for key in row)
     keys = [key for key in own if not key.startswith(("test/", "val/")) and key not in DETAILS]
     tested = [key.removeprefix("test/") for key in own if key.startswith("test/")]
     names = sorted(tested, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     varied = [key for key in keys if len({row.get(key) for row in rows}) > 1]
+    words = {name: measure_wording(name, rows, l0_threshold) for name in names}
     kept = max(1, BYTES // max(1, sum(tile_bytes(found) for found in atoms.values())))
     data = {
         "keys": {key: key.rpartition("/")[2].partition("@")[0] for key in varied or keys},
-        "measures": {name: wording(name)._asdict() for name in names},
+        "measures": {name: each._asdict() for name, each in words.items()},
         "runs": [
             {
                 "folder": row["folder"],
@@ -61,7 +64,7 @@ def sweep_page(
         title=title,
         count=len(rows),
         unfinished=sum(row["status"] != "finished" for row in rows),
-        words={name: wording(name) for name in names},
+        words=words,
         verdicts=verdicts_of_runs([row for row in rows if row["status"] == "finished"]),
         figures={caption: picture(file) for caption, file in figures.items()},
         data=data,

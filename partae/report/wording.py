@@ -116,6 +116,28 @@ direction='lower is sparser')
     return Wording(label, **parts)
 
 
+def measure_wording(name: str, runs: Sequence[Mapping[str, Cell]], l0_threshold: float) -> Wording:
+    """The words for a measure of some runs, by the settings that it was measured with.
+
+    Args:
+        name: as for `wording`.
+        runs: the measures of each, by their names in metrics.json.
+        l0_threshold: that ``l0`` was measured with.
+    """
+    if name == "l0":
+        return wording(name, threshold=l0_threshold)
+    words = wording(name)
+    if name != "svm_accuracy":
+        return words
+    published = {"test/svm_c" in run for run in runs if "test/svm_accuracy" in run}  # it chooses C
+    if published == {True}:
+        return wording("svm_accuracy_report")._replace(label=words.label)
+    if len(published) > 1:
+        both = "Accuracy of a linear SVM by two protocols, which do not compare: the published one where C is given"
+        return words._replace(meaning=both)
+    return words
+
+
 def verdicts(measures: Mapping[str, float]) -> list[str]:
     """A sentence for each operator: whether its max-approximation is nearer to the operated images than others are.
 

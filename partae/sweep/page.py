@@ -15,13 +15,19 @@ PAGE = "sweep.html"
 REPORT = Path("evaluation") / "report.html"  # of a run, in its folder
 
 
-def write_page(folder: Path, rows: Sequence[Mapping[str, Cell]], figures: Mapping[str, Path] | None = None) -> Path:
+def write_page(
+    folder: Path,
+    rows: Sequence[Mapping[str, Cell]],
+    figures: Mapping[str, Path] | None = None,
+    l0_threshold: float = 0.0,
+) -> Path:
     """Write the `PAGE` of the runs in ``folder``, ``rows`` as `read_sweep` gives them; its path.
 
     Args:
         folder: of the sweep; its runs' own reports are linked where they are.
         rows: a run each.
         figures: caption -> PNG file.
+        l0_threshold: that ``l0`` was measured with.
     """
     reports, atoms = {}, {}
     for run in (str(row["folder"]) for row in rows):
@@ -30,5 +36,5 @@ def write_page(folder: Path, rows: Sequence[Mapping[str, Cell]], figures: Mappin
         with suppress(InputError):  # an unfinished run may have no checkpoint yet
             atoms[run] = load(folder / run).atoms.numpy()
     page = folder / PAGE
-    write_bytes(page, sweep_page(folder.name, rows, atoms, reports, figures or {}).encode())
+    write_bytes(page, sweep_page(folder.name, rows, atoms, reports, figures or {}, l0_threshold).encode())
     return page

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from partae.report import wording
-from partae.report.wording import KINDS
+from partae.report.wording import KINDS, measure_wording
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -45,3 +45,11 @@ def test_an_operator_and_a_threshold_are_named() -> None:
 
 def test_an_unknown_measure_is_called_by_its_name() -> None:
     assert wording("beauty/of:1") == ("Beauty (of, radius 1)", "", "", "")
+
+
+def test_the_words_for_a_measure_say_what_it_was_measured_by() -> None:
+    assert "exceeds 0.05" in measure_wording("l0", [], 0.05).meaning
+    quick, report = {"test/svm_accuracy": 0.8}, {"test/svm_accuracy": 0.7, "test/svm_c": 1.0}
+    assert measure_wording("svm_accuracy", [quick, {}], 0) == wording("svm_accuracy")
+    assert measure_wording("svm_accuracy", [report], 0).meaning == wording("svm_accuracy_report").meaning
+    assert "two protocols" in measure_wording("svm_accuracy", [quick, report], 0).meaning

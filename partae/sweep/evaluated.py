@@ -1,0 +1,58 @@
+"""What has been measured of a model on some images, and by what settings: kept from one evaluation to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from partae.checks import InputError
+from partae.files import part, read_json, write_bytes, write_json
+
+MEASURES, SETTINGS = "metrics.json", "measured_by.json"
+Settings = Mapping[str, Any]
+
+
+def subject(file: Path, data: DictConfig) -> dict[str, Any]:
+    """What tells whether two evaluations are of one model on the same images.
+
+    Args:
+        file: the checkpoint.
+        data: the configuration of the images.
+    """
+    source = dict(OmegaConf.to_container(data.source, resolve=True))  # type: ignore[arg-type]
+    places = {"root", "download"}
+    return {
+        "model": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "source": {key: value for key, value in source.items() if key not in places},
+        "images": data.get("fingerprint"),
+    }
+
+
+def record(folder: Path, of: Settings, measures: Mapping[str, float], by: Mapping[str, Settings]) -> dict[str, float]:
+    """Write ``measures`` into ``folder`` beside those of earlier evaluations of the same; all of them.
+
+    Args:
+        folder: of the evaluation.
+        of: its `subject`; measures of another one are dropped.
+        measures: of now, which take the place of earlier ones.
+        by: the settings that each of them was measured by. An SVM's go together: none of an earlier one stays.
+    """
+    earlier: dict[str, float] = {}
+    settings: dict[str, Settings] = {}
+    with suppress(InputError, OSError):  # nothing, or damaged: it is written anew
+        said = read_json(folder / SETTINGS)
+        if said.get("of") == of:
+            svm = any("svm" in each for each in by.values())
+            settings = {key: each for key, each in part(said, "by").items() if not (svm and "svm" in each)}
+            earlier = {key: value for key, value in read_json(folder / MEASURES).items() if key in settings}
+    every = {**earlier, **measures}
+    write_json(folder / MEASURES, every)
+    said = {"of": of, "by": {key: {**settings, **by}[key] for key in every}}
+    write_bytes(folder / SETTINGS, (json.dumps(said, indent=2) + "\n").encode())
+    return every
