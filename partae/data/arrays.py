@@ -16,6 +16,7 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.data.source import Shape, Stored
+from partae.files import fingerprint
 
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 KINDS = "uint8, or floats in [0, 1]"
@@ -53,6 +54,11 @@ class Arrays:
 
     def prepare(self) -> None:
         """Nothing is missing, or nothing can be done about it."""
+
+    def fingerprint(self) -> str:
+        """What tells these arrays from others."""
+        files = [self.root / f"{name}.npy" for name in NAMES] if self.root.is_dir() else [self.root]
+        return fingerprint({file.name if self.root.is_dir() else "": file for file in files if file.exists()}, 1024)
 
     def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images and labels (N,) of the "train" or "test" set.

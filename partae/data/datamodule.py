@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from partae.checks import InputError, random_seed, real, whole, wholes
 from partae.data.batches import Batches, Order, scaled
-from partae.data.source import Labelled, Source, Stored
+from partae.data.source import Labelled, Source, Stored, fingerprint_of
 from partae.data.streaming import Part, StreamedBatches, read_all
 from partae.morphology import Operator, operate
 
@@ -36,6 +37,7 @@ class DataModule(LightningDataModule):
         seed: of the validation split and of the order of the images in each epoch.
         memory: gigabytes that a set may take as floats, at least 0.
         prefetch: number of batches that are read from disk ahead, each by a thread of its own, at least 1.
+        fingerprint: of the images of a training; that the source has others now is warned of. None: whatever they are.
 
     Attributes:
         sets: "train", "val" and "test" images (N, C, H, W) and labels (N,), on the training device.
@@ -55,6 +57,7 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         memory: float = 4.0,
         prefetch: int = 4,
+        fingerprint: str | None = None,
     ) -> None:
         super().__init__()
         self.source = source
@@ -65,6 +68,7 @@ class DataModule(LightningDataModule):
         self.seed = random_seed("data.seed", seed)
         self.memory = real("data.memory", memory, low=0)
         self.prefetch = whole("data.prefetch", prefetch)
+        self.fingerprint = fingerprint
         self.sets: dict[str, Labelled] = {}
         self.streams: dict[str, tuple[Stored, Tensor]] = {}
         self.operators: tuple[Operator, ...] = ()
@@ -96,6 +100,12 @@ class DataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         self.source.prepare()
+        if self.fingerprint not in (None, fingerprint_of(self.source)):
+            warnings.warn(
+                f"the images of data.source{_place(self.source)} are not those that the model was trained on: files "
+                "were added, removed or changed since",
+                stacklevel=2,
+            )
 
     def setup(self, stage: str) -> None:
         if not self.val_size and self.trainer:
@@ -259,6 +269,11 @@ class DataModule(LightningDataModule):
     @property
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+
+def _place(source: Source) -> str:
+    """Where a source lies, if it says so."""
+    return f".root={root}" if (root := getattr(source, "root", None)) else ""
 
 
 def _val_size(value: float) -> float:

@@ -17,6 +17,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from partae.checks import InputError, real, whole, wholes
 from partae.data.source import Shape
+from partae.files import fingerprint
 
 GREY = ("1", "L", "LA", "La")
 COLOUR = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr")
@@ -83,6 +84,10 @@ class Folder:
 
     def prepare(self) -> None:
         """Nothing is missing, or nothing can be done about it."""
+
+    def fingerprint(self) -> str:
+        """What tells these images from others."""
+        return fingerprint({each.path.relative_to(self.root).as_posix(): each.path for each in self._found}, 2)
 
     def load(self, split: str) -> tuple[FolderImages, Tensor]:
         """Images and labels (N,) of the "train" or "test" set.

@@ -33,6 +33,9 @@ class Stored(Protocol):
 class Source(Protocol):
     """Images with labels, in two sets.
 
+    One whose images may change while its arguments do not has a method ``fingerprint() -> str`` too: what tells them
+    from others, wherever they lie. A run that goes on asks for the same images, so does a sweep that is typed again.
+
     Attributes:
         classes: the name of each class; none where there are no labels, which are 0 then.
         image_shape: (C, H, W), known before the images are loaded.
@@ -49,3 +52,9 @@ class Source(Protocol):
 
     def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images (N, C, H, W), uint8 in [0, 255] or float in [0, 1], and labels (N,), of the "train" or "test" set."""
+
+
+def fingerprint_of(source: Source) -> str | None:
+    """What tells the images of ``source`` from others of the same arguments; None where the arguments say all."""
+    found = getattr(source, "fingerprint", None)
+    return None if found is None else str(found())

@@ -40,7 +40,7 @@ def resume(arguments: list[str]) -> list[str]:
     if not isinstance(value, str):
         _refuse(f"{given[-1]} must name one folder: runs go on one by one")
     folder = Path(value)
-    place = _quoted(str(folder))
+    place = quoted(str(folder))
     if f"hydra.run.dir={place}" in arguments:
         return arguments  # another process of the same run, started with what this stands for
     file = folder / ".hydra" / "overrides.yaml"
@@ -98,7 +98,7 @@ def _typed(key: str, folder: Path) -> str:
     """An override as it is typed: quoted for Hydra, and for the shell, where that is needed."""
     name = str(folder)
     is_word = re.fullmatch(r"[\w./+-]+", name, re.ASCII) and _value(f"{key}={name}") == name
-    return f"{key}={name}" if is_word else shlex.quote(f"{key}={_quoted(name)}")
+    return f"{key}={name}" if is_word else shlex.quote(f"{key}={quoted(name)}")
 
 
 def _split(arguments: Iterator[str] | list[str]) -> tuple[list[str], list[str]]:
@@ -183,15 +183,16 @@ def _images_of(folder: Path) -> dict[str, str]:
     if "source.download" in data and not Path(str(data.get("source.root"))).is_dir():
         data.pop("source.root", None)
     # added, or in place of what is there: a user may have added keys to those of conf/
-    return {"data": choice, **{f"++data.{key}": _quoted(value) for key, value in data.items()}}
+    return {"data": choice, **{f"++data.{key}": quoted(value) for key, value in data.items()}}
 
 
 def _source_of(images: Mapping[str, str]) -> dict[str, str]:
     """What tells images apart, of what `_images_of` gives: not how they are served, nor where a download lies."""
     source = {key: value for key, value in images.items() if key == "data" or key.startswith("++data.source.")}
-    if source.pop("++data.source.download", None):
+    known = images.get("++data.fingerprint")  # wherever they lie
+    if source.pop("++data.source.download", None) or known:
         source.pop("++data.source.root", None)
-    return source
+    return source | ({"fingerprint": known} if known else {})
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -211,10 +212,10 @@ def _is_plain(value: Any) -> bool:
     return not _acts(value) and (value is None or isinstance(value, bool | int | float | str))
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
     """A plain value as Hydra's command line takes it."""
     if isinstance(value, list):
-        return f"[{','.join(map(_quoted, value))}]"
+        return f"[{','.join(map(quoted, value))}]"
     if isinstance(value, str):
         # a backslash stands for itself, but before a quote and at the end
         return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value) + "'"

@@ -14,20 +14,24 @@ import os
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.conf import HydraConf
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae.checkpoint import checkpoints
 from partae.checks import InputError
+from partae.data.source import fingerprint_of
 from partae.files import no_link, read_json, read_yaml, write_bytes, write_json
+from partae.sweep.command_line import quoted
 
 # what may differ between a run and the same run, gone on with: where it runs and what is shown of it
 IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
 IGNORED |= {"data.source.root", "data.source.download", "callbacks.progress.refresh_rate"}
+FINGERPRINT = "data.fingerprint"  # what a run keeps beside its settings: the same images may lie elsewhere
 
 
 def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
@@ -45,7 +49,13 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
     kept = folder / "checkpoints"
     for path in (folder / ".hydra", folder / "hparams.yaml", kept, *kept.rglob("*")):
         no_link(path)
-    if keys := changed(cfg, folder):
+    try:
+        now = settings(cfg)
+    except Exception:
+        if has_run(folder):
+            raise
+        now = cast("dict[str, Any]", OmegaConf.to_container(cfg))  # whatever it is, the training meets it, and says so
+    if keys := changed(cfg, now, folder):
         what = f"{folder} holds a run of other settings ({', '.join(keys)})"
         if cfg.resume:
             raise InputError(f"{what}: resume= goes on with a run as it was; for other settings, start a new run")
@@ -57,19 +67,72 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
     if has_run(folder) and is_alone(hydra):
         return  # a sweep's job that is gone on with by itself remains the sweep's
     own = OmegaConf.create({"hydra": OmegaConf.to_container(hydra, resolve=False)})
-    given = [text for text in hydra.overrides.task if not text.startswith("resume=")]
-    for name, content in (("config", cfg), ("overrides", given), ("hydra", own)):
+    given = [_with_value(text, cfg) for text in hydra.overrides.task if not text.startswith("resume=")]
+    for name, content in (("config", OmegaConf.create(now)), ("overrides", given), ("hydra", own)):
         write_bytes(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(content).encode())
 
 
-def changed(cfg: DictConfig, folder: Path) -> list[str]:
-    """What differs between ``cfg`` and the run in ``folder``, as ``key: before -> now``; nothing without a run."""
+def settings(cfg: DictConfig) -> dict[str, Any]:
+    """All that makes a run what it is, as plain data: values in place of references, and which images it sees.
+
+    References to whole groups stay as they are; so do those to Hydra's own values, which are others where a run was
+    moved, and those of the logger, which may be secrets.
+    """
+    written = cast("dict[str, Any]", OmegaConf.to_container(cfg))
+    found = {key: value if key == "logger" else _resolved(value, cfg, key) for key, value in written.items()}
+    if source := cfg.data.get("source"):  # a user's own data module may have none
+        fingerprint = fingerprint_of(instantiate(source))
+        found["data"] |= {} if fingerprint is None else {"fingerprint": fingerprint}
+    return found
+
+
+def _resolved(written: Any, parent: Any, key: Any) -> Any:
+    """What is ``written`` at a key of ``parent``, a configuration, with values in place of references."""
+    if isinstance(written, dict):
+        return {name: _resolved(value, parent[key], name) for name, value in written.items()}
+    if isinstance(written, list):
+        return [_resolved(value, parent[key], place) for place, value in enumerate(written)]
+    if not (isinstance(written, str) and "${" in written) or "${hydra:" in written:
+        return written
+    value = parent[key]
+    if isinstance(value, ListConfig):
+        return OmegaConf.to_container(value, resolve=True)
+    return written if isinstance(value, DictConfig) else value
+
+
+def _with_value(override: str, cfg: DictConfig) -> str:
+    """An override with the value that it had, where it refers to another."""
+    key, _, value = override.partition("=")
+    if "${" not in value or "${hydra:" in value:
+        return override
+    found = OmegaConf.select(cfg, key.lstrip("+"))
+    found = OmegaConf.to_container(found, resolve=True) if isinstance(found, ListConfig) else found
+    return override if isinstance(found, DictConfig) else f"{key}={quoted(found)}"
+
+
+def changed(cfg: DictConfig, now: Mapping[str, Any], folder: Path) -> list[str]:
+    """What differs between a job and the run in ``folder``, as ``key: before -> now``; nothing without a run.
+
+    Args:
+        cfg: of the job.
+        now: its `settings`.
+        folder: of the run.
+    """
     file = folder / ".hydra" / "config.yaml"
     if not (file.exists() and has_run(folder)):
         return []
-    before, now = _flat(read_yaml(file)), _flat(OmegaConf.to_container(cfg))
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in IGNORED]
-    return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys]
+    before, after = _flat(read_yaml(file)), _flat(now)
+    written = _flat(OmegaConf.to_container(cfg))  # with its references, which earlier versions kept
+    if FINGERPRINT not in before:
+        after.pop(FINGERPRINT, None)  # of an earlier version, which kept none
+    keys = [key for key in {**before, **after} if before.get(key) not in (after.get(key), written.get(key))]
+    return [
+        "data.source: its images were added to, removed or changed"
+        if key == FINGERPRINT
+        else f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in keys
+        if key not in IGNORED
+    ]
 
 
 def has_run(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partae.sweep import as_trained, resume
-from partae.sweep.command_line import _quoted, _value, resume_line
+from partae.sweep.command_line import _value, quoted, resume_line
 from tests.command_line import type_in
 
 TINY = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
@@ -112,8 +112,8 @@ def test_a_line_that_is_printed_can_be_typed(name: str) -> None:
 @given(
     st.text(st.characters(exclude_categories=["Cc", "Cs"])) | st.floats() | st.integers() | st.none() | st.booleans()
 )
-def test_values_are_quoted_as_hydra_reads_them(value: Any) -> None:
-    text = _quoted([value])
+def test_values_arequoted_as_hydra_reads_them(value: Any) -> None:
+    text = quoted([value])
     (override,) = OverridesParser.create().parse_overrides([f"a={text}"])
     assert repr(override.value()) == repr([value])
 

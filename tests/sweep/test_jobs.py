@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
 from partae.sweep import resume
 from partae.sweep.job import run_job
-from partae.sweep.jobs import begin, changed, fail, failure, finish, is_finished, measures_of, status
+from partae.sweep.jobs import begin, changed, fail, failure, finish, is_finished, measures_of, settings, status
 from tests.conftest import Compose
 
 
@@ -53,11 +57,48 @@ def test_a_job_of_other_settings_is_refused_and_the_finished_one_stays(
     before = (folder / ".hydra" / "config.yaml").read_bytes()
     with pytest.raises(InputError, match=r"other settings \(seed: 1 -> 2, sparsity\.beta: 0\.\d+ -> 0\.5\)"):
         begin(composed("seed=2", "sparsity.beta=0.5"), own, folder)
-    assert any(
-        "_target_: partae.sparsity.KL -> partae.sparsity.L2" in key for key in changed(composed("sparsity=l2"), folder)
-    )
+    other = composed("sparsity=l2")
+    found = changed(other, settings(other), folder)
+    assert any("_target_: partae.sparsity.KL -> partae.sparsity.L2" in key for key in found)
     assert (folder / ".hydra" / "config.yaml").read_bytes() == before
     assert is_finished(folder)
+
+
+def test_the_images_that_a_job_saw_are_a_setting_and_where_they_lie_is_not(
+    mode: RunMode, composed: Compose, some_arrays: Path, tmp_path: Path
+) -> None:
+    own, folder = HydraConfig.get(), tmp_path / "job"
+
+    def images(root: Path) -> DictConfig:
+        return composed("data=arrays", f"data.source.root={root}")
+
+    begin(images(some_arrays), own, folder)
+    finish(folder, {}, 1.0)
+    shutil.copytree(some_arrays, tmp_path / "moved")
+    begin(images(tmp_path / "moved"), own, folder)
+    pixels = np.load(tmp_path / "moved" / "train_images.npy")
+    np.save(tmp_path / "moved" / "train_images.npy", 255 - pixels)
+    with pytest.raises(InputError, match=r"other settings \(data\.source: its images were added to, removed or"):
+        begin(images(tmp_path / "moved"), own, folder)
+    shutil.rmtree(tmp_path / "moved")
+    with pytest.raises(OmegaConfBaseException, match="moved does not exist"):  # are they the same?
+        begin(images(tmp_path / "moved"), own, folder)
+
+
+def test_settings_are_kept_as_values_and_not_as_references(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
+    task = {"overrides": {"task": ["data.seed=\\${seed}", "seed=3"]}}  # as Hydra escapes it
+    own: Any = OmegaConf.merge(HydraConfig.get(), task)
+    cfg = composed("data.seed=${seed}", "seed=3", "+logger.key=${oc.env:HOME}")
+    begin(cfg, own, tmp_path)
+    finish(tmp_path, {}, 1.0)
+    kept = yaml.safe_load((tmp_path / ".hydra" / "config.yaml").read_text())
+    assert (kept["data"]["seed"], kept["data"]["image_shape"]) == (3, [1, 28, 28])
+    assert kept["model"]["encoder"] == "${encoder}"
+    assert kept["logger"]["key"] == "${oc.env:HOME}"  # which may be a secret
+    assert yaml.safe_load((tmp_path / ".hydra" / "overrides.yaml").read_text()) == ["data.seed=3", "seed=3"]
+    begin(composed("data.seed=3", "seed=3", "+logger.key=${oc.env:HOME}"), own, tmp_path)
+    (tmp_path / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))  # as earlier versions kept them
+    begin(cfg, own, tmp_path)
 
 
 def test_a_run_gone_on_with_is_never_to_be_removed(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
@@ -118,7 +159,8 @@ def test_settings_may_change_before_anything_is_trained(mode: RunMode, composed:
     fail(tmp_path, InputError("sparsity.p must be less"))
     begin(composed("sparsity.p=0.5"), HydraConfig.get(), tmp_path)
     assert status(tmp_path) == "unfinished"
-    assert changed(composed("sparsity.p=1.5"), tmp_path) == []
+    cfg = composed("sparsity.p=1.5")
+    assert changed(cfg, settings(cfg), tmp_path) == []
 
 
 def test_an_error_is_the_jobs_own_in_a_sweep(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
