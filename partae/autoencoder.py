@@ -24,7 +24,6 @@ from partae.measured import Batch, Losses, Means, Measured, with_total
 from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
-from partae.representation import numpy_too
 from partae.schedule import Constant, by_step
 from partae.sparsity import NoSparsity
 
@@ -81,12 +80,10 @@ class AutoEncoder(Measured):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
-    @numpy_too
-    def encode(self, images: Tensor) -> Tensor:
+    def _encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
-    @numpy_too
-    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
     def gain(self, operator: Operator) -> float:

@@ -14,7 +14,6 @@ from partae.checks import InputError, whole
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.measured import Losses
-from partae.representation import numpy_too
 from partae.schedule import Constant
 
 
@@ -133,15 +132,14 @@ class SparseDBN(SparseRBM):
 
     def top_code(self, images: Tensor) -> Tensor:
         """The units of the second machine, (B, K of the second), for images (B, C, H, W)."""
-        return self.top.encode(_as_images(super().encode(images)))
+        return self.top._encode(_as_images(super()._encode(images)))
 
-    @numpy_too
-    def encode(self, images: Tensor) -> Tensor:
-        return self.top.decode(self.top_code(images)).flatten(1) if self.is_deep else super().encode(images)
+    def _encode(self, images: Tensor) -> Tensor:
+        return self.top._decode(self.top_code(images)).flatten(1) if self.is_deep else super()._encode(images)
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
         if self.is_deep:
-            return self.top.losses_of_batch(_as_images(super().encode(images).detach()))
+            return self.top.losses_of_batch(_as_images(super()._encode(images).detach()))
         return super().losses_of_batch(images)
 
     def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:

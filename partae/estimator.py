@@ -18,7 +18,7 @@ from pytorch_lightning import Callback, Trainer
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import nn
+from torch import Tensor, nn
 
 from partae.autoencoder import AutoEncoder
 from partae.checks import InputError, real, whole
@@ -141,7 +141,7 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """The code (N, K) of images X."""
         check_is_fitted(self)
         images = self._images(X, reset=False)
-        return self.auto_encoder_.encode(images / self.scale_).astype(images.dtype)
+        return self._code(images).numpy().astype(images.dtype)
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
         """The images of a code X (N, K), of the shape and in the unit of those in `fit`."""
@@ -153,8 +153,14 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def score(self, X: Array, y: object = None) -> float:  # noqa: N803
         """The `explained_variance` of images X by their reconstructions, at most 1; higher is better."""
         check_is_fitted(self)
-        images = torch.from_numpy(self._images(X, reset=False) / self.scale_).double()
-        return explained_variance(self.auto_encoder_.reconstruct(images), images).item()
+        images = self._images(X, reset=False)
+        reconstruction = self.auto_encoder_.decode(self._code(images))
+        return explained_variance(reconstruction, torch.from_numpy(images / self.scale_).double()).item()
+
+    def _code(self, images: Array) -> Tensor:
+        """The code (N, K) of images (N, C, H, W), which may be negative, or larger than those of the fit."""
+        encoder = self.auto_encoder_.encoder
+        return encoder(torch.from_numpy(images / self.scale_).double(), self.auto_encoder_.atoms)
 
     @property
     def _n_features_out(self) -> int:

@@ -93,4 +93,4 @@ class _Encoder(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.model.encode(images)
+        return self.model._encode(images)

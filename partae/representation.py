@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,41 +11,15 @@ from torch import Tensor, nn
 from partae.checks import InputError
 from partae.morphology import Array, Operator
 
-Model = TypeVar("Model", bound="Representation")
-P = ParamSpec("P")
-
-
-def numpy_too(
-    verb: Callable[Concatenate[Model, Tensor, P], Tensor],
-) -> Callable[Concatenate[Model, Array, P], Array]:
-    """Let a verb that maps tensors to tensors map numpy arrays to numpy arrays too, without gradients.
-
-    An array is computed on where the atoms live and in their precision.
-
-    Raises:
-        InputError: by the verb, if an array or a tensor holds whole numbers, as images in [0, 255] do.
-    """
-
-    @wraps(verb)
-    def either(model: Model, given: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
-        array = isinstance(given, np.ndarray)
-        if not (np.issubdtype(given.dtype, np.floating) if array else given.is_floating_point()):
-            kind = "an array" if array else "a tensor"
-            raise InputError(f"{verb.__name__} needs {kind} of floats, images in [0, 1]; got one of {given.dtype}")
-        if not array:
-            return verb(model, given, *args, **kwargs)
-        with torch.no_grad():
-            tensor = torch.from_numpy(np.require(given, requirements=("C", "W")))
-            return verb(model, tensor.to(model.atoms), *args, **kwargs).cpu().numpy()
-
-    return cast("Callable[Concatenate[Model, Array, P], Array]", either)
+ROUNDING = 1e-3  # by which an image in [0, 1] may lie outside of it
 
 
 class Representation(nn.Module):
     """A part-based representation: a map from images to codes, and atoms that a code puts together again.
 
-    A model defines ``atoms``, ``bias``, ``encode`` and ``decode``; the other verbs follow from these. The verbs take a
-    numpy array or a tensor and give back the same kind, where a model defines its two by way of `numpy_too`.
+    A model defines ``atoms``, ``bias``, ``_encode`` and ``_decode``, on tensors; the verbs follow from these. They take
+    a numpy array or a tensor and give back the same kind: an array is computed on where the atoms live, in their
+    precision and without gradients.
 
     Attributes:
         gains: what `partae.calibrate` has fitted, by operator, as in ``{"dilation:1": 0.9}``.
@@ -67,13 +39,62 @@ class Representation(nn.Module):
         """What is added to the weighted atoms, (C, H, W)."""
         raise NotImplementedError
 
-    def encode(self, images: Array) -> Array:
-        """Code (B, K) of images (B, C, H, W) with values in [0, 1]."""
+    def _encode(self, images: Tensor) -> Tensor:
+        """Code (B, K) of images (B, C, H, W)."""
         raise NotImplementedError
 
-    def decode(self, code: Array, atoms: Tensor | None = None, bias: Tensor | None = None) -> Array:
-        """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given."""
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of a code (B, K)."""
         raise NotImplementedError
+
+    def encode(self, images: Array) -> Array:
+        """Code (B, K) of images (B, C, H, W) with values in [0, 1].
+
+        Raises:
+            InputError: if they are whole numbers, not in [0, 1] or of another shape than the atoms.
+        """
+
+        def checked(images: Tensor) -> Tensor:
+            shape = self.atoms.shape[1:]
+            if images.ndim != 4 or images.shape[1:] != shape:
+                raise InputError(
+                    f"encode needs images of shape (B, {', '.join(map(str, shape))}); got {tuple(images.shape)}"
+                )
+            low, high = images.aminmax() if images.numel() else (0, 1)
+            if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a value that is not a number fails both
+                raise InputError(
+                    f"encode needs images in [0, 1]; got values from {low:g} to {high:g}: divide images in [0, 255] by "
+                    "255"
+                )
+            return self._encode(images)
+
+        return self._computed("encode", "images in [0, 1]", images, checked)
+
+    def decode(self, code: Array, atoms: Tensor | None = None, bias: Tensor | None = None) -> Array:
+        """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given.
+
+        Raises:
+            InputError: if the code is of whole numbers, or of another shape.
+        """
+
+        def checked(code: Tensor) -> Tensor:
+            units = len(self.atoms if atoms is None else atoms)
+            if code.ndim != 2 or code.shape[1] != units:
+                raise InputError(f"decode needs a code of shape (B, {units}); got {tuple(code.shape)}")
+            return self._decode(code, atoms, bias)
+
+        return self._computed("decode", "a code", code, checked)
+
+    def _computed(self, verb: str, what: str, given: Array, compute: Callable[[Tensor], Tensor]) -> Array:
+        """What ``compute`` makes of an array or a tensor of floats, of the same kind."""
+        floats = given.is_floating_point() if isinstance(given, Tensor) else np.issubdtype(given.dtype, np.floating)
+        if not floats:
+            raise InputError(f"{verb} needs {what}, of floats; got {given.dtype}")
+        if isinstance(given, Tensor):
+            return compute(given)
+        with torch.no_grad():
+            tensor = torch.from_numpy(np.require(given, requirements=("C", "W")))
+            return compute(tensor.to(self.atoms)).cpu().numpy()
 
     def reconstruct(self, images: Array) -> Array:
         """The model's own rendering (B, C, H, W) of images (B, C, H, W)."""
@@ -94,8 +115,8 @@ class Representation(nn.Module):
         """What ``operator`` would make of ``images``, by operating on the K atoms only: (B, C, H, W), in [0, 1].
 
         This is the best rendering that the model knows: times its `gain` for the operator, then clipped to [0, 1]. The
-        raw one, as published, is ``model.render(model.encode(images), operator)``; take that for images that are not
-        in [0, 1]. With ``bias`` the operator is applied to the bias too.
+        raw one, as published, is ``model.render(model.encode(images), operator)``. With ``bias`` the operator is
+        applied to the bias too.
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 

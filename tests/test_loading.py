@@ -307,7 +307,42 @@ def test_the_verbs_give_the_kind_of_array_that_they_take(run: Path) -> None:
 
 
 def test_bytes_are_no_images(run: Path) -> None:
-    with pytest.raises(InputError, match=r"encode needs an array of floats, images in \[0, 1\]; got one of uint8"):
+    with pytest.raises(InputError, match=r"encode needs images in \[0, 1\], of floats; got uint8"):
         partae.load(run).encode(np.full((1, 1, 4, 4), 255, dtype=np.uint8))
-    with pytest.raises(InputError, match="encode needs a tensor of floats"):
+    with pytest.raises(InputError, match=r"encode needs images in \[0, 1\], of floats; got torch.uint8"):
         partae.load(run).max_approximation(torch.full((1, 1, 4, 4), 255, dtype=torch.uint8), dilation(1))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            255 * np.ones((2, 1, 4, 4), np.float32),
+            r"encode needs images in \[0, 1\]; got values from 255 to 255: divide",
+        ),
+        (np.full((2, 1, 4, 4), -0.5), r"got values from -0\.5 to -0\.5"),
+        (np.full((2, 1, 4, 4), np.nan), "got values from nan to nan"),
+        (np.ones((2, 3, 4, 4)), r"encode needs images of shape \(B, 1, 4, 4\); got \(2, 3, 4, 4\)"),
+        (np.ones((1, 4, 4)), r"encode needs images of shape \(B, 1, 4, 4\); got \(1, 4, 4\)"),
+        (np.ones((2, 16)), r"encode needs images of shape \(B, 1, 4, 4\); got \(2, 16\)"),
+    ],
+)
+def test_images_of_another_range_or_shape_are_refused_by_every_verb(
+    run: Path, images: np.ndarray, message: str
+) -> None:
+    loaded = partae.load(run)
+    given: Any
+    for given in (images, torch.from_numpy(images)):
+        for verb in (loaded.encode, loaded.reconstruct, partial(loaded.max_approximation, operator=dilation(1))):
+            with pytest.raises(InputError, match=message):
+                verb(given)
+    rounded = np.full((1, 1, 4, 4), 1 + 1e-6)
+    assert loaded.encode(rounded).shape == (1, 3)
+
+
+@pytest.mark.parametrize("code", [np.ones((2, 4)), np.ones(3), np.ones((1, 1, 3))], ids=lambda code: str(code.shape))
+def test_a_code_of_another_shape_is_refused(run: Path, code: np.ndarray) -> None:
+    loaded = partae.load(run)
+    for verb in (loaded.decode, partial(loaded.max_approximation_of_code, operator=dilation(1))):
+        with pytest.raises(InputError, match=r"decode needs a code of shape \(B, 3\); got"):
+            verb(code)

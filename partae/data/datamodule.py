@@ -14,7 +14,7 @@ from torch import Tensor
 from partae.checks import InputError, random_seed, real, whole, wholes
 from partae.data.batches import Batches, Order, scaled
 from partae.data.source import Labelled, Source, Stored, fingerprint_of
-from partae.data.streaming import Part, StreamedBatches, read_all
+from partae.data.streaming import Part, StreamedBatches, look_at_all, read_all
 from partae.morphology import Operator, operate
 
 EXAMPLES = 10  # images that a figure shows
@@ -90,13 +90,16 @@ class DataModule(LightningDataModule):
         raise InputError("load_from_checkpoint may run what a file brings along: give data= on the command line")
 
     def check(self) -> None:
-        """Fetch what is missing and load the training images, to fail before anything else starts.
+        """Fetch what is missing, load the training images and look at the test images: to fail before anything starts.
 
         Raises:
             InputError: if the images are absent, altered, or not as the arguments say.
         """
         self.prepare_data()
         self.setup("fit")
+        images, _ = self._load("test")
+        if not isinstance(images, Tensor):  # which have been read
+            look_at_all(images, self.prefetch)
 
     def prepare_data(self) -> None:
         self.source.prepare()

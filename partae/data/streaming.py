@@ -95,3 +95,14 @@ def read_all(images: Stored, threads: int) -> Tensor:
         for done in [pool.submit(fill, index) for index in torch.arange(count).split(CHUNK)]:
             done.result()
     return whole
+
+
+def look_at_all(images: Stored, threads: int) -> None:
+    """Read all images of a store once and keep none, to find those that cannot be read."""
+
+    def look(index: Tensor) -> None:
+        images.read(index)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(look, index) for index in torch.arange(images.shape[0]).split(CHUNK)]:
+            done.result()

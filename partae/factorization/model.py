@@ -19,7 +19,6 @@ from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
 from partae.measured import Batch, Losses, Measured
-from partae.representation import numpy_too
 
 
 class Factorization(Measured):
@@ -53,12 +52,10 @@ class Factorization(Measured):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
-    @numpy_too
-    def encode(self, images: Tensor) -> Tensor:
+    def _encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms, self.bias)
 
-    @numpy_too
-    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:

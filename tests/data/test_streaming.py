@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -100,6 +102,34 @@ def test_streamed_and_kept_images_are_served_alike(kind: str, some_arrays: Path,
         (images, names), (expected, expected_names) = (data.examples(split) for data in (kept, streams))
         assert torch.equal(images, expected)
         assert names == expected_names
+
+
+@pytest.mark.parametrize("memory", [0, 1])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda file: file.unlink(), "test_images.npy is missing"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1]), "test_images.npy is no whole NumPy file"),
+        (lambda file: np.save(file, np.full((20, 9, 7), np.nan)), "test_images.npy must be uint8, or floats in"),
+        (lambda file: np.save(file, np.zeros((20, 9, 8))), "not the shape of the test images"),
+        (lambda file: np.save(file, np.zeros((19, 9, 7))), "has 20 labels for 19 images"),
+    ],
+    ids=["missing", "truncated", "not a number", "another size", "fewer"],
+)
+def test_a_test_set_that_cannot_be_used_is_found_before_the_training(
+    spoil: Callable[[Path], Any], message: str, memory: float, some_arrays: Path
+) -> None:
+    spoil(some_arrays / "test_images.npy")
+    with pytest.raises(InputError, match=message):
+        DataModule(Arrays(some_arrays), val_size=0.25, memory=memory).check()
+
+
+def test_images_that_changed_since_the_training_are_warned_of(some_arrays: Path) -> None:
+    known = Arrays(some_arrays).fingerprint()
+    DataModule(Arrays(some_arrays), val_size=0.25, fingerprint=known).prepare_data()
+    np.save(some_arrays / "test_images.npy", np.zeros((20, 9, 7)))
+    with pytest.warns(UserWarning, match=r"images of data\.source\.root=.*arrays are not those that the model was"):
+        DataModule(Arrays(some_arrays), val_size=0.25, fingerprint=known).prepare_data()
 
 
 def test_memory_decides_what_is_streamed(some_arrays: Path) -> None:

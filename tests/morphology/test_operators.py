@@ -12,7 +12,7 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.morphology import OPERATORS, Operator, dilation, disk, operate, operator
-from partae.representation import Representation, numpy_too
+from partae.representation import Representation
 
 BY_SCIPY = {
     "dilation": ndimage.grey_dilation,
@@ -203,18 +203,16 @@ class TwoSquares(Representation):
         atoms[0, 0, 1, 1] = atoms[1, 0, 3, 3] = 1
         return atoms
 
-    @numpy_too
-    def encode(self, images: Tensor) -> Tensor:
+    def _encode(self, images: Tensor) -> Tensor:
         return images[:, 0, [1, 3], [1, 3]]
 
-    @numpy_too
-    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return torch.einsum("bk,kchw->bchw", code, self.atoms if atoms is None else atoms)
 
 
 def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_they_meet() -> None:
     model = TwoSquares()
-    images = model.decode(torch.tensor([[0.5, 2.0]]))
+    images = model.decode(torch.tensor([[0.25, 1.0]]))
     torch.testing.assert_close(model.reconstruct(images), images)
 
     code = model.encode(images)
@@ -222,8 +220,8 @@ def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_the
     torch.testing.assert_close(exact, dilation(1)(images))
 
     met = model.render(code, dilation(2))[0, 0, 2, 2]
-    assert met == 2.5  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 2
-    assert dilation(2)(images)[0, 0, 2, 2] == 2
+    assert met == 1.25  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 1
+    assert dilation(2)(images)[0, 0, 2, 2] == 1
 
 
 def test_what_several_operators_make_of_colour_images_comes_in_their_order() -> None:
