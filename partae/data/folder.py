@@ -11,16 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from partae.checks import InputError, real, whole, wholes
+from partae.data.decoding import decoded, upright_shape
 from partae.data.source import Shape
 from partae.files import fingerprint
 
-GREY = ("1", "L", "LA", "La")
-COLOUR = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr")
 SETS = ("train", "test")
 
 
@@ -38,8 +36,9 @@ class Folder:
 
     Subfolders are classes, ``<root>/<class>/.../<image>``; images right in the folder have none. Where there are
     ``<root>/train`` and ``<root>/test``, these are the two sets, with classes below them, and nothing else is read.
-    Otherwise some images are drawn for the test set. A photograph is turned as its camera says; transparency is
-    dropped. Hidden files and files of other kinds are passed over.
+    Otherwise some images are drawn for the test set. A photograph is turned as its camera says, and
+    transparent pixels are laid over ``background``. Hidden files and files of other kinds are passed over. Images of
+    other kinds of pixels (16 bits a channel, CMYK, ...) and files of several images are refused.
 
     Args:
         root: the folder.
@@ -47,6 +46,7 @@ class Folder:
         channels: 1 (grey) or 3 (colour); None: as the images are, which must be the same for all.
         test_share: share of the images that are drawn for the test set, in (0, 1).
         seed: of that draw.
+        background: grey level in [0, 255] that is seen through transparent pixels.
 
     Raises:
         InputError: if a value is out of range.
@@ -59,6 +59,7 @@ class Folder:
         channels: int | None = None,
         test_share: float = 0.2,
         seed: int = 0,
+        background: int = 0,
     ) -> None:
         self.root = Path(root)
         self.size = None if size is None else wholes("data.source.size", size)
@@ -69,6 +70,7 @@ class Folder:
         self.channels = channels
         self.test_share = real("data.source.test_share", test_share, 0, 1, low_open=True, high_open=True)
         self.seed = whole("data.source.seed", seed, minimum=0)
+        self.background = whole("data.source.background", background, minimum=0, maximum=255)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,7 +81,7 @@ class Folder:
         """(C, H, W), as the first image has it where the arguments leave it open."""
         if self.size and self.channels:
             return (self.channels, *self.size)
-        channels, *size = _shape(self._found[0].path)
+        channels, *size = upright_shape(self._found[0].path)
         return (self.channels or channels, *(self.size or size))
 
     def prepare(self) -> None:
@@ -99,7 +101,7 @@ class Folder:
         self._check([each.path for each in chosen])
         classes = {name: label for label, name in enumerate(self.classes)}
         labels = torch.tensor([classes.get(each.label, 0) for each in chosen])
-        return FolderImages([each.path for each in chosen], self.image_shape), labels
+        return FolderImages([each.path for each in chosen], self.image_shape, self.background), labels
 
     def _chosen(self, split: str) -> list[Found]:
         if self._found[0].split:
@@ -140,8 +142,8 @@ class Folder:
     def _check(self, paths: Sequence[Path]) -> None:
         """Read the head of each image, and raise if the arguments leave open what shape they are to have."""
         with ThreadPoolExecutor() as pool:
-            shapes = list(pool.map(_shape, paths))
-        channels, *size = _shape(self._found[0].path)
+            shapes = list(pool.map(upright_shape, paths))
+        channels, *size = upright_shape(self._found[0].path)
         for path, shape in zip(paths, shapes, strict=True):
             if not self.channels and shape[0] != channels:
                 raise InputError(
@@ -161,17 +163,18 @@ class FolderImages:
     Args:
         paths: the files.
         image_shape: (C, H, W) in which they are read.
+        background: grey level in [0, 255] that is seen through transparent pixels.
     """
 
-    def __init__(self, paths: Sequence[Path], image_shape: tuple[int, ...]) -> None:
-        self.paths = paths
+    def __init__(self, paths: Sequence[Path], image_shape: tuple[int, ...], background: int) -> None:
+        self.paths, self.background = paths, background
         channels, height, width = image_shape
         self.shape: Shape = (len(paths), channels, height, width)
 
     def read(self, index: Tensor) -> Tensor:
         images = np.empty((len(index), *self.shape[1:]), np.uint8)
         for image, each in zip(images, index.tolist(), strict=True):
-            image[:] = _read(self.paths[each], *self.shape[1:])
+            image[:] = decoded(self.paths[each], self.shape[1:], self.background)
         return torch.from_numpy(images)
 
 
@@ -199,45 +202,3 @@ def _label(path: Path) -> str:
 
 def _kind(channels: int) -> str:
     return "grey" if channels == 1 else "in colour"
-
-
-def _opened(path: Path) -> Image.Image:
-    """An image whose head has been read."""
-    image = Image.open(path)
-    if image.mode not in GREY + COLOUR:
-        image.close()
-        raise InputError(f"{path} has pixels of kind {image.mode}: convert it to 8 bits a channel")
-    return image
-
-
-def _shape(path: Path) -> tuple[int, int, int]:
-    """(C, H, W) of an image, turned as its camera says."""
-    try:
-        with _opened(path) as image:
-            width, height = image.size
-            if image.getexif().get(0x0112, 1) >= 5:  # the orientations that lie on their side
-                width, height = height, width
-            return (1 if image.mode in GREY else 3), height, width
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        raise _unreadable(path, error) from error
-
-
-def _read(path: Path, channels: int, height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """An image as (C, H, W), uint8."""
-    try:
-        with _opened(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
-        if upright.size != (width, height):
-            upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(upright).reshape(height, width, channels).transpose(2, 0, 1)
-    except InputError:
-        raise
-    except Exception as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    return InputError(f"{path} cannot be read as an image ({reason}): mend or delete it")

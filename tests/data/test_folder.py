@@ -62,11 +62,11 @@ def test_train_and_test_folders_are_the_sets(tmp_path: Path) -> None:
     assert source.load("test")[1].tolist() == [0, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_kind_of_image_is_grey_or_in_colour_as_asked(mode: str, channels: int, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        image(tmp_path / f"{name}.{'tiff' if mode == 'CMYK' else 'png'}", mode=mode)
+        image(tmp_path / f"{name}.png", mode=mode)
     assert Folder(tmp_path).image_shape[0] == (1 if mode in ("1", "L", "LA") else 3)
     read = everything(Folder(tmp_path, channels=channels), "train")
     assert read.shape == (1, channels, 4, 5)
@@ -86,6 +86,14 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     (tmp_path / "b.png").rename(tmp_path / "test" / "b.png")
     read = everything(Folder(tmp_path), "test")[0]
     np.testing.assert_array_equal(read.permute(1, 2, 0), expected)
+
+
+def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        Image.new("RGBA", (5, 4), (255, 0, 0, 0)).save(tmp_path / split / "clear.png")
+    assert not everything(Folder(tmp_path), "train").any()
+    assert (everything(Folder(tmp_path, background=7), "train") == 7).all()
 
 
 def test_other_files_and_links_to_elsewhere(tmp_path: Path) -> None:
@@ -177,6 +185,7 @@ def test_a_folder_that_cannot_be_used_gets_one_message(make: Any, message: str, 
         ({"channels": 2}, r"data\.source\.channels must be 1 .* got 2"),
         ({"test_share": 1}, r"data\.source\.test_share .* got 1"),
         ({"seed": -1}, r"data\.source\.seed .* got -1"),
+        ({"background": 256}, r"data\.source\.background .* got 256"),
     ],
 )
 def test_bad_arguments_are_refused_by_key(arguments: dict[str, Any], message: str) -> None:
