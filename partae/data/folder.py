@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +22,12 @@ from partae.data.source import Shape
 from partae.files import fingerprint
 
 SETS = ("train", "test")
+LIKE_SETS = ("training", "trn", "testing", "tst", "validation", "valid", "val", "evaluation", "eval", "dev")
 
 
 @dataclass(frozen=True)
 class Found:
-    """An image file: its set ("train", "test", or "" where the folder has none) and class ("" where there is none)."""
+    """An image file: its set ("train" or "test") and class ("" where there is none)."""
 
     path: Path
     split: str
@@ -35,16 +38,20 @@ class Folder:
     """Images of any size, grey or in colour: PNG, JPEG, TIFF, WebP, BMP, PGM or PPM.
 
     Subfolders are classes, ``<root>/<class>/.../<image>``; images right in the folder have none. Where there are
-    ``<root>/train`` and ``<root>/test``, these are the two sets, with classes below them, and nothing else is read.
-    Otherwise some images are drawn for the test set. A photograph is turned as its camera says, and
-    transparent pixels are laid over ``background``. Hidden files and files of other kinds are passed over. Images of
-    other kinds of pixels (16 bits a channel, CMYK, ...) and files of several images are refused.
+    ``<root>/train`` and ``<root>/test``, in capitals or not, these are the two sets, with classes below them, and
+    nothing else is read: validation images are cut from the training set. Otherwise about ``test_share`` of the images
+    are drawn for the test set, each by its path below ``root`` and ``seed`` alone: images that come or go move no other
+    one to the other set.
+
+    A photograph is turned as its camera says, and transparent pixels show ``background``. Hidden files and files of
+    other kinds are passed over. Images of other kinds of pixels (16 bits a channel, CMYK) and files of several images
+    are refused.
 
     Args:
         root: the folder.
         size: [height, width] to which images are stretched; None: their own, which must be the same for all.
         channels: 1 (grey) or 3 (colour); None: as the images are, which must be the same for all.
-        test_share: share of the images that are drawn for the test set, in (0, 1).
+        test_share: probability that an image is drawn for the test set, in (0, 1).
         seed: of that draw.
         background: grey level in [0, 255] that is seen through transparent pixels.
 
@@ -97,47 +104,68 @@ class Folder:
         Raises:
             InputError: if there are no images, one cannot be read, or they differ; the message names the file.
         """
-        chosen = self._chosen(split)
+        chosen = [each for each in self._found if each.split == split]
         self._check([each.path for each in chosen])
         classes = {name: label for label, name in enumerate(self.classes)}
         labels = torch.tensor([classes.get(each.label, 0) for each in chosen])
         return FolderImages([each.path for each in chosen], self.image_shape, self.background), labels
 
-    def _chosen(self, split: str) -> list[Found]:
-        if self._found[0].split:
-            return [each for each in self._found if each.split == split]
-        count = len(self._found)
-        tested = max(1, round(self.test_share * count))
-        if tested == count:
-            raise InputError(f"data.source.root={self.root} has {count} image{'s' * (count > 1)}: too few for two sets")
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
-        index = {"train": order[tested:], "test": order[:tested]}[split]
-        return [self._found[each] for each in index.sort().values]
-
     @cached_property
     def _found(self) -> list[Found]:
-        """All image files, ordered by path."""
+        """All image files, ordered by path within their folders; there are some of each set."""
         if not self.root.is_dir():
             raise InputError(f"data.source.root={self.root} is not a folder: name the folder that holds the images")
-        sets = [name for name in SETS if (self.root / name).is_dir()]
-        if len(sets) == 1:
-            raise InputError(
-                f"{self.root / sets[0]} stands alone: data.source.root={self.root} needs both train and test, "
-                "or neither"
-            )
         found = []
-        for split in sets or ("",):
-            base = self.root / split
+        for split, base in self._sets().items() or [("", self.root)]:
             paths = sorted(_images(base, ()))
             if not paths:
                 raise InputError(f"{base} has no images ({', '.join(IMG_EXTENSIONS)})")
-            found += [Found(path, split, _label(path.relative_to(base))) for path in paths]
+            found += [Found(path, split or self._drawn(path), _label(path.relative_to(base))) for path in paths]
         bare = [each for each in found if not each.label]
         if bare and len(bare) < len(found):
             raise InputError(
                 f"{bare[0].path} lies in no subfolder while others do: give each image a subfolder, its class, or none"
             )
+        for split in SETS:
+            if all(each.split != split for each in found):
+                count = f"{len(found)} image{'s' * (len(found) > 1)}"
+                raise InputError(
+                    f"data.source.root={self.root} has {count}, none of which is drawn for the {split} set with "
+                    f"data.source.test_share={self.test_share:g}: give more images, or another data.source.seed"
+                )
         return found
+
+    def _sets(self) -> dict[str, Path]:
+        """The folders of the two sets; none where there are none."""
+        folders = sorted(path for path in _entries(self.root) if path.is_dir())
+        sets: dict[str, Path] = {}
+        for path in folders:
+            split = path.name.lower()
+            if split in sets:
+                raise InputError(f"{sets[split]} and {path} differ only by capitals: merge them, or remove one")
+            if split in SETS:
+                sets[split] = path
+        others = [path for path in folders if path.name.lower() in LIKE_SETS]
+        if len(sets) == 2:
+            for path in others:
+                warnings.warn(f"{path} is passed over: validation images are cut from {sets['train']}", stacklevel=2)
+            return sets
+        if others:
+            raise InputError(
+                f"{others[0]} is called like a set of images: call the two sets train and test (validation images are "
+                "cut from train), or, if it is a class, call it otherwise"
+            )
+        if sets:
+            raise InputError(
+                f"{next(iter(sets.values()))} stands alone: data.source.root={self.root} needs both train and test, "
+                "or neither"
+            )
+        return sets
+
+    def _drawn(self, path: Path) -> str:
+        """The set for which an image is drawn."""
+        name = path.relative_to(self.root).as_posix()
+        return "test" if uniform(name, self.seed) < self.test_share else "train"
 
     def _check(self, paths: Sequence[Path]) -> None:
         """Read the head of each image, and raise if the arguments leave open what shape they are to have."""
@@ -178,22 +206,34 @@ class FolderImages:
         return torch.from_numpy(images)
 
 
+def uniform(name: str, seed: int) -> float:
+    """A number in [0, 1) that ``name`` and ``seed`` alone decide, as if drawn at random.
+
+    >>> round(uniform("cat/1.png", 0), 3)
+    0.446
+    """
+    digest = hashlib.blake2b(os.fsencode(f"{seed}/{name}"), digest_size=6).digest()
+    return int.from_bytes(digest, "big") / 2**48  # more bits might be rounded up to 1
+
+
 def _images(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     """Image files below ``folder``, links followed; ``above`` holds the real paths of the folders on the way."""
     real_path = os.path.realpath(folder)
     if real_path in above:
         raise InputError(f"{folder} is a symbolic link to a folder that it lies in: delete it")
+    for path in _entries(folder):
+        if path.is_dir():
+            yield from _images(path, (*above, real_path))
+        elif path.name.lower().endswith(IMG_EXTENSIONS):
+            yield path
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies right in a folder and is not hidden."""
     try:
-        entries = list(os.scandir(folder))
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror})") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if (folder / entry.name).is_dir():
-            yield from _images(folder / entry.name, (*above, real_path))
-        elif entry.name.lower().endswith(IMG_EXTENSIONS):
-            yield folder / entry.name
 
 
 def _label(path: Path) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from PIL import Image
 
 from partae.checks import InputError
 from partae.data import Folder
+from partae.data.folder import LIKE_SETS, uniform
 
 
 def image(path: Path, height: int = 4, width: int = 5, mode: str = "RGB") -> Path:
@@ -17,6 +20,12 @@ def image(path: Path, height: int = 4, width: int = 5, mode: str = "RGB") -> Pat
     pixels = np.random.default_rng(abs(hash(path.name))).integers(0, 256, (height, width, 3), np.uint8)
     Image.fromarray(pixels).convert(mode).save(path)
     return path
+
+
+def in_both_sets(root: Path, *names: str, **arguments: Any) -> None:
+    for split in ("train", "test"):
+        for name in names:
+            image(root / split / name, **arguments)
 
 
 def everything(source: Folder, split: str) -> torch.Tensor:
@@ -29,21 +38,53 @@ def test_subfolders_are_classes_and_a_share_is_drawn_for_testing(images_of_odd_s
     assert source.image_shape == (3, 8, 6)
     assert source.classes == ("green", "red")
     (train, train_labels), (test, test_labels) = source.load("train"), source.load("test")
-    assert (train.shape, test.shape) == ((32, 3, 8, 6), (8, 3, 8, 6))
+    assert (train.shape[1:], test.shape[1:]) == ((3, 8, 6), (3, 8, 6))
+    assert len(train.paths) + len(test.paths) == 40
     assert not {*train.paths} & {*test.paths}
     for images, labels in ((train, train_labels), (test, test_labels)):
         assert [source.classes[label] for label in labels] == [path.parent.name for path in images.paths]
         # red ones are red and green ones green
         colour = images.read(torch.arange(len(labels))).float().mean(dim=(2, 3))
         assert torch.equal(colour[:, 0] > colour[:, 1], labels == 1)
-    assert Folder(images_of_odd_sizes, size=(8, 6)).load("test")[0].paths == test.paths
-    assert Folder(images_of_odd_sizes, size=(8, 6), seed=1).load("test")[0].paths != test.paths
+
+
+def test_an_image_is_drawn_by_its_path_and_the_seed_alone(images_of_odd_sizes: Path, tmp_path: Path) -> None:
+    def names(root: Path, split: str, **arguments: Any) -> set[str]:
+        paths = Folder(root, size=(8, 6), **arguments).load(split)[0].paths
+        return {path.relative_to(root).as_posix() for path in paths}
+
+    train, test = (names(images_of_odd_sizes, split) for split in ("train", "test"))
+    for name in train | test:  # the rule in other words: runs of former versions must find their sets again
+        first = int(hashlib.blake2b(f"0/{name}".encode(), digest_size=6).hexdigest(), 16)
+        assert (name in test) == (first < 0.2 * 256**6)
+    moved = shutil.copytree(images_of_odd_sizes, tmp_path / "moved")
+    added = {image(moved / "red" / f"more_{index}.png").relative_to(moved).as_posix() for index in range(20)}
+    assert names(moved, "train") - added == train
+    assert names(moved, "test") - added == test
+    gone = {"red/01.jpg", *sorted(test)[:1]}
+    for name in gone:
+        (moved / name).unlink()
+    assert names(moved, "train") - added == train - gone
+    assert names(moved, "test") - added == test - gone
+    assert names(images_of_odd_sizes, "test", seed=1) != test
+
+
+def test_about_the_share_asked_for_is_drawn() -> None:
+    for seed in range(3):
+        drawn = np.array([uniform(f"class/{index}.png", seed) for index in range(1000)])
+        assert drawn.min() >= 0
+        assert drawn.max() < 1
+        for share in (0.1, 0.2, 0.5, 0.9):
+            assert abs((drawn < share).mean() - share) < 4 * np.sqrt(share * (1 - share) / 1000)
+
+
+def test_a_name_that_is_no_text_is_drawn_too() -> None:
+    assert 0 <= uniform("\udcff.png", 0) < 1
 
 
 def test_images_keep_their_own_size_and_pixels(tmp_path: Path) -> None:
-    for name in ("a", "b", "c"):
-        image(tmp_path / f"{name}.png")
-    source = Folder(tmp_path, test_share=0.3)
+    in_both_sets(tmp_path, "a.png", "b.png", "c.png")
+    source = Folder(tmp_path)
     assert source.image_shape == (3, 4, 5)
     assert source.classes == ()
     images, labels = source.load("train")
@@ -52,8 +93,9 @@ def test_images_keep_their_own_size_and_pixels(tmp_path: Path) -> None:
     assert not labels.any()
 
 
-def test_train_and_test_folders_are_the_sets(tmp_path: Path) -> None:
-    for split, label, count in (("train", "a", 3), ("train", "b", 2), ("test", "a", 1), ("test", "b", 4)):
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "Test"), ("TRAIN", "test")])
+def test_train_and_test_folders_are_the_sets(train: str, test: str, tmp_path: Path) -> None:
+    for split, label, count in ((train, "a", 3), (train, "b", 2), (test, "a", 1), (test, "b", 4)):
         for index in range(count):
             image(tmp_path / split / label / "deep" / f"{index}.png")
     source = Folder(tmp_path)
@@ -62,11 +104,33 @@ def test_train_and_test_folders_are_the_sets(tmp_path: Path) -> None:
     assert source.load("test")[1].tolist() == [0, 1, 1, 1, 1]
 
 
+def test_a_validation_folder_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    in_both_sets(tmp_path, "a.png")
+    image(tmp_path / "Val" / "b.png")
+    image(tmp_path / "masks" / "c.png")
+    with pytest.warns(UserWarning, match=r"Val is passed over: validation images are cut from .*train") as warned:
+        assert len(Folder(tmp_path).load("train")[0].paths) == 1
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("name", [*LIKE_SETS, "Training", "VAL"])
+@pytest.mark.parametrize("beside", ["train", "other"])
+def test_a_folder_called_like_a_set_is_no_class(name: str, beside: str, tmp_path: Path) -> None:
+    image(tmp_path / name / "a.png")
+    image(tmp_path / beside / "b.png")
+    with pytest.raises(InputError, match=rf"{name} is called like a set of images: call the two sets train and test"):
+        Folder(tmp_path).load("train")
+
+
+def test_a_class_below_a_set_may_be_called_like_one(tmp_path: Path) -> None:
+    in_both_sets(tmp_path, "dev/a.png", "Train/a.png")
+    assert Folder(tmp_path).classes == ("Train", "dev")
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_kind_of_image_is_grey_or_in_colour_as_asked(mode: str, channels: int, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        image(tmp_path / f"{name}.png", mode=mode)
+    in_both_sets(tmp_path, "a.png", mode=mode)
     assert Folder(tmp_path).image_shape[0] == (1 if mode in ("1", "L", "LA") else 3)
     read = everything(Folder(tmp_path, channels=channels), "train")
     assert read.shape == (1, channels, 4, 5)
@@ -97,23 +161,22 @@ def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
 
 
 def test_other_files_and_links_to_elsewhere(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        image(tmp_path / "elsewhere" / f"{name}.png")
+    for index in range(20):
+        image(tmp_path / "elsewhere" / f"{index}.png")
     root = tmp_path / "root"
     root.mkdir()
     (root / "notes.txt").write_text("no image")
     (root / ".hidden.png").write_text("no image")
     (root / "class").symlink_to(tmp_path / "elsewhere")
     assert Folder(root).classes == ("class",)
-    assert everything(Folder(root), "train").shape == (1, 3, 4, 5)
+    assert sum(len(everything(Folder(root), split)) for split in ("train", "test")) == 20
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "truncated", "link"])
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_an_unreadable_file_is_named(damage: str, suffix: str, tmp_path: Path) -> None:
-    for index in range(6):
-        image(tmp_path / f"{index}.{suffix}", 20, 20)
-    path = tmp_path / f"bad.{suffix}"
+    in_both_sets(tmp_path, f"good.{suffix}", height=20, width=20)
+    path = tmp_path / "train" / f"bad.{suffix}"
     content = image(path, 20, 20).read_bytes()
     if damage == "link":
         path.unlink()
@@ -125,8 +188,8 @@ def test_an_unreadable_file_is_named(damage: str, suffix: str, tmp_path: Path) -
 
 
 def test_an_image_of_16_bits_is_refused(tmp_path: Path) -> None:
-    image(tmp_path / "a.png")
-    Image.fromarray(np.zeros((4, 5), np.uint16)).save(tmp_path / "deep.png")
+    in_both_sets(tmp_path, "a.png")
+    Image.fromarray(np.zeros((4, 5), np.uint16)).save(tmp_path / "test" / "deep.png")
     with pytest.raises(InputError, match=r"deep\.png has pixels of kind I;16: convert it"):
         [Folder(tmp_path).load(split) for split in ("train", "test")]
 
@@ -141,15 +204,13 @@ def make_circle(root: Path) -> None:
 
 
 def make_mixed_sizes(root: Path) -> None:
-    image(root / "a.png", 4, 5)
-    image(root / "b.png", 4, 5)
-    image(root / "odd.png", 5, 5)
+    in_both_sets(root, "a.png")
+    image(root / "train" / "odd.png", 5, 5)
 
 
 def make_mixed_colours(root: Path) -> None:
-    image(root / "a.png")
-    image(root / "b.png")
-    image(root / "grey.png", mode="L")
+    in_both_sets(root, "a.png")
+    image(root / "test" / "grey.png", mode="L")
 
 
 def make_mixed_depths(root: Path) -> None:
@@ -157,12 +218,20 @@ def make_mixed_depths(root: Path) -> None:
     image(root / "class" / "a.png")
 
 
+def make_capitals(root: Path) -> None:
+    in_both_sets(root, "a.png")
+    image(root / "Train" / "a.png")
+    if len(list(root.iterdir())) == 2:
+        pytest.skip("a file system that takes them for one")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda root: root.mkdir(), r"root has no images"),
         (make_nothing, r"data\.source\.root=.*root is not a folder"),
-        (lambda root: image(root / "a.png"), r"root has 1 image: too few"),
+        (lambda root: image(root / "a.png"), r"root has 1 image, none of which is drawn for the (train|test) set"),
+        (make_capitals, r"Train and .*train differ only by capitals"),
         (make_circle, r"again is a symbolic link to a folder that it lies in"),
         (make_mixed_sizes, r"odd\.png is 5 by 5 pixels while .*a\.png is 4 by 5: give data\.source\.size"),
         (make_mixed_colours, r"grey\.png is grey while .*a\.png is in colour: choose data\.source\.channels"),
