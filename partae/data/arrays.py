@@ -14,29 +14,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from partae.checks import InputError
+from partae.checks import InputError, whole
+from partae.data.levels import check_levels
 from partae.data.source import Shape, Stored
 from partae.files import fingerprint
 
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 KINDS = "uint8, or floats in [0, 1]"
+ROUNDING = 1e-3  # beyond [0, 1] that a float may lie
 
 
 class Arrays:
     """Arrays named train_images and test_images and, where there are labels, train_labels and test_labels.
 
-    Images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), uint8 or floats in [0, 1]; labels are whole numbers, (N,).
+    Images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), uint8 or floats in [0, 1], of which a thousandth more or less
+    is taken for rounding and clipped; labels are whole numbers, (N,).
 
     Args:
         root: a folder with ``train_images.npy`` and the others, or an .npz file that holds them. Arrays of a folder
             are read from disk as they are needed, so that they may be larger than the memory.
+        maximum: the value in [1, 255] of a white pixel in uint8 images. None: 255; images without a level above 16
+            are refused then, but for images of zeros.
 
     Raises:
-        InputError: if ``root`` is neither.
+        InputError: if ``root`` is neither, or ``maximum`` is out of range.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, maximum: int | None = None) -> None:
         self.root = Path(root)
+        self.maximum = None if maximum is None else whole("data.source.maximum", maximum, maximum=255)
         if not self.root.exists():
             raise InputError(f"data.source.root={root} does not exist: name a folder of .npy files or an .npz file")
         if self.root.is_file() and self.root.suffix != ".npz":
@@ -88,12 +94,18 @@ class Arrays:
             )
         if array.dtype != np.uint8 and (array.dtype.kind != "f" or array.dtype.itemsize > 8):
             raise InputError(f"{place} must be {KINDS}; got {array.dtype}")
-        if not isinstance(array, np.memmap):
+        if self.maximum is not None and array.dtype != np.uint8:
+            raise InputError(f"data.source.maximum is for uint8 images, but {place} is {array.dtype}: leave it null")
+        if isinstance(array, np.memmap):
+            if not array.flags.c_contiguous:
+                raise InputError(f"{place} is in Fortran's order: save numpy.ascontiguousarray of it")
+            images: StoredArray | Tensor = StoredArray(Path(place), array.offset, array.dtype, shape, self.maximum)
+        else:
             images = torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).view(shape)
-            return _checked(images, place)
-        if not array.flags.c_contiguous:
-            raise InputError(f"{place} is in Fortran's order: save numpy.ascontiguousarray of it")
-        return StoredArray(Path(place), array.offset, array.dtype, shape)
+            images = _in_range(images, self.maximum, place)
+        if self.maximum is None and array.dtype == np.uint8:
+            check_levels(images, place, "give data.source.maximum={largest}, or whatever value is white in them")
+        return images
 
     def _labels(self, split: str) -> NDArray[np.int64] | None:
         """The labels of a set as they are in the file; None where neither set has any."""
@@ -137,13 +149,14 @@ class StoredArray:
         offset: where the first image begins, in bytes.
         dtype: of a pixel.
         shape: (N, C, H, W).
+        maximum: the value of a white pixel in uint8 images, if they are to be read as floats.
     """
 
-    def __init__(self, path: Path, offset: int, dtype: np.dtype[Any], shape: Shape) -> None:
-        self.path, self.offset, self.dtype, self.shape = path, offset, dtype, shape
+    def __init__(self, path: Path, offset: int, dtype: np.dtype[Any], shape: Shape, maximum: int | None = None) -> None:
+        self.path, self.offset, self.dtype, self.shape, self.maximum = path, offset, dtype, shape, maximum
 
     def read(self, index: Tensor) -> Tensor:
-        """The images at ``index`` (B,), (B, C, H, W).
+        """The images at ``index`` (B,), (B, C, H, W), uint8 in [0, 255] or floats in [0, 1].
 
         They are read rather than mapped: a map would count as this process's memory, page by page, until it is closed.
 
@@ -158,18 +171,24 @@ class StoredArray:
                 if hasattr(os, "posix_fadvise"):  # images come in any order: what lies behind one is not the next
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
                 for position, image in enumerate(index.tolist()):
-                    place = buffer[position * size : (position + 1) * size]
-                    if os.preadv(file.fileno(), [place], self.offset + image * size) != size:
+                    file.seek(self.offset + image * size)
+                    if file.readinto(buffer[position * size : (position + 1) * size]) != size:
                         raise InputError(f"{self.path} has become shorter while it was in use")
         except OSError as error:
             raise InputError(f"{self.path} cannot be read ({error.strerror})") from error
-        return _checked(torch.from_numpy(images.astype(self.dtype.newbyteorder("="), copy=False)), str(self.path))
+        native = torch.from_numpy(images.astype(self.dtype.newbyteorder("="), copy=False))
+        return _in_range(native, self.maximum, str(self.path))
 
 
-def _checked(images: Tensor, place: str) -> Tensor:
-    """The same images, if their values are in range."""
-    if images.is_floating_point() and images.numel():
-        low, high = torch.aminmax(images)
-        if not (low >= 0 and high <= 1):  # a value that is not a number fails both
-            raise InputError(f"{place} must be {KINDS}; got values from {low:g} to {high:g}")
-    return images
+def _in_range(images: Tensor, maximum: int | None, place: str) -> Tensor:
+    """The same images, checked: floats in [0, 1], or uint8 if ``maximum`` is None, or else uint8 divided by it."""
+    if images.dtype == torch.uint8 and maximum is None:
+        return images
+    low, high = (each.item() for each in torch.aminmax(images)) if images.numel() else (0, 0)
+    if maximum is not None:
+        if high > maximum:
+            raise InputError(f"{place} has a value of {high}, which is above data.source.maximum={maximum}")
+        return images.float() / maximum
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a value that is not a number fails both
+        raise InputError(f"{place} must be {KINDS}; got values from {low} to {high}")
+    return images if low >= 0 and high <= 1 else images.clamp_(0, 1)

@@ -18,6 +18,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from partae.checks import InputError, real, whole, wholes
 from partae.data.decoding import decoded, upright_shape
+from partae.data.levels import check_levels
 from partae.data.source import Shape
 from partae.files import fingerprint
 
@@ -102,13 +103,16 @@ class Folder:
         """Images and labels (N,) of the "train" or "test" set.
 
         Raises:
-            InputError: if there are no images, one cannot be read, or they differ; the message names the file.
+            InputError: if there are no images, one cannot be read, they differ, or all are nearly black; the message
+                names the file.
         """
         chosen = [each for each in self._found if each.split == split]
         self._check([each.path for each in chosen])
         classes = {name: label for label, name in enumerate(self.classes)}
         labels = torch.tensor([classes.get(each.label, 0) for each in chosen])
-        return FolderImages([each.path for each in chosen], self.image_shape, self.background), labels
+        images = FolderImages([each.path for each in chosen], self.image_shape, self.background)
+        check_levels(images, f"the {split} set in data.source.root={self.root}", "save them with levels from 0 to 255")
+        return images, labels
 
     @cached_property
     def _found(self) -> list[Found]:

@@ -157,7 +157,16 @@ def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
         (tmp_path / split).mkdir()
         Image.new("RGBA", (5, 4), (255, 0, 0, 0)).save(tmp_path / split / "clear.png")
     assert not everything(Folder(tmp_path), "train").any()
-    assert (everything(Folder(tmp_path, background=7), "train") == 7).all()
+    assert (everything(Folder(tmp_path, background=70), "train") == 70).all()
+
+
+def test_masks_of_zeros_and_ones_are_refused(tmp_path: Path) -> None:
+    in_both_sets(tmp_path, "a.png")
+    Image.fromarray(np.eye(5, dtype=np.uint8)).save(tmp_path / "test" / "a.png")
+    with pytest.raises(
+        InputError, match=r"the test set in data\.source\.root=.* has no value above 1 where 255 is white"
+    ):
+        Folder(tmp_path, size=(5, 5), channels=1).load("test")
 
 
 def test_other_files_and_links_to_elsewhere(tmp_path: Path) -> None:
