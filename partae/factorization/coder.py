@@ -15,16 +15,23 @@ from partae.factorization.euclidean import Euclidean
 from partae.factorization.least_squares import nonnegative_least_squares
 
 
-class InnerProducts(nn.Module):
-    """The inner product of each atom with the image less the bias: least squares where atoms are orthonormal.
+class LeastSquares(nn.Module):
+    r"""The code of least squared error, whatever the signs of its entries; of several such codes, the shortest.
 
-    >>> atoms = torch.eye(2).view(2, 1, 1, 2)
-    >>> InnerProducts()(torch.tensor([3.0, 4.0]).view(1, 1, 1, 2), atoms, torch.ones(1, 1, 2))
-    tensor([[2., 3.]])
+    .. math:: \min_h \tfrac12 \Big\|x - b - \sum_j h_j w_j\Big\|_2^2
+
+    It is the image less the bias, times the pseudo-inverse of the atoms: inner products where they are orthonormal.
+
+    >>> atoms = torch.tensor([[2.0, 0.0], [0.0, 1.0]]).view(2, 1, 1, 2)
+    >>> LeastSquares()(torch.tensor([3.0, 4.0]).view(1, 1, 1, 2), atoms, torch.ones(1, 1, 2))
+    tensor([[1., 3.]])
     """
 
     def forward(self, images: Tensor, atoms: Tensor, bias: Tensor) -> Tensor:
-        return (images - bias).flatten(1) @ atoms.flatten(1).T
+        return (images - bias).flatten(1) @ torch.linalg.pinv(atoms.flatten(1))
+
+
+InnerProducts = LeastSquares  # as checkpoints call it that were written when it knew orthonormal atoms only
 
 
 class NonNegativeLeastSquares(nn.Module):

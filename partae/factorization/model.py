@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import TQDMProgressBar
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -20,6 +22,9 @@ from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
 from partae.measured import Batch, Losses, Measured
 
+VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do
+TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may be in single precision
+
 
 class Factorization(Measured):
     """The atoms of an estimator, with a map from any image to its code.
@@ -30,8 +35,8 @@ class Factorization(Measured):
     Args:
         encoder: a coder, (images, atoms, bias) -> code.
         decoder: code -> images, linear.
-        estimator: in the manner of scikit-learn, with n_components (or n_clusters) equal to the number of atoms. `fit`
-            leaves it with ``components_`` or ``cluster_centers_`` (K, F), and with ``mean_`` if it subtracts one.
+        estimator: in the manner of scikit-learn, with n_components (or n_clusters) equal to the number of atoms, and an
+            ``inverse_transform`` that is linear, or else ``cluster_centers_`` (K, F).
     """
 
     terms = ("reconstruction",)
@@ -63,26 +68,32 @@ class Factorization(Measured):
         return {"reconstruction": F.mse_loss(self.decoder(code), images)}, code.mean(dim=0)
 
     def fit(self, images: Tensor) -> Factorization:
-        """Learn the atoms, and the bias if the estimator has a mean, of images (N, C, H, W).
+        """Learn the atoms and the bias of images (N, C, H, W).
 
         Raises:
-            InputError: if there is no estimator, or if it refuses the images or its own arguments.
+            InputError: if there is no estimator; if it refuses the images or its own arguments; or if no atoms and bias
+                decode as it does, or not so many.
         """
         if self.estimator is None:
             raise InputError("a loaded factorization cannot be trained again: its estimator is not in the checkpoint")
-        data = images.flatten(1)
+        name, flat = f"model.estimator={type(self.estimator).__name__}", images.flatten(1)
         # ours computes where the images are, scikit-learn's on the CPU, to tolerances meant for double precision
+        data = flat if isinstance(self.estimator, SparseNMF) else flat.cpu().double().numpy()
         try:
             with warnings.catch_warnings():  # dictionary learning needs but a rough code of each batch
                 warnings.filterwarnings("ignore", "Objective did not converge", ConvergenceWarning)
-                self.estimator.fit(data if isinstance(self.estimator, SparseNMF) else data.cpu().double().numpy())
+                self.estimator.fit(data)
+                atoms, bias = _linear(self.estimator, data[:VERIFIED])
         except ValueError as error:
-            raise InputError(f"model.estimator={type(self.estimator).__name__} cannot be fitted: {error}") from error
-        found: Any = self.estimator
-        atoms = found.cluster_centers_ if hasattr(found, "cluster_centers_") else found.components_
-        self.atoms.copy_(torch.as_tensor(atoms).view_as(self.atoms))
-        if hasattr(found, "mean_"):
-            self.bias.copy_(torch.as_tensor(found.mean_).view_as(self.bias))
+            raise InputError(f"{name} cannot be fitted: {error}") from error
+        needed = self.atoms.flatten(1).shape
+        if atoms.shape != needed:
+            raise InputError(
+                f"{name} has {len(atoms)} components of {atoms.shape[1]} pixels, but the decoder {needed[0]} atoms of "
+                f"{needed[1]}: give it latent_dim components (n_components, n_clusters) and images of data.image_shape"
+            )
+        self.atoms.copy_(torch.from_numpy(atoms).view_as(self.atoms))
+        self.bias.copy_(torch.from_numpy(bias).view_as(self.bias))
         return self
 
     def configure_optimizers(self) -> Optimizer:
@@ -114,3 +125,36 @@ class Factorization(Measured):
         self.fit(data.sets["train"][0])
         self.optimizers().step()  # type: ignore[union-attr]
         self.log_losses("train", self.losses(batch[0]), batch_size=len(batch[0]))
+
+
+def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The atoms (K, F) and the bias (F,) by which a fitted estimator decodes, in double precision.
+
+    What it calls its components may be something else, as the unmixing matrix of an independent component analysis, or
+    lack a factor, as those of a whitened principal component analysis: only its decoder is asked.
+
+    Args:
+        estimator: in the manner of scikit-learn.
+        images: (N, F), by whose codes the result is verified.
+
+    Raises:
+        InputError: if there are no such atoms and bias.
+    """
+    if not hasattr(estimator, "inverse_transform"):
+        if not hasattr(estimator, "cluster_centers_"):
+            raise InputError(
+                "it has neither inverse_transform nor cluster_centers_, so that nothing says what its atoms are"
+            )
+        centers = np.asarray(estimator.cluster_centers_, dtype=np.float64)
+        return centers, np.zeros(centers.shape[1])
+
+    def decode(code: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(estimator.inverse_transform(code), dtype=np.float64)
+
+    code = torch.as_tensor(estimator.transform(images)).cpu().double().numpy()
+    bias = decode(np.zeros((1, code.shape[1])))
+    atoms = decode(np.eye(code.shape[1])) - bias
+    expected = decode(code)
+    if not np.abs(code @ atoms + bias - expected).max() <= TOLERANCE * np.abs(expected).max():
+        raise InputError("its inverse_transform is not linear, so that no atoms and bias decode as it does")
+    return atoms, bias[0]

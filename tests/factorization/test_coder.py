@@ -3,14 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import lstsq
 from scipy.optimize import nnls
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, sparse_encode
-from torch import Tensor
+from torch import Tensor, nn
 
 from partae.checks import InputError
-from partae.factorization import InnerProducts, Nearest, NonNegativeLeastSquares
+from partae.factorization import InnerProducts, LeastSquares, Nearest, NonNegativeLeastSquares
 from partae.metrics import hoyer_sparsity
+from partae.specification import build
 
 SHAPE = (2, 3, 4)
 
@@ -29,10 +31,27 @@ def zero() -> Tensor:
     return torch.zeros(SHAPE, dtype=torch.float64)
 
 
-def test_inner_products_are_the_code_of_pca(images: Tensor) -> None:
+def test_least_squares_around_the_mean_are_the_code_of_pca(images: Tensor) -> None:
     pca = PCA(5).fit(images.flatten(1).numpy())
-    code = InnerProducts()(images, torch.tensor(pca.components_).view(5, *SHAPE), torch.tensor(pca.mean_).view(SHAPE))
+    code = LeastSquares()(images, torch.tensor(pca.components_).view(5, *SHAPE), torch.tensor(pca.mean_).view(SHAPE))
     np.testing.assert_allclose(code.numpy(), pca.transform(images.flatten(1).numpy()), atol=1e-12)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rank", [1, 3, 5])
+def test_least_squares_are_those_of_scipy_for_atoms_of_any_rank(
+    rank: int, precision: torch.dtype, images: Tensor
+) -> None:
+    atoms = (torch.rand(5, rank, dtype=torch.float64) @ torch.rand(rank, 24, dtype=torch.float64)).to(precision)
+    bias = torch.full(SHAPE, 0.2, dtype=precision)
+    code = LeastSquares()(images.to(precision), atoms.view(5, *SHAPE), bias)
+    expected = lstsq(atoms.T.double().numpy(), (images - 0.2).flatten(1).T.numpy(), cond=1e-5)[0].T
+    np.testing.assert_allclose(code.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_checkpoint_that_names_inner_products_is_read() -> None:
+    assert type(build({"_target_": "partae.factorization.coder.InnerProducts"}, nn.Module)) is LeastSquares
+    assert InnerProducts is LeastSquares
 
 
 def test_nonnegative_least_squares_are_those_of_scipy(images: Tensor, atoms: Tensor) -> None:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning import Trainer
-from sklearn.decomposition import PCA
+from sklearn.base import BaseEstimator
+from sklearn.cluster import FeatureAgglomeration, KMeans
+from sklearn.decomposition import (
+    NMF,
+    PCA,
+    DictionaryLearning,
+    FactorAnalysis,
+    FastICA,
+    IncrementalPCA,
+    KernelPCA,
+    SparsePCA,
+    TruncatedSVD,
+)
+from sklearn.neural_network import BernoulliRBM
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 import partae
 from evaluate import evaluate
@@ -19,7 +36,7 @@ from partae import Factorization, dilation
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST
 from partae.decoder import Dictionary
-from partae.factorization import InnerProducts
+from partae.factorization import LeastSquares, Nearest, SparseNMF
 from partae.metrics import measure
 from tests.conftest import Compose
 from tests.test_train import MEASURES
@@ -129,8 +146,81 @@ def test_the_verbs_agree_with_one_another() -> None:
     torch.testing.assert_close(model.max_approximation(images, dilation(1)), expected.clip(0, 1))
 
 
-def factorization(estimator: PCA | None) -> Factorization:
-    return Factorization(InnerProducts(), Dictionary((1, 5, 5), 6, "identity"), estimator)
+def factorization(estimator: BaseEstimator | None, encoder: nn.Module | None = None) -> Factorization:
+    return Factorization(encoder or LeastSquares(), Dictionary((1, 5, 5), 6, "identity"), estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        PCA(6, whiten=True),
+        IncrementalPCA(6),
+        FastICA(6, tol=0.1, random_state=0),
+        FastICA(6, whiten="arbitrary-variance", tol=0.1, random_state=0),
+        TruncatedSVD(6, algorithm="arpack"),
+    ],
+    ids=str,
+)
+def test_it_reconstructs_as_its_estimator_does(estimator: Any) -> None:
+    images, others = torch.rand(200, 1, 5, 5) ** 2, torch.rand(30, 1, 5, 5) ** 2
+    model = factorization(estimator).fit(images)
+    flat = others.flatten(1).double().numpy()
+    expected = estimator.inverse_transform(estimator.transform(flat))
+    np.testing.assert_allclose(model.reconstruct(others).flatten(1).numpy(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        PCA(6, whiten=True),
+        FastICA(6, tol=0.1, random_state=0),
+        SparsePCA(6, max_iter=5, random_state=0),
+        NMF(6, init="nndsvda", max_iter=500, tol=1e-3),
+        SparseNMF(6, max_iter=5, tol=0, random_state=0),
+        DictionaryLearning(6, max_iter=2, random_state=0),
+        FeatureAgglomeration(6),
+        make_pipeline(StandardScaler(), PCA(6)),
+    ],
+    ids=str,
+)
+def test_it_decodes_as_its_estimator_does(estimator: Any) -> None:
+    images = torch.rand(100, 1, 5, 5) ** 2
+    model = factorization(estimator).fit(images)
+    code = estimator.transform(images.flatten(1).double().numpy())
+    decoded = model.decode(torch.from_numpy(code).float()).flatten(1)
+    np.testing.assert_allclose(decoded.numpy(), estimator.inverse_transform(code), atol=1e-5)
+
+
+def test_centers_of_clusters_are_atoms() -> None:
+    images = torch.rand(100, 1, 5, 5)
+    kmeans = KMeans(6, n_init=1, random_state=0)
+    model = factorization(kmeans, Nearest()).fit(images)
+    np.testing.assert_allclose(model.atoms.flatten(1).numpy(), kmeans.cluster_centers_, atol=1e-6)
+    assert not model.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (KernelPCA(6, kernel="rbf", fit_inverse_transform=True), "its inverse_transform is not linear"),
+        (KernelPCA(6), "fit_inverse_transform"),
+        (FactorAnalysis(6, max_iter=5, tol=10), "neither inverse_transform nor cluster_centers_"),
+        (BernoulliRBM(6, n_iter=1), "neither inverse_transform nor cluster_centers_"),
+    ],
+    ids=str,
+)
+def test_an_estimator_that_does_not_decode_by_atoms_is_refused(estimator: Any, message: str) -> None:
+    name = type(estimator).__name__
+    with pytest.raises(InputError, match=rf"model\.estimator={name} cannot be fitted: .*{message}"):
+        factorization(estimator).fit(torch.rand(50, 1, 5, 5))
+
+
+@pytest.mark.parametrize("estimator", [PCA(5), KMeans(7, n_init=1), PCA()], ids=str)
+def test_another_number_of_components_than_atoms_is_said_in_one_message(estimator: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"has \d+ components of 25 pixels, but the decoder 6 atoms of 25: give it latent_dim"
+    ):
+        factorization(estimator).fit(torch.rand(50, 1, 5, 5))
 
 
 def test_the_error_is_that_of_scikit_learn() -> None:

@@ -16,7 +16,7 @@ from partae.approximation import MaxApproximation
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.factorization import Factorization, InnerProducts, NonNegativeLeastSquares
+from partae.factorization import Factorization, LeastSquares, NonNegativeLeastSquares
 from partae.metrics import best_gain, calibrate, check_gains, measure, measure_references
 from partae.representation import Representation
 from tests.conftest import Run
@@ -33,7 +33,7 @@ def autoencoder() -> AutoEncoder:
 
 def pca() -> Factorization:
     decoder = Dictionary(SHAPE, 5, activation="identity")
-    model = Factorization(InnerProducts(), decoder).eval()
+    model = Factorization(LeastSquares(), decoder).eval()
     axes = np.linalg.svd(TRAINING.flatten(1).numpy() - TRAINING.flatten(1).numpy().mean(axis=0), full_matrices=False)[2]
     decoder.atoms.copy_(torch.from_numpy(axes[:5]).view(5, *SHAPE))
     decoder.bias.copy_(TRAINING.mean(dim=0))
