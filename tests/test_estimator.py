@@ -79,6 +79,16 @@ def test_components_are_the_atoms_that_a_linear_decoder_adds_up() -> None:
     np.testing.assert_allclose(fitted.inverse_transform(code), code @ fitted.components_ + bias, rtol=1e-5, atol=1e-5)
 
 
+def test_whole_numbers_and_lists_mean_what_the_same_floats_mean() -> None:
+    X = np.random.default_rng(0).integers(0, 9, (20, 6)).astype(np.uint8)  # noqa: N806
+    fitted: Any = estimator(latent_dim=3, max_epochs=1).fit(X.astype(float))
+    one_hot = np.eye(3, dtype=int)
+    for verb, whole in ((fitted.transform, X), (fitted.inverse_transform, one_hot)):
+        expected = verb(whole.astype(float))
+        for given in (whole, whole.tolist(), torch.from_numpy(whole)):
+            np.testing.assert_array_equal(verb(given), expected)
+
+
 def test_score_is_the_share_of_the_variance_that_is_explained() -> None:
     X, _ = images()  # noqa: N806
     flat = X.reshape(len(X), -1)

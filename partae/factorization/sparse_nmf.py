@@ -179,8 +179,9 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def inverse_transform(self, code: Array) -> Array:
         """The images (N, F) of a code (N, K)."""
         check_is_fitted(self)
-        given = _tensor(code)
-        return _like(given @ _tensor(self.components_).to(given), code)
+        given, atoms = _tensor(code), _tensor(self.components_)
+        given = given if given.is_floating_point() else given.to(atoms.dtype)  # atoms are no whole numbers
+        return _like(given @ atoms.to(given), code)
 
     @property
     def _n_features_out(self) -> int:
@@ -228,7 +229,7 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
 
 def _tensor(array: NDArray[Any] | Tensor) -> Tensor:
-    """A tensor that shares memory where torch can: not with an array that is read-only or runs backwards."""
+    """A tensor that shares memory where torch can: not with a list, nor with an array read-only or backwards."""
     return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=("C", "W")))
 
 

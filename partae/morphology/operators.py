@@ -97,13 +97,19 @@ class Operator:
         whole("the radius of operators", self.radius, minimum=0)
 
     def __call__(self, images: Array) -> Array:
-        """Images (B, C, H, W), a tensor or a numpy array -> images of the same shape and kind."""
+        """Images (B, C, H, W), a tensor or a numpy array of floats -> images of the same shape and kind.
+
+        Raises:
+            InputError: if they are whole numbers.
+        """
         if isinstance(images, np.ndarray):
             with torch.no_grad():
                 return self._of(torch.from_numpy(np.require(images, requirements=("C", "W")))).numpy()
         return self._of(images)
 
     def _of(self, images: Tensor) -> Tensor:
+        if not images.is_floating_point():
+            raise InputError(f"{self} needs images of floats; got {images.dtype}: divide images in [0, 255] by 255")
         radius = min(self.radius, images.shape[-2] + images.shape[-1])  # a disk that covers any image
         if torch.is_grad_enabled():  # the atoms of a stack of models do not say that they want a gradient
             return WITH_GRADIENT[self.name](images, radius)

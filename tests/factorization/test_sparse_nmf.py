@@ -163,6 +163,24 @@ def test_arrays_and_tensors_give_the_same_and_stay_what_they_are() -> None:
     assert isinstance(pickle.loads(pickle.dumps(with_tensors)).transform(images), Tensor)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.uint16, bool])
+@pytest.mark.parametrize("learned_from_tensors", [True, False])
+def test_whole_numbers_and_lists_mean_what_the_same_floats_mean(learned_from_tensors: bool, kind: Any) -> None:
+    images = random_images(shape=(20, 6), rank=2)
+    learned: Any = images if learned_from_tensors else images.numpy()
+    model: Any = SparseNMF(3, max_iter=20, tol=0, random_state=0).fit(learned)
+    one_hot = np.eye(3, dtype=kind)
+    atoms = np.asarray(model.components_)
+    np.testing.assert_array_equal(model.inverse_transform(one_hot), atoms)
+    np.testing.assert_array_equal(model.inverse_transform(one_hot.tolist()), atoms)
+    np.testing.assert_array_equal(model.inverse_transform(torch.from_numpy(one_hot)).numpy(), atoms)
+    whole = (9 * images).numpy().astype(kind)
+    expected = model.transform(whole.astype(float))
+    np.testing.assert_array_equal(model.transform(whole), expected)
+    np.testing.assert_array_equal(model.transform(whole.tolist()), expected)
+    np.testing.assert_array_equal(model.transform(torch.from_numpy(whole)).numpy(), expected)
+
+
 @pytest.mark.parametrize("arguments", ALL)
 def test_an_image_of_zeros_has_a_code_of_zeros(arguments: dict[str, Any]) -> None:
     images = random_images()

@@ -132,9 +132,15 @@ def test_gradients_are_mapped_over_and_taken_again(name: str) -> None:
             torch.testing.assert_close(own.double(), transform(loss)(expected), atol=1e-5, rtol=1e-5)
 
 
-def test_images_of_whole_numbers_are_refused() -> None:
-    with pytest.raises(TypeError, match="floating"):
-        Operator("erosion", 1)(torch.ones(1, 1, 3, 3, dtype=torch.uint8))
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.bool])
+def test_images_of_whole_numbers_are_refused(kind: torch.dtype, training: bool) -> None:
+    images = torch.ones(1, 1, 3, 3, dtype=kind)
+    with torch.set_grad_enabled(training):
+        with pytest.raises(InputError, match=f"erosion:1 needs images of floats; got {kind}"):
+            Operator("erosion", 1)(images)
+        with pytest.raises(InputError, match=f"erosion:1 needs images of floats; got {kind}"):
+            Operator("erosion", 1)(images.numpy())
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
