@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class InputError(ValueError):
@@ -11,7 +16,9 @@ class InputError(ValueError):
 
 
 def whole(key: str, value: int, minimum: int = 1, maximum: int | None = None) -> int:
-    """Return ``value`` if it is an int of at least ``minimum`` and at most ``maximum``, where there is one.
+    """Return ``value`` as an int if it is whole, at least ``minimum``, and at most ``maximum``, where there is one.
+
+    Whole numbers of NumPy are taken too: a checkpoint holds what is returned, but none of these.
 
     Raises:
         InputError: if it is not; the message names ``key``.
@@ -19,15 +26,15 @@ def whole(key: str, value: int, minimum: int = 1, maximum: int | None = None) ->
     >>> whole("latent_dim", 100)
     100
     """
-    number = isinstance(value, int) and not isinstance(value, bool)
+    number = isinstance(value, Integral) and not isinstance(value, bool)
     if not number or value < minimum or (maximum is not None and value > maximum):
         most = "" if maximum is None else f" and at most {maximum}"
         raise InputError(f"{key} must be a whole number, at least {minimum}{most}; got {value!r}")
-    return value
+    return int(value)
 
 
 def random_seed(key: str, value: int) -> int:
-    """Return ``value`` if it is a seed that every generator takes: an int from 0 to 2^32 - 1.
+    """Return ``value`` as an int if it is a seed that every generator takes: whole, from 0 to 2^32 - 1.
 
     Raises:
         InputError: if it is not; the message names ``key``.
@@ -38,8 +45,8 @@ def random_seed(key: str, value: int) -> int:
     return whole(key, value, minimum=0, maximum=2**32 - 1)
 
 
-def wholes(key: str, values: Sequence[int]) -> tuple[int, ...]:
-    """Return ``values`` as a tuple if they are a list of ints of at least 1.
+def wholes(key: str, values: Sequence[int] | NDArray[Any]) -> tuple[int, ...]:
+    """Return ``values`` as a tuple of ints if they are a list, or an array (N,), of whole numbers of at least 1.
 
     Raises:
         InputError: if they are not; the message names ``key``.
@@ -47,7 +54,8 @@ def wholes(key: str, values: Sequence[int]) -> tuple[int, ...]:
     >>> wholes("encoder.hidden", [512, 256])
     (512, 256)
     """
-    if isinstance(values, str) or not isinstance(values, Sequence):
+    listed = values.ndim == 1 if isinstance(values, np.ndarray) else isinstance(values, Sequence)
+    if isinstance(values, str) or not listed:
         raise InputError(f"{key} must be a list of whole numbers; got {values!r}")
     return tuple(whole(key, value) for value in values)
 
@@ -69,7 +77,7 @@ def real(
     >>> real("sparsity.beta", 1, low=0)
     1.0
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not (number and low <= value <= high) or (low_open and value == low) or (high_open and value == high):
         left = "(" if low_open or math.isinf(low) else "["
         right = ")" if high_open or math.isinf(high) else "]"

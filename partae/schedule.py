@@ -46,7 +46,7 @@ class Cosine:
     warmup: float = 0.05
 
     def __post_init__(self) -> None:
-        real("schedule.warmup", self.warmup, low=0, high=1, high_open=True)
+        object.__setattr__(self, "warmup", real("schedule.warmup", self.warmup, low=0, high=1, high_open=True))
 
     def __call__(self, progress: float) -> float:
         """The factor at ``progress`` in [0, 1]."""

@@ -56,6 +56,16 @@ def test_a_grid_search_chooses_among_penalties_and_sizes() -> None:
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+def test_a_grid_of_numpy_is_searched() -> None:
+    X, _ = images(40)  # noqa: N806
+    grid = {"latent_dim": np.arange(2, 4), "learning_rate": np.array([0.01], np.float32), "hidden": [np.array([5])]}
+    search = GridSearchCV(estimator(max_epochs=np.int64(1), batch_size=np.int64(16)), grid, cv=2)
+    search.fit(X.reshape(len(X), -1))
+    best = search.best_estimator_
+    assert type(clone(best).latent_dim) is np.int64
+    assert best.auto_encoder_.encoder.hidden == (5,)
+
+
 def test_images_keep_their_shape_and_their_unit() -> None:
     X, _ = images()  # noqa: N806
     fitted = estimator().fit(255 * X)

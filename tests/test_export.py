@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.export import digest, export
 from partae.sparsity import KL
+from partae.specification import describe
 from tests.morphology.test_operators import TwoSquares
 
 
@@ -37,6 +39,17 @@ def test_safetensors_give_the_model_back(tmp_path: Path) -> None:
     assert not loaded.training
     torch.testing.assert_close(loaded.reconstruct(images), original.reconstruct(images), rtol=0, atol=0)
     assert loaded.state_dict().keys() == original.state_dict().keys()
+
+
+def test_a_model_of_numbers_of_numpy_is_given_back(tmp_path: Path) -> None:
+    shape: Any = np.array([1, 4, 4])
+    three: Any = np.int64(3)
+    half: Any = np.float32(0.5)
+    encoder, decoder = Dense(shape, three, hidden=[three]), Dictionary(shape, three, initial_bias=half)
+    original = AutoEncoder(encoder, decoder, sparsity=KL(half, half)).eval()
+    file = export(original, "safetensors", tmp_path)
+    assert file is not None
+    assert describe(partae.load(file)) == describe(original)
 
 
 def test_nothing_is_written_by_default(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any, NoReturn
 
 import torch
@@ -281,7 +282,8 @@ def _place(source: Source) -> str:
 
 def _val_size(value: float) -> float:
     """A number of images of at least 0, or a share of them between 0 and 1, checked."""
-    share = isinstance(value, float) and 0 < value < 1
-    if not share and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+    if isinstance(value, Real) and 0 < value < 1:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise InputError(f"data.val_size must be a whole number, at least 0, or a share between 0 and 1; got {value!r}")
-    return value
+    return int(value)

@@ -198,10 +198,11 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         real("tol", self.tol, low=0)
         one_of("init", self.init, tuple(INITS))
         one_of("code_sparseness_per", self.code_sparseness_per, ("unit", "image"))
-        sparseness = {key: getattr(self, key) for key in ("sparseness_of_code", "sparseness_of_atoms")}
-        asked = {key: real(key, value, 0, 1) for key, value in sparseness.items() if value is not None}
+        given = {key: getattr(self, key) for key in ("sparseness_of_code", "sparseness_of_atoms")}
+        sparseness = {key: None if value is None else real(key, value, 0, 1) for key, value in given.items()}
         if one_of("objective", self.objective, ("euclidean", "kullback_leibler")) == "euclidean":
             return Euclidean(**sparseness, per_image=self._sparse_images)
+        asked = [key for key, value in sparseness.items() if value is not None]
         if asked:
             raise InputError(f"{' and '.join(asked)} need objective='euclidean'; got {self.objective!r}")
         return KullbackLeibler()
@@ -211,7 +212,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return torch.cat([objective.encode(batch, atoms) for batch in torch.split(data, BATCH)])
 
     def _start(self, data: Tensor, objective: Euclidean | KullbackLeibler) -> tuple[Tensor, Tensor]:
-        code, atoms = INITS[self.init](data, self.n_components, check_random_state(self.random_state))
+        n_components, generator = int(self.n_components), check_random_state(self.random_state)
+        code, atoms = INITS[self.init](data, n_components, generator)
         code = code * (data > 0).any(dim=1, keepdim=True)
         return objective.start(data, code, atoms) if isinstance(objective, Euclidean) else (code, atoms)
 

@@ -73,9 +73,8 @@ def svm_accuracy_quick(
     if train_code.shape[1] != test_code.shape[1]:
         raise InputError(f"both codes must have the same units; got {train_code.shape[1]} and {test_code.shape[1]}")
     check_classes(train_labels)
-    random_seed("seed", seed)
-    real("cost", cost, low=0, low_open=True)
-    if whole("size", size) < len(train[0]):
+    seed, cost, size = random_seed("seed", seed), real("cost", cost, low=0, low_open=True), whole("size", size)
+    if size < len(train[0]):
         train = resample(*train, replace=False, n_samples=size, stratify=train[1], random_state=seed)
     return float(_svm(cost, standardised).fit(*train).score(*test))
 
@@ -123,7 +122,7 @@ def svm_accuracy_report(
     """
     features, classes = _arrays(code, labels)
     check_enough(labels)
-    random_seed("seed", seed)
+    seed = random_seed("seed", seed)
     features, last_features, classes, last_classes = train_test_split(
         features, classes, test_size=0.2, stratify=classes, random_state=seed
     )

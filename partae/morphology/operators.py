@@ -94,7 +94,7 @@ class Operator:
     def __post_init__(self) -> None:
         if self.name not in OPERATORS:
             raise InputError(f"operators must be among {', '.join(OPERATORS)}; got {self.name!r}")
-        whole("the radius of operators", self.radius, minimum=0)
+        object.__setattr__(self, "radius", whole("the radius of operators", self.radius, minimum=0))
 
     def __call__(self, images: Array) -> Array:
         """Images (B, C, H, W), a tensor or a numpy array of floats -> images of the same shape and kind.

@@ -88,7 +88,7 @@ def launch(
     configure_log(config.hydra.job_logging, config.hydra.verbose)  # Lightning is as quiet as in a job
     errors: dict[Path, InputError] = {}
     if max_size is not None:
-        whole("hydra.launcher.max_size", max_size)
+        max_size = whole("hydra.launcher.max_size", max_size)
     for group in grouped(enlisted):
         errors |= train_stacks(group, max_size, compiled)
 

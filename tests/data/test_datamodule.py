@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -81,6 +82,8 @@ def test_bad_arguments_are_refused_by_key(arguments: dict[str, float], message: 
 def test_a_share_of_the_images_can_be_kept_for_validation(garments: Path) -> None:
     assert len(ready(garments, val_size=0.1).sets["val"][0]) == 40
     assert len(ready(garments, val_size=0.0001).sets["val"][0]) == 1
+    assert len(ready(garments, val_size=np.float32(0.25)).sets["val"][0]) == 100
+    assert len(ready(garments, val_size=np.int64(100)).sets["val"][0]) == 100
 
 
 def test_all_images_are_for_training_where_none_is_kept_for_validation(garments: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import Tensor
 
@@ -242,6 +244,19 @@ def test_there_is_no_partial_fit_of_the_divergence() -> None:
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SparseNMF(**{"n_components": 2, **arguments}).fit(random_images())
+
+
+def test_a_grid_of_numpy_is_searched() -> None:
+    grid = {"n_components": np.arange(2, 4), "max_iter": np.array([5]), "tol": np.zeros(1, np.float32)}
+    grid["sparseness_of_code"] = np.array([0.3, 0.6], np.float32)
+    search = GridSearchCV(SparseNMF(), grid, cv=2, scoring=_minus_error)
+    search.fit(random_images().numpy())
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert type(clone(search.best_estimator_).n_components) is np.int64
+
+
+def _minus_error(estimator: SparseNMF, images: np.ndarray, _: None = None) -> float:
+    return -float(((images - estimator.inverse_transform(estimator.transform(images))) ** 2).sum())
 
 
 def test_bad_images_are_refused() -> None:
