@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from functools import partial
@@ -24,7 +23,7 @@ from partae.checkpoint import going_on_from
 from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
 from partae.report import table, verdicts
-from partae.sweep import evaluate_line, finish, is_first_process, parts, resume, run, run_job
+from partae.sweep import evaluate_line, finish, is_first_process, parts, resume, run, run_job, tensorboard_line
 
 CONF = str(Path(__file__).with_name("conf").resolve())
 GROUPS = ["corruption", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
@@ -102,7 +101,7 @@ def main(cfg: DictConfig) -> float | None:
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print("\n" + "\n".join(verdicts(measures)))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        print(f"  tensorboard --logdir {shlex.quote(str(folder))}\n  {evaluate_line(folder)}\n")
+        print(f"  {tensorboard_line(folder)}\n  {evaluate_line(folder)}\n")
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ def sweep_page(
     rows: Sequence[Mapping[str, Cell]],
     atoms: Mapping[str, Array],
     reports: Mapping[str, str],
+    evaluate: Mapping[str, str],
     figures: Mapping[str, Path],
     l0_threshold: float = 0.0,
 ) -> str:
@@ -33,6 +33,7 @@ def sweep_page(
         rows: a run each: its overrides, its measures as in metrics.json, ``status`` and ``folder``.
         atoms: folder -> atoms (K, C, H, W) of the run there, where it has any.
         reports: folder -> where the report of the run lies, from the page's own place, where there is one.
+        evaluate: folder -> what a user types to evaluate the run in it.
         figures: caption -> PNG file.
         l0_threshold: that ``l0`` was measured with.
     """
@@ -49,7 +50,7 @@ def sweep_page(
         "runs": [
             {
                 "folder": row["folder"],
-                "evaluate": _evaluate(row),
+                "evaluate": evaluate[str(row["folder"])],
                 "status": row["status"],
                 "values": {key: row.get(key, "") for key in keys},
                 "measures": {name: _finite(row.get(f"test/{name}")) for name in names},
@@ -69,11 +70,6 @@ def sweep_page(
         figures={caption: picture(file) for caption, file in figures.items()},
         data=data,
     )
-
-
-def _evaluate(row: Mapping[str, Cell]) -> str:
-    """What measures the run of a row."""
-    return f"python evaluate.py ckpt=<this folder>/{shlex.quote(str(row['folder']))}"
 
 
 def _sheet(atoms: Array | None, kept: int) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from omegaconf import OmegaConf
 
-from partae.sweep.command_line import as_trained, evaluate_line, resume
+from partae.sweep.command_line import as_trained, evaluate_line, resume, tensorboard_line, typed
 from partae.sweep.folders import job_folder, new_folder, sweep_folder
 from partae.sweep.job import run_job
 from partae.sweep.jobs import finish, is_first_process
@@ -32,4 +32,6 @@ __all__ = [
     "resume",
     "run",
     "run_job",
+    "tensorboard_line",
+    "typed",
 ]

@@ -81,22 +81,35 @@ def as_trained(arguments: list[str]) -> list[str]:
 
 def command(script: str) -> str:
     """How a user calls a script: as this one was, from a clone or installed."""
-    return f"python {script}" if Path(sys.argv[0]).name in INSTALLED else INSTALLED[script]
+    called = Path(sys.argv[0])
+    return f"python {shlex.quote(str(called.with_name(script)))}" if called.name in INSTALLED else INSTALLED[script]
 
 
 def resume_line(folder: Path) -> str:
     """What a user types to go on with the run in ``folder``."""
-    return f"{command('train.py')} {_typed('resume', folder)}"
+    return f"{command('train.py')} {typed('resume', folder)}"
+
+
+def again_line(folder: Path) -> str:
+    """What a user types to go on with the sweep in ``folder``, which this command began."""
+    flags, overrides = _split(sys.argv[1:])
+    given = [each for each in (*flags, *overrides) if not each.startswith("hydra.sweep.dir=")]
+    return f"{command('train.py')} {shlex.join(given)} {typed('hydra.sweep.dir', folder)}"
 
 
 def evaluate_line(folder: Path) -> str:
     """What a user types to evaluate the run in ``folder``."""
-    return f"{command('evaluate.py')} {_typed('ckpt', folder)}"
+    return f"{command('evaluate.py')} {typed('ckpt', folder)}"
 
 
-def _typed(key: str, folder: Path) -> str:
+def tensorboard_line(folder: Path) -> str:
+    """What a user types to look at the run in ``folder`` in TensorBoard."""
+    return f"tensorboard {shlex.quote(f'--logdir={folder}')}"
+
+
+def typed(key: str, path: Path) -> str:
     """An override as it is typed: quoted for Hydra, and for the shell, where that is needed."""
-    name = str(folder)
+    name = str(path)
     is_word = re.fullmatch(r"[\w./+-]+", name, re.ASCII) and _value(f"{key}={name}") == name
     return f"{key}={name}" if is_word else shlex.quote(f"{key}={quoted(name)}")
 

@@ -10,6 +10,7 @@ from partae.checks import InputError
 from partae.files import write_bytes
 from partae.loading import load
 from partae.report import Cell, sweep_page
+from partae.sweep.command_line import evaluate_line
 
 PAGE = "sweep.html"
 REPORT = Path("evaluation") / "report.html"  # of a run, in its folder
@@ -29,12 +30,14 @@ def write_page(
         figures: caption -> PNG file.
         l0_threshold: that ``l0`` was measured with.
     """
-    reports, atoms = {}, {}
+    reports, atoms, evaluate = {}, {}, {}
     for run in (str(row["folder"]) for row in rows):
+        evaluate[run] = evaluate_line(folder / run)
         if (folder / run / REPORT).exists():
             reports[run] = f"{run}/{REPORT.as_posix()}"
         with suppress(InputError):  # an unfinished run may have no checkpoint yet
             atoms[run] = load(folder / run).atoms.numpy()
     page = folder / PAGE
-    write_bytes(page, sweep_page(folder.name, rows, atoms, reports, figures or {}, l0_threshold).encode())
+    html = sweep_page(folder.name, rows, atoms, reports, evaluate, figures or {}, l0_threshold)
+    write_bytes(page, html.encode())
     return page

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from partae.files import read_yaml
 from partae.interruption import end_in_order
 from partae.published import published_measures
 from partae.report import number, table, verdicts_of_runs, wording
+from partae.sweep.command_line import again_line
 from partae.sweep.front import ERRORS, front_figure, front_of
 from partae.sweep.jobs import failure
 from partae.sweep.page import write_page
@@ -103,9 +102,7 @@ class Summary(Callback):
     def _stop(self, folder: Path) -> None:
         """What a sweep says that did not come to its end."""
         self._print(folder)
-        again = [*sys.argv, f"hydra.sweep.dir={folder}"]
-        print("Stopped before its end. Go on, without what is finished, with\n")
-        print(f"  python {shlex.join(dict.fromkeys(again))}\n", flush=True)
+        print(f"Stopped before its end. Go on, without what is finished, with\n\n  {again_line(folder)}\n", flush=True)
 
     def _print(self, folder: Path) -> list[Row]:
         """Write and print the table of a sweep, and what failed in it."""

@@ -72,7 +72,9 @@ def page_of_a_sweep(**changes: Any) -> str:
     atoms = {"p-0.01__beta-0.01": np.random.default_rng(0).random((ATOMS, *SHAPE))}
     reports = {"p-0.01__beta-0.01": "p-0.01__beta-0.01/evaluation/report.html"}
     arguments: dict[str, Any] = {"title": "s", "rows": rows(), "atoms": atoms, "reports": reports, "figures": {}}
-    return sweep_page(**{**arguments, **changes})
+    arguments |= changes
+    evaluate = {row["folder"]: f"python evaluate.py ckpt=s/{row['folder']}" for row in arguments["rows"]}
+    return sweep_page(evaluate=evaluate, **arguments)
 
 
 def test_the_page_of_a_run_holds_measures_in_words_and_what_was_published() -> None:
@@ -142,8 +144,7 @@ def test_many_large_atoms_still_make_a_light_page() -> None:
 def test_a_sweep_is_drawn_across_what_was_varied_and_says_how_to_measure_a_run() -> None:
     data = data_of(page_of_a_sweep())
     assert set(data["keys"]) == {"sparsity.p", "sparsity.beta"}
-    expected = "python evaluate.py ckpt=<this folder>/p-0.01__beta-0.001"
-    assert data["runs"][0]["evaluate"] == expected
+    assert data["runs"][0]["evaluate"] == "python evaluate.py ckpt=s/p-0.01__beta-0.001"
 
 
 def test_a_measure_that_is_no_number_is_shown_as_such() -> None:

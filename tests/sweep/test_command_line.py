@@ -1,6 +1,14 @@
 from __future__ import annotations
 
+import argparse
+import contextlib
+import io
+import json
+import re
+import runpy
 import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partae.sweep import as_trained, resume
-from partae.sweep.command_line import _value, quoted, resume_line
-from tests.command_line import type_in
+from partae.sweep.command_line import (
+    _split,
+    _value,
+    again_line,
+    evaluate_line,
+    quoted,
+    resume_line,
+    tensorboard_line,
+)
+from partae.sweep.page import write_page
+from tests.command_line import ROOT, type_in
 
 TINY = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
 TINY += ["trainer.max_epochs=1", "trainer.accelerator=cpu", "quiet=true"]
@@ -99,14 +116,75 @@ def test_runs_go_on_one_by_one(folders: str, capsys: pytest.CaptureFixture[str])
     assert f"resume={folders} must name one folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["a-run", "a run", "été", "7", "1e3", "true", "null", "it's", "a,b", "outputs/x_1.5"])
-def test_a_line_that_is_printed_can_be_typed(name: str) -> None:
-    typed = shlex.split(resume_line(Path(name)))[-1]
-    key, _, text = typed.partition("=")
-    assert key == "resume"
-    assert str(_value(typed)) == name
-    (override,) = OverridesParser.create().parse_overrides([typed])
-    assert str(override.value()) == name, text
+NAMES = ["a-run", "a run", "été", "7", "1e3", "true", "null", "it's", "a,b", "outputs/x_1.5", "a=b", "a(1)", "(x", "$x"]
+NAMES += ["-x", "--x=1", '"q"', "a\\b", "a\\", "{a:b}", "[a]", "~x", "a;b", "*", "#x", "a: b"]
+
+
+def page_line(folder: Path) -> str:
+    """What the page of a sweep says of a run in it that has no report."""
+    page = write_page(folder.parent, [{"folder": folder.name, "status": "finished"}])
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    assert found
+    line: str = json.loads(found[1])["runs"][0]["evaluate"]
+    return line
+
+
+def digits_line(folder: Path) -> str:
+    """What the example that writes digits says of them."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        runpy.run_path(str(ROOT / "examples" / "digits.py"))["main"](folder)
+    return out.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (resume_line, "resume"),
+        (evaluate_line, "ckpt"),
+        (page_line, "ckpt"),
+        (again_line, "hydra.sweep.dir"),
+        (digits_line, "data.source.root"),
+    ],
+)
+def test_a_line_that_is_printed_can_be_typed(
+    line: Callable[[Path], str], key: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "seed=0,1", "sparsity.p=0.1", "-m", "hydra.sweep.dir=a b"])
+    _, script, *typed = shlex.split(line(Path(name)))
+    assert script in ("train.py", "evaluate.py")
+    (override,) = (
+        each for each in OverridesParser.create().parse_overrides(_split(typed)[1]) if each.key_or_group == key
+    )
+    assert str(override.value()) == name
+    if key != "data.source.root":
+        assert str(_value(typed[-1])) == name
+    if line is again_line:
+        assert typed[:-1] == ["-m", "seed=0,1", "sparsity.p=0.1"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tensorboard_looks_at_the_folder_that_a_run_names(name: str) -> None:
+    script, option = shlex.split(tensorboard_line(Path(name)))
+    parser = argparse.ArgumentParser(script)
+    parser.add_argument("--logdir")
+    assert parser.parse_args([option]).logdir == name
+
+
+@pytest.mark.parametrize(
+    ("called", "said"),
+    [
+        ("train.py", ["python", "train.py"]),
+        ("../a clone/evaluate.py", ["python", "../a clone/train.py"]),
+        ("/usr/bin/partae-train", ["partae-train"]),
+        ("/usr/bin/partae-evaluate", ["partae-train"]),
+    ],
+)
+def test_a_line_calls_partae_as_it_was_called(called: str, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [called, "-m", "seed=0,1"])
+    assert shlex.split(resume_line(Path("x"))) == [*said, "resume=x"]
+    assert shlex.split(again_line(Path("x"))) == [*said, "-m", "seed=0,1", "hydra.sweep.dir=x"]
 
 
 @given(

@@ -138,7 +138,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_bit_for_bit(
     assert run.returncode == 128 + number, errors
     assert "Traceback" not in errors
     (folder,) = tmp_path.glob("outputs/default/*")
-    line = f"python train.py resume={folder.relative_to(tmp_path)}"
+    line = f"python {ROOT}/train.py resume={folder.relative_to(tmp_path)}"
     assert line in printed
     assert not (folder / "metrics.json").exists()
     status, printed = done(line.split()[-1])
