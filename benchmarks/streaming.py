@@ -88,7 +88,7 @@ def train(folder: str, limit: int, memory: int, batch_size: int, batches: int) -
     quiet |= {"enable_model_summary": False, "limit_val_batches": 0, "accelerator": "cpu"}
     quiet |= {"limit_train_batches": batches or 1.0}
     Trainer(max_epochs=1, callbacks=[NonNegative(), throughput], **quiet).fit(model, data)
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = 1024 * int(status.partition("VmHWM:")[2].split()[0])
     print(json.dumps({"streamed": "train" in data.streams, "rate": throughput.rate, "peak": peak}))
 

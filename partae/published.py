@@ -61,7 +61,7 @@ def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _rows() -> list[dict[str, str]]:
-    with TABLE_1.open(newline="") as file:
+    with TABLE_1.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

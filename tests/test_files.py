@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import os
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from partae.encoder import Dense
 from partae.export import export
 from partae.files import replacing, write_bytes, write_json
 from partae.sweep.rows import write_csv
+from tests.command_line import ROOT
 
 Writer = Callable[[Path], object]
 MODEL = AutoEncoder(Dense((1, 2, 2), 3), Dictionary((1, 2, 2), 3))
@@ -162,3 +165,26 @@ def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     write_json(tmp_path / "metrics.json", {})
     assert (tmp_path / "metrics.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def in_the_locales_encoding(source: str) -> Iterator[str]:
+    """The calls in a Python file that read or write text without a word on its encoding."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        function, said = ast.unparse(node.func), ast.unparse(node)
+        texts = function.endswith((".read_text", ".write_text", ".fdopen", "TextIOWrapper"))
+        opened = function == "open" or (function.endswith(".open") and function != "Image.open")
+        if (texts or opened) and "encoding=" not in said and not re.search(r"'[rwax]b\+?'", said):
+            yield said
+
+
+def test_text_is_read_and_written_in_one_encoding_everywhere() -> None:
+    assert list(in_the_locales_encoding("a.read_text()\nopen(a, 'rb')\na.open('w')")) == [
+        "a.read_text()",
+        "a.open('w')",
+    ]
+    files = [file for file in ROOT.rglob("*.py") if file.relative_to(ROOT).parts[0] not in ("tests", ".venv", "build")]
+    assert len(files) > 50
+    found = {file: list(in_the_locales_encoding(file.read_text(encoding="utf-8"))) for file in files}
+    assert {file: calls for file, calls in found.items() if calls} == {}

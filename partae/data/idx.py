@@ -218,7 +218,7 @@ class IDX:
         """The digest of each file in ``SHA256SUMS``, whose first line is a comment with the digest of the others."""
         if not self._sums.exists():
             return {}
-        first, *lines = self._sums.read_text(errors="replace").splitlines() or [""]
+        first, *lines = self._sums.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
         if first != _head(lines):
             raise InputError(
                 f"{self._sums} is damaged, by which altered files are told, or has no digest of itself: "

@@ -182,7 +182,7 @@ def fail(folder: Path, error: BaseException) -> None:
 def failure(folder: Path) -> str:
     """The last line of the error of the job in ``folder``; empty if it did not fail when it was last tried."""
     file = folder / "error.txt"
-    return file.read_text().splitlines()[-1] if file.exists() else ""
+    return file.read_text(encoding="utf-8").splitlines()[-1] if file.exists() else ""
 
 
 def status(folder: Path) -> str:

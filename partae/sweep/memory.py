@@ -29,7 +29,7 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     info = Path("/proc/meminfo")  # Linux counts there what it would give back of its file cache
     if info.exists():
-        lines = dict(line.split(":") for line in info.read_text().splitlines())
+        lines = dict(line.split(":") for line in info.read_text(encoding="utf-8").splitlines())
         return 1024 * int(lines["MemAvailable"].split()[0])
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 

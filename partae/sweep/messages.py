@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import sys
@@ -52,8 +53,11 @@ def explained(folder: Path | None = None) -> Iterator[None]:
 def run(main: Callable[[], object]) -> None:
     """Run a script's ``main``, which Hydra has wrapped: what stops it before its job begins is one message too.
 
-    With HYDRA_FULL_ERROR=1 in the environment everything comes with its traceback.
+    With HYDRA_FULL_ERROR=1 in the environment everything comes with its traceback. A character that the terminal's
+    encoding lacks is printed as its code.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as Python has it for stderr
     if os.environ.get(FULL_ERROR) == "1":
         main()
         return

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from partae.checks import InputError
 from partae.sweep import explained, run
 from partae.sweep.messages import FULL_ERROR
+from tests.command_line import ROOT
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -100,6 +102,32 @@ def test_a_job_of_ours_that_fails_keeps_its_traceback() -> None:
         run(run_job)
     with pytest.raises(ZeroDivisionError):
         run(raising(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [{"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "cp1252"}],
+    ids=["POSIX", "cp1252"],
+)
+def test_what_a_terminal_cannot_show_ends_no_run(locale: dict[str, str], tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from partae.checks import InputError
+from partae.sweep import jobs, run
+folder = Path(sys.argv[1])
+jobs.fail(folder, InputError("\\u00c1lbum/\\u65e5\\u672c does not exist"))
+run(lambda: print(jobs.failure(folder)))
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHON"))}
+    printed = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**environment, **locale, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert printed.endswith(rb"\u65e5\u672c does not exist" + os.linesep.encode())
+    assert (tmp_path / "error.txt").read_bytes() == "Álbum/日本 does not exist\n".encode()
 
 
 def test_a_machine_of_a_ray_cluster_that_does_not_see_the_folder_is_named(tmp_path: Path) -> None:
