@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
@@ -38,13 +38,23 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
         shown |= {"trainer.max_epochs": cfg.trainer.max_epochs, "data.batch_size": cfg.data.batch_size}
     taken = {key for key in model if OmegaConf.is_interpolation(model, str(key))}
     parts = {group: cfg[group] for group in GROUPS if group in taken}
-    parts |= {f"model.{key}": part for key, part in model.items() if key not in taken and isinstance(part, DictConfig)}
+    parts |= {f"model.{key}": part for key, part in model.items() if key not in taken | {"_target_"}}
     for name, part in {**parts, "constraint": cfg.constraint}.items():
-        shown[name] = _class(part) if "_target_" in part else ", ".join(part) or "none"
-        for key, value in part.items():
-            if isinstance(value, str | int | float) and key != "latent_dim" and not key.startswith("_"):
-                shown[f"{name}.{key}"] = value
+        shown |= _shown(str(name), part)
     return shown
+
+
+def _shown(name: str, value: Any) -> dict[str, Any]:
+    """What tells a value apart: text or a number; of a part its class, and what is in it by dotted keys."""
+    if isinstance(value, DictConfig):
+        shown = {name: _class(value) if "_target_" in value else ", ".join(map(str, value)) or "none"}
+        for key, each in value.items():
+            if not str(key).startswith("_") and key not in ("latent_dim", "image_shape"):
+                shown |= _shown(f"{name}.{key}", each)
+        return shown
+    if isinstance(value, ListConfig):
+        return {name: f"[{', '.join(map(str, value))}]"}
+    return {name: "null" if value is None else value}
 
 
 def _class(part: DictConfig) -> str:

@@ -6,12 +6,14 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard.summary import hparams
 
 import partae
 from evaluate import evaluate
@@ -154,6 +156,31 @@ def test_hyperparameters_name_the_classes_and_their_values(composed: Compose) ->
     assert shown["constraint"] == "nonnegative, unit_norm"
     assert shown["decay"] == "NoDecay"
     assert not any("_target_" in key for key in shown)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["encoder.hidden=[8,16]"], {"encoder.hidden": "[8, 16]"}),
+        (["encoder.hidden=[]"], {"encoder.hidden": "[]"}),
+        (["optimizer.betas=[0.5,0.9]"], {"optimizer.betas": "[0.5, 0.9]"}),
+        (
+            ["approximation=dilation", "approximation.operators=[dilation:2]"],
+            {"approximation.operators": "[dilation:2]"},
+        ),
+        (["encoder.batch_norm=true"], {"encoder.batch_norm": True}),
+        (["constraint=hoyer", "constraint.hoyer.sparseness=0.7"], {"constraint.hoyer.sparseness": 0.7}),
+        (["model=sparse_nmf"], {"model.estimator.sparseness_of_atoms": "null"}),
+        (["model=sparse_rbm", "model.steps=2"], {"model.steps": 2}),
+    ],
+)  # fmt: skip
+def test_hyperparameters_tell_runs_apart_by_every_value(
+    overrides: list[str], expected: dict[str, Any], composed: Compose
+) -> None:
+    shown = hyperparameters(composed(*overrides))
+    assert expected.items() <= shown.items()
+    hparams(shown, {})  # takes them all
+    assert not any(key.endswith(("image_shape", ".latent_dim")) for key in shown)
 
 
 def test_the_same_seed_gives_the_same_measures_and_another_gives_others(run: Run) -> None:
