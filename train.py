@@ -18,7 +18,6 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
-from partae.callbacks import validates_after
 from partae.checkpoint import going_on_from
 from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
@@ -47,13 +46,14 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
 def _shown(name: str, value: Any) -> dict[str, Any]:
     """What tells a value apart: text or a number; of a part its class, and what is in it by dotted keys."""
     if isinstance(value, DictConfig):
-        shown = {name: _class(value) if "_target_" in value else ", ".join(map(str, value)) or "none"}
-        for key, each in value.items():
-            if not str(key).startswith("_") and key not in ("latent_dim", "image_shape"):
+        parts = {key: each for key, each in value.items() if isinstance(key, str)}
+        shown = {name: _class(value) if "_target_" in value else ", ".join(parts) or "none"}
+        for key, each in parts.items():
+            if not key.startswith("_") and key not in ("latent_dim", "image_shape"):
                 shown |= _shown(f"{name}.{key}", each)
         return shown
     if isinstance(value, ListConfig):
-        return {name: f"[{', '.join(map(str, value))}]"}
+        return {name: f"[{', '.join(str(each) for each in value)}]"}
     return {name: "null" if value is None else value}
 
 
@@ -74,7 +74,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
 
     with going_on_from(job.file, trainer):
         trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
-    if data.val_size and not validates_after(trainer, cfg.trainer.max_epochs):
+    if data.val_size and model.validated_step != trainer.global_step:  # what is known is of an earlier step
         trainer.validate(model, data, verbose=False)
     measures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
     measures = measures or dict(before["measures"])  # nothing was left to train

@@ -61,6 +61,7 @@ class Measured(Representation, LightningModule):
         return means
 
     calibrated_step = -1
+    validated_step = -1  # the training step after which the `val/` measures were taken
 
     def forward(self, images: Tensor) -> Tensor:
         """Code (B, K) of images (B, C, H, W)."""
@@ -95,6 +96,7 @@ class Measured(Representation, LightningModule):
         self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
         self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
+        self.validated_step = self.trainer.global_step
 
     def on_train_epoch_end(self) -> None:
         if self.calibrated_step != self.global_step:  # no validation has; the checkpoint is written next
@@ -116,9 +118,11 @@ class Measured(Representation, LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = describe(self)
         checkpoint["gains"] = dict(self.gains)
+        checkpoint["validated_step"] = self.validated_step
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.gains = check_gains(checkpoint.get("gains", {}))
+        self.validated_step = int(checkpoint.get("validated_step", -1))
 
     def check_finite(self, what: str, values: dict[str, Tensor], step: int | None = None) -> None:
         """Stop a training of which ``values`` show that it diverged, in ``step`` if not in the last one.

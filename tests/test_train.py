@@ -57,6 +57,31 @@ def test_a_run_leaves_its_measures_checkpoints_and_events(run: Run, tmp_path: Pa
     assert model.atoms.shape == (8, 1, 28, 28)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["+trainer.max_steps=8"],
+        ["+trainer.val_check_interval=0.7"],
+        ["+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=5"],
+    ],
+    ids=lambda options: options[-1],
+)
+def test_what_is_said_of_validation_images_is_said_of_the_last_checkpoint(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, options: list[str]
+) -> None:
+    measures = run(*options)
+    data = instantiate(composed(f"data.source.root={garments}", "data.val_size=100").data)
+    data.check()
+    found = measure(partae.load(tmp_path / "run"), data.batches("val"), [dilation(1)])
+    assert measures["val/reconstruction_error"] == pytest.approx(found["reconstruction_error"])
+    best = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    if best.exists():
+        checkpoint = torch.load(best, weights_only=True)
+        assert checkpoint["validated_step"] == checkpoint["global_step"]
+        found = measure(partae.load(best), data.batches("val"), [dilation(1)])
+        assert checkpoint["measures"]["val/reconstruction_error"] == pytest.approx(found["reconstruction_error"])
+
+
 def logged(folder: Path) -> dict[str, float]:
     """The last value of each scalar that TensorBoard shows of a run."""
     events = EventAccumulator(str(folder)).Reload()

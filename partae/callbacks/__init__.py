@@ -1,7 +1,7 @@
 """Callbacks that watch a training."""
 
-from partae.callbacks.checkpoint import Checkpoint, validates_after
+from partae.callbacks.checkpoint import Checkpoint
 from partae.callbacks.gallery import Gallery
 from partae.callbacks.revival import Revival
 
-__all__ = ["Checkpoint", "Gallery", "Revival", "validates_after"]
+__all__ = ["Checkpoint", "Gallery", "Revival"]

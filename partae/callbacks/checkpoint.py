@@ -18,17 +18,13 @@ from partae.data import DataModule
 from partae.measured import Measured
 
 
-def validates_after(trainer: Trainer, epochs: int) -> bool:
-    """Whether ``trainer`` validates the model that has been trained for ``epochs``."""
-    return epochs % (trainer.check_val_every_n_epoch or 1) == 0
-
-
 class Checkpoint(ModelCheckpoint):
     """Lightning's, and in each file the validation measures and the seconds that the run has taken so far.
 
     The state of torch's random generators is there too: what training draws, it draws as if it had never stopped.
 
-    Where no images are kept for validation, the best is the last.
+    The best is the best of the epochs after which the model was validated, and not on its way through them. Where no
+    images are kept for validation, the best is the last.
 
     What TensorBoard was given of an epoch is on the disk before the epoch's checkpoint is, so that a run that is killed
     and goes on has no gap there.
@@ -46,7 +42,7 @@ class Checkpoint(ModelCheckpoint):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if validates_after(trainer, trainer.current_epoch + 1) or not self.monitor:
+        if not self.monitor or getattr(pl_module, "validated_step", trainer.global_step) == trainer.global_step:
             super().on_train_epoch_end(trainer, pl_module)
         # Lightning writes the last checkpoint only in epochs whose checkpoint is the best so far
         if self.save_last and self._last_global_step_saved != trainer.global_step:

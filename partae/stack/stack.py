@@ -206,6 +206,7 @@ class Stack(LightningModule):
             member.error = divergence("measures of validation", measures, self.current_epoch, self.global_step)
             if not member.error:
                 member.log("val", measures | with_total(losses), self.current_epoch, self.global_step)
+                member.model.validated_step = self.global_step
 
     def on_validation_end(self) -> None:
         self._tell("on_validation_end")
