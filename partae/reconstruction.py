@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,7 +26,8 @@ class BCE(nn.Module):
 
     .. math:: -x \log \hat x - (1 - x) \log (1 - \hat x)
 
-    Its least value is the entropy of the images, not 0. Logarithms are held above -100.
+    Its least value is the entropy of the images, not 0. Logarithms are held above -100. A pixel that is not a number
+    makes the loss not a number.
     """
 
     image_range = (0.0, 1.0)
@@ -32,4 +35,7 @@ class BCE(nn.Module):
     def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
         """Loss of reconstructions (B, C, H, W) of images (B, C, H, W), a scalar."""
         with torch.autocast(reconstruction.device.type, enabled=False):  # half precision would round 1 - x to 0
-            return F.binary_cross_entropy(reconstruction.to(images), images)
+            reconstruction = reconstruction.to(images)
+            unknown = reconstruction.isnan()  # of a diverged model: torch has an assertion for it, not a value
+            loss = F.binary_cross_entropy(reconstruction.masked_fill(unknown, 0.5), images)
+            return torch.where(unknown.any(), math.nan, loss)

@@ -45,3 +45,25 @@ def test_losses_have_the_right_gradient_and_are_least_at_the_images(loss: torch.
     other = torch.rand_like(images).requires_grad_()
     assert loss(other, images) > value
     assert torch.autograd.gradcheck(lambda x: loss(x, images), other)
+
+
+@pytest.mark.parametrize("loss", [MSE(), BCE()])
+def test_a_pixel_that_is_not_a_number_makes_the_loss_not_a_number(loss: torch.nn.Module) -> None:
+    images, reconstruction = torch.rand(2, 2, 1, 3, 3)
+    reconstruction[1, 0, 2, 2] = torch.nan
+    assert loss(reconstruction.requires_grad_(), images).isnan()
+    # as a stack of models takes it: only the one that diverged has no loss
+    together = torch.func.vmap(loss)(reconstruction.detach(), images)
+    assert together.isnan().tolist() == [False, True]
+
+
+def test_bce_is_that_of_torch_to_the_last_bit() -> None:
+    images, given = torch.rand(2, 4, 1, 5, 5)
+    given[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    ours, theirs = given.clone().requires_grad_(), given.clone().requires_grad_()
+    BCE()(ours, images).backward()
+    torch.nn.functional.binary_cross_entropy(theirs, images).backward()
+    assert torch.equal(BCE()(given, images), torch.nn.functional.binary_cross_entropy(given, images))
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert torch.equal(ours.grad, theirs.grad)
