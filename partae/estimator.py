@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer
@@ -19,6 +21,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from partae.autoencoder import AutoEncoder
 from partae.checks import InputError, real, whole
@@ -27,6 +30,7 @@ from partae.data.batches import Batches, Order
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Dense
+from partae.interruption import interruptible
 from partae.metrics import explained_variance
 from partae.schedule import Cosine
 from partae.sparsity import KL
@@ -111,18 +115,18 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         images = self._images(X, reset=True)
         self.scale_ = float(np.abs(images).max()) or 1.0
         seed = int(check_random_state(self.random_state).randint(2**31))
-        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
-            torch.default_generator.manual_seed(seed)
+        with _Drawing(torch.Generator().manual_seed(seed)):  # on the CPU, whatever trains them
             model = self._model()
         scaled = torch.from_numpy(images / self.scale_).float()
         batches = Batches(
             scaled, torch.zeros(len(scaled)), whole("batch_size", self.batch_size), Order(len(scaled), seed)
         )
-        with _quietly():
+        with _QUIETLY, interruptible():
             trainer = Trainer(
                 max_epochs=whole("max_epochs", self.max_epochs),
                 accelerator=self.accelerator,
                 devices=1,
+                plugins=LightningEnvironment(),  # one process trains, of however many a cluster says it has started
                 callbacks=self._constraints(),
                 logger=False,
                 enable_checkpointing=False,
@@ -207,8 +211,27 @@ def _built(part: Part | Callable[[], Part]) -> Part:
     return cast("Part", part() if isinstance(part, type) else copy.deepcopy(part))
 
 
+class _Drawing(TorchFunctionMode):
+    """Modules that are built within draw their weights from ``generator``, as they would from torch's default one.
+
+    That one belongs to all threads, and a fit in one of them must neither change it nor depend on the others.
+    """
+
+    functions = (torch.Tensor.uniform_, nn.init.uniform_, nn.init.kaiming_uniform_)
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        drawn = {"generator": self.generator} if func in self.functions else {}
+        return func(*args, **{**(kwargs or {}), **drawn})
+
+
 @contextmanager
-def _quietly() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keep Lightning's notes of hardware and loaders to itself."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
@@ -221,3 +244,26 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+class _WhileAnyFits:
+    """Holds ``context``, which changes what all threads share, from the first of the fits at once to the last."""
+
+    def __init__(self, context: Callable[[], AbstractContextManager[None]]) -> None:
+        self.context, self.held = context, ExitStack()
+        self.lock, self.fits = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.fits == 0:
+                self.held.enter_context(self.context())
+            self.fits += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.fits -= 1
+            if self.fits == 0:
+                self.held.close()
+
+
+_QUIETLY = _WhileAnyFits(_quiet)

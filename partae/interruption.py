@@ -35,5 +35,23 @@ def saying(line: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C in a block that trains by Lightning raise KeyboardInterrupt in the user's program, and again later.
+
+    Lightning has it ignored from then on, which only the main thread may ask for, and exits.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except (SystemExit, ValueError) as end:
+        interrupt = end.__context__
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
+        if threading.current_thread() is threading.main_thread() and handler is not None:  # None: not of Python's
+            signal.signal(signal.SIGINT, handler)
+        raise interrupt from None
+
+
 def _stop(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)

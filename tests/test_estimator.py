@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import os
 import pickle
+import random
+import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
@@ -108,6 +114,101 @@ def test_score_is_the_share_of_the_variance_that_is_explained() -> None:
         r2_score(flat, reconstruction, multioutput="variance_weighted"), rel=1e-4
     )
     assert fitted.score(flat) > estimator(sparsity=NoSparsity, max_epochs=1).fit(flat).score(flat)
+
+
+def weights(fitted: PartAutoEncoder) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in fitted.auto_encoder_.state_dict().values())
+
+
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_fits_at_once_in_threads_give_what_one_alone_gives(hidden: tuple[int, ...]) -> None:
+    X, _ = images(50)  # noqa: N806
+
+    def fit(_: int) -> bytes:
+        return weights(estimator(latent_dim=4, hidden=hidden).fit(X))
+
+    alone = fit(0)
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(fit, range(8))) == {alone}
+
+
+def test_a_fit_neither_changes_nor_depends_on_global_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, _ = images(50)  # noqa: N806
+    expected = weights(estimator().fit(X))
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    torch.manual_seed(1)
+
+    def states() -> tuple[object, ...]:
+        return torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate(), dict(os.environ)  # noqa: NPY002
+
+    before = states()
+    assert weights(estimator().fit(X)) == expected
+    assert states() == before
+
+
+class Interrupted(Callback):
+    """Ctrl-C in the first batch."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGINT)
+        else:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_ctrl_c_interrupts_the_users_program_and_does_so_again(own: bool) -> None:
+    def handler(*_: object) -> None:
+        raise KeyboardInterrupt("own")
+
+    X, _ = images(20)  # noqa: N806
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    chosen: Any = handler if own else signal.default_int_handler
+    signal.signal(signal.SIGINT, chosen)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="^own$" if own else "^$"):
+            estimator(constraint=Interrupted).fit(X)
+        assert signal.getsignal(signal.SIGINT) is chosen
+        assert signal.getsignal(signal.SIGTERM) is before[1]
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+
+
+def test_an_interrupt_in_a_thread_stays_one() -> None:
+    X, _ = images(20)  # noqa: N806
+    before = signal.getsignal(signal.SIGINT)
+    raised: list[type[BaseException]] = []
+
+    def fit() -> None:
+        try:
+            estimator(constraint=Interrupted).fit(X)
+        except BaseException as error:
+            raised.append(type(error))
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    thread.join()
+    assert raised == [KeyboardInterrupt]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "x", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"},
+        {"WORLD_SIZE": "4", "RANK": "1", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "1"}
+        | {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500", "GROUP_RANK": "0"},
+    ],
+    ids=["slurm", "torchrun"],
+)
+def test_one_process_trains_whatever_a_cluster_has_started(
+    cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, _ = images(50)  # noqa: N806
+    expected = weights(estimator(max_epochs=1).fit(X))
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    assert weights(estimator(max_epochs=1).fit(X)) == expected
 
 
 def test_given_parts_are_used_and_left_as_they_are() -> None:
