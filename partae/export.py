@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
@@ -15,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from partae.checks import InputError
+from partae.factorization.coder import LeastSquares
 from partae.files import replacing, write_bytes
 from partae.representation import Representation
 from partae.specification import describe
@@ -91,6 +93,10 @@ class _Encoder(nn.Module):
     def __init__(self, model: Representation) -> None:
         super().__init__()
         self.model = model
+        coder = getattr(model, "encoder", None)
+        if isinstance(coder, LeastSquares):  # ONNX has no pseudo-inverse
+            self.model = copy.deepcopy(model)
+            self.model.encoder = coder.at(model.atoms)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model._encode(images)

@@ -17,6 +17,7 @@ from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.export import digest, export
+from partae.factorization import Factorization, LeastSquares
 from partae.sparsity import KL
 from partae.specification import describe
 from tests.morphology.test_operators import TwoSquares
@@ -111,6 +112,17 @@ def test_onnxruntime_encodes_as_the_model_does(tmp_path: Path, tied: bool) -> No
         images = np.random.default_rng(batch).random((batch, 1, 4, 4), dtype=np.float32)
         (code,) = session.run(["code"], {"images": images})
         np.testing.assert_allclose(code, original.encode(images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_least_squares_by_any_atoms_are_the_same_in_onnxruntime(tmp_path: Path) -> None:
+    original = Factorization(LeastSquares(), Dictionary((1, 4, 4), 3, "identity")).eval()
+    session = onnxruntime.InferenceSession(str(export(original, "onnx", tmp_path)))
+    images = np.random.default_rng(0).random((5, 1, 4, 4), dtype=np.float32)
+    np.testing.assert_allclose(
+        session.run(["code"], {"images": images})[0], original.encode(images), rtol=1e-4, atol=1e-5
+    )
+    assert isinstance(original.encoder, LeastSquares)
 
 
 @pytest.mark.slow

@@ -28,7 +28,24 @@ class LeastSquares(nn.Module):
     """
 
     def forward(self, images: Tensor, atoms: Tensor, bias: Tensor) -> Tensor:
-        return (images - bias).flatten(1) @ torch.linalg.pinv(atoms.flatten(1))
+        return self.at(atoms)(images, atoms, bias)
+
+    def at(self, atoms: Tensor) -> Linear:
+        """The same coder for these ``atoms`` only, as a product with a matrix that is computed once."""
+        return Linear(torch.linalg.pinv(atoms.flatten(1)))
+
+
+class Linear(nn.Module):
+    """The image less the bias, times a ``matrix`` (F, K)."""
+
+    matrix: Tensor
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("matrix", matrix)
+
+    def forward(self, images: Tensor, atoms: Tensor, bias: Tensor) -> Tensor:
+        return (images - bias).flatten(1) @ self.matrix
 
 
 InnerProducts = LeastSquares  # as checkpoints call it that were written when it knew orthonormal atoms only
