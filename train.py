@@ -22,7 +22,17 @@ from partae.checkpoint import going_on_from
 from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
 from partae.report import table, verdicts
-from partae.sweep import evaluate_line, finish, is_first_process, parts, resume, run, run_job, tensorboard_line
+from partae.sweep import (
+    evaluate_line,
+    finish,
+    is_first_process,
+    none_for_null,
+    parts,
+    resume,
+    run,
+    run_job,
+    tensorboard_line,
+)
 
 CONF = str(Path(__file__).with_name("conf").resolve())
 GROUPS = ["corruption", "encoder", "decoder", "reconstruction", "sparsity", "decay", "approximation"]
@@ -65,12 +75,12 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
     started = time.monotonic()
     job = parts(cfg, folder)
-    model, logger, before = job.model, job.logger, job.start or {"measures": {}, "seconds": 0.0}
+    model, before = job.model, job.start or {"measures": {}, "seconds": 0.0}
     data: DataModule = instantiate(cfg.data)
     data.check()
     check_svm(data.labels, cfg.svm)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
-    trainer: Trainer = instantiate(cfg.trainer, logger=logger, callbacks=[*job.callbacks, *job.constraints])
+    trainer: Trainer = instantiate(cfg.trainer, logger=job.loggers, callbacks=[*job.callbacks, *job.constraints])
 
     with going_on_from(job.file, trainer):
         trainer.fit(model, data, ckpt_path=job.file, weights_only=True)
@@ -86,18 +96,23 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         svm = measure_svm(model, partial(data.batches, shared=False), cfg.svm, cfg.seed, progress=not cfg.quiet)
     measures |= {f"test/{key}": value for key, value in trainer.strategy.broadcast(svm).items()}
 
-    if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-        tested = {key: value for key, value in measures.items() if key.startswith("test/")}
-        logger.log_metrics(tested, trainer.global_step)
-        logger.experiment.add_text("verdict", "\n\n".join(verdicts(measures)), trainer.global_step)
-        logger.log_hyperparams(shown := hyperparameters(cfg))
-        # not the list of keys, which comes first: TensorBoard would take one run's for that of all runs
-        for session in hparams(shown, {})[1:]:
-            logger.experiment.file_writer.add_summary(session, trainer.global_step)
-        logger.finalize("success")
     if trainer.is_global_zero:
+        for logger in job.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                conclude(logger, cfg, measures, trainer.global_step)
         finish(folder, measures, before["seconds"] + time.monotonic() - started)
     return measures
+
+
+def conclude(logger: TensorBoardLogger, cfg: DictConfig, measures: dict[str, float], step: int) -> None:
+    """Log what a run has measured on the test images, and its hyper-parameters."""
+    logger.log_metrics({key: value for key, value in measures.items() if key.startswith("test/")}, step)
+    logger.experiment.add_text("verdict", "\n\n".join(verdicts(measures)), step)
+    logger.log_hyperparams(shown := hyperparameters(cfg))
+    # not the list of keys, which comes first: TensorBoard would take one run's for that of all runs
+    for session in hparams(shown, {})[1:]:
+        logger.experiment.file_writer.add_summary(session, step)
+    logger.finalize("success")
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
@@ -111,13 +126,14 @@ def main(cfg: DictConfig) -> float | None:
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print("\n" + "\n".join(verdicts(measures)))
         print(f"\nWritten to {folder}. Look at it next with\n")
-        print(f"  {tensorboard_line(folder)}\n  {evaluate_line(folder)}\n")
+        lines = [tensorboard_line(folder)] if any(folder.glob("events.*")) else []
+        print("".join(f"  {line}\n" for line in (*lines, evaluate_line(folder))))
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 
 def command() -> None:
     """What the installed package calls."""
-    sys.argv[1:] = resume(sys.argv[1:])
+    sys.argv[1:] = resume(none_for_null(sys.argv[1:], Path(CONF)))
     run(main)
 
 

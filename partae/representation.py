@@ -18,8 +18,8 @@ class Representation(nn.Module):
     """A part-based representation: a map from images to codes, and atoms that a code puts together again.
 
     A model defines ``atoms``, ``bias``, ``_encode`` and ``_decode``, on tensors; the verbs follow from these. They take
-    a numpy array or a tensor and give back the same kind: an array is computed on where the atoms live, in their
-    precision and without gradients.
+    a numpy array or a tensor and give back the same kind, in the precision of the atoms; an array is computed on where
+    these live, and without gradients.
 
     Attributes:
         gains: what `partae.calibrate` has fitted, by operator, as in ``{"dilation:1": 0.9}``.
@@ -91,7 +91,7 @@ class Representation(nn.Module):
         if not floats:
             raise InputError(f"{verb} needs {what}, of floats; got {given.dtype}")
         if isinstance(given, Tensor):
-            return compute(given)
+            return compute(given.to(self.atoms.dtype))
         with torch.no_grad():
             tensor = torch.from_numpy(np.require(given, requirements=("C", "W")))
             return compute(tensor.to(self.atoms)).cpu().numpy()

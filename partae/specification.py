@@ -95,7 +95,8 @@ def _build(spec: Mapping[str, Any], base: type[Module]) -> Module:
 def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
     """The module that ``spec`` describes, with ``weights``, its state dict.
 
-    Weights of a part that ``spec`` leaves out, as `describe` does of a user's own, are left out too.
+    Weights in double precision are rounded to the module's own. Those of a part that ``spec`` leaves out, as `describe`
+    does of a user's own, are left out too.
 
     Raises:
         InputError: as `build` does; or if a weight has fewer values than it says, is of another kind than the module's
@@ -106,20 +107,29 @@ def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[M
         module = build(spec, base)
     left_out = _arguments(type(module)).keys() - spec.keys()
     weights = {name: tensor for name, tensor in weights.items() if name.partition(".")[0] not in left_out}
-    check_weights(weights, module.state_dict())
+    own = module.state_dict()
+    check_weights(weights, own)
+    weights = {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in weights.items()}
     module.load_state_dict(weights, assign=True)
     return module
 
 
 def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise unless each of ``weights`` holds all its values, finite and of the kind that is ``expected``."""
+    """Raise unless each of ``weights`` holds all its values, finite and of the kind that is ``expected``.
+
+    Double precision stands for single: trainer.precision=64-true makes it of what a model is drawn in.
+    """
     for name, tensor in weights.items():
         if not is_held(tensor):
             raise InputError(f"{name} says to be larger than what the file holds")
-        if name in expected and tensor.dtype != expected[name].dtype:
+        if name in expected and not _is_kind(tensor.dtype, expected[name].dtype):
             raise InputError(f"{name} must be {expected[name].dtype}; got {tensor.dtype}")
         if not tensor.isfinite().all():
             raise InputError(f"{name} has values that are infinite or not a number: the training diverged")
+
+
+def _is_kind(dtype: torch.dtype, expected: torch.dtype) -> bool:
+    return dtype == expected or (dtype, expected) == (torch.float64, torch.float32)
 
 
 def is_held(tensor: Tensor) -> bool:

@@ -105,7 +105,7 @@ def composed(tmp_path: Path) -> Compose:
     folder = tmp_path / "run"
     places = [
         f"callbacks.checkpoint.dirpath={folder / 'checkpoints'}",
-        f"logger.save_dir={folder}",
+        f"++logger.save_dir={folder}",
         f"trainer.default_root_dir={folder}",
     ]
 

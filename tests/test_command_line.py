@@ -77,7 +77,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["evaluate.py", "ckpt=.", "accelerator=abacus"], ["accelerator", "auto, cpu", "abacus"]),
         (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
         (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
-        (["train.py", "sparsity=null"], ["override", "NoneType", "sparsity=null"]),
+        (["train.py", "encoder=null"], ["override", "NoneType", "encoder=null"]),
         (["train.py", "seed=${nowhere}"], ["Interpolation key 'nowhere' not found", "seed"]),
         (["train.py", "latent_dim=???"], ["latent_dim is missing"]),
         (["train.py", "name=${nowhere}"], ["Interpolation key 'nowhere' not found"]),

@@ -33,7 +33,7 @@ def rows_of(experiment: str) -> list[str]:
 
 
 def composed(*overrides: str) -> DictConfig:
-    places = ["callbacks.checkpoint.dirpath=null", "logger.save_dir=.", "trainer.default_root_dir=."]
+    places = ["callbacks.checkpoint.dirpath=null", "++logger.save_dir=.", "trainer.default_root_dir=."]
     with initialize(version_base="1.3", config_path="../conf"):
         return compose("train", overrides=[*places, *overrides])
 

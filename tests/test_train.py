@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from partae.checks import InputError
 from partae.data import Order, Swimmer
 from partae.metrics import measure, part_recovery
 from partae.morphology import dilation
+from tests.command_line import type_in
 from tests.conftest import Compose, Run
 from tests.test_conf import ROWS, rows_of
 from train import hyperparameters, train
@@ -206,6 +209,51 @@ def test_hyperparameters_tell_runs_apart_by_every_value(
     assert expected.items() <= shown.items()
     hparams(shown, {})  # takes them all
     assert not any(key.endswith(("image_shape", ".latent_dim")) for key in shown)
+
+
+BARS = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
+BARS += ["trainer.accelerator=cpu", "quiet=true"]
+
+
+@pytest.mark.parametrize(
+    ("model", "precision"), [("autoencoder", "64-true"), ("pca", "64-true"), ("autoencoder", "bf16-mixed")]
+)
+def test_a_run_in_another_precision_is_drawn_goes_on_loads_and_is_evaluated(
+    model: str, precision: str, composed: Compose, tmp_path: Path
+) -> None:
+    options = [*BARS, f"model={model}", f"+trainer.precision={precision}", "callbacks.gallery.every_n_epochs=1"]
+    folder = tmp_path / "run"
+    train(composed(*options, "trainer.max_epochs=1", "svm=quick"), folder)
+    measures = train(composed(*options, "trainer.max_epochs=2"), folder)
+    loaded = partae.load(folder)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {torch.float32}
+    (found,) = evaluate(composed(*BARS[:4], f"ckpt={folder}", "quiet=true", config="evaluate")).measures.values()
+    assert found["test/reconstruction_error"] == pytest.approx(measures["test/reconstruction_error"], rel=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["16-true", "bf16-true"])
+def test_half_precision_of_weights_is_refused_before_the_training(precision: str, run: Run) -> None:
+    with pytest.raises(InputError, match=rf"{precision} is too coarse .*: choose {precision[:-5]}-mixed"):
+        run(f"+trainer.precision={precision}")
+
+
+def test_a_profile_that_is_asked_for_is_printed(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "train.py"), *BARS, "trainer.max_epochs=1", "+trainer.profiler=simple"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert "FIT Profiler Report" in done.stderr
+
+
+@pytest.mark.parametrize("none", ["none", "null"])
+def test_without_a_logger_nothing_is_written_but_checkpoints_and_measures(none: str, tmp_path: Path) -> None:
+    options = [*BARS, "trainer.max_epochs=1", f"logger={none}", "hydra.run.dir=run"]
+    outcome = type_in("train.py", options, tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "tensorboard" not in outcome.out
+    written = {
+        path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*.*") if path.is_file()
+    }
+    configuration = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
+    assert written == {*configuration, "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json"}
 
 
 def test_the_same_seed_gives_the_same_measures_and_another_gives_others(run: Run) -> None:

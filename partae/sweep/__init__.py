@@ -2,7 +2,7 @@
 
 from omegaconf import OmegaConf
 
-from partae.sweep.command_line import as_trained, evaluate_line, resume, tensorboard_line, typed
+from partae.sweep.command_line import as_trained, evaluate_line, none_for_null, resume, tensorboard_line, typed
 from partae.sweep.folders import job_folder, new_folder, sweep_folder
 from partae.sweep.job import run_job
 from partae.sweep.jobs import finish, is_first_process
@@ -28,6 +28,7 @@ __all__ = [
     "image_shape",
     "is_first_process",
     "job_folder",
+    "none_for_null",
     "parts",
     "resume",
     "run",

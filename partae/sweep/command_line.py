@@ -79,6 +79,12 @@ def as_trained(arguments: list[str]) -> list[str]:
     return [*flags, *(f"{key}={value}" for key, value in found[0].items()), *others]
 
 
+def none_for_null(arguments: list[str], conf: Path) -> list[str]:
+    """The command line with ``group=none``, a choice of ``conf``, for ``group=null``, which Hydra refuses."""
+    nulls = {f"{file.parent.name}=null": f"{file.parent.name}=none" for file in conf.glob("*/none.yaml")}
+    return [nulls.get(argument, argument) for argument in arguments]
+
+
 def command(script: str) -> str:
     """How a user calls a script: as this one was, from a clone or installed."""
     called = Path(sys.argv[0])

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from partae.checkpoint import check_fits, latest, make_last
-from partae.checks import flag, one_of, random_seed, whole
+from partae.checks import InputError, flag, one_of, random_seed, whole
 from partae.measured import Measured
 from partae.metrics.measures import SVM_MEASURES, Measures
 from partae.sweep import jobs
@@ -28,7 +28,7 @@ class Parts:
         model: as drawn.
         callbacks: all but the constraints.
         constraints: of the atoms.
-        logger: of the run.
+        loggers: of the run; none with ``logger=none``.
         file: the checkpoint that the job goes on from, if any.
         start: what that holds.
     """
@@ -36,7 +36,7 @@ class Parts:
     model: Measured
     callbacks: list[Callback]
     constraints: list[Callback]
-    logger: Logger
+    loggers: list[Logger]
     file: Path | None
     start: Mapping[str, Any] | None
 
@@ -50,6 +50,11 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
     seed_everything(random_seed("seed", cfg.seed), verbose=False)
     protocol = one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
+    if (precision := cfg.trainer.get("precision")) in ("16-true", "bf16-true"):
+        raise InputError(
+            f"trainer.precision={precision} is too coarse to measure a model in: choose {precision[:-5]}-mixed, which "
+            "keeps the weights in single precision"
+        )
     model: Measured = instantiate(cfg.model)
     callbacks = list(instantiate(cfg.callbacks).values())
     if all(type(part).__module__.startswith(("partae.", "pytorch_lightning.")) for part in [model, *callbacks]):
@@ -63,10 +68,11 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
         check_fits(file, start["state_dict"], model)
         if jobs.is_first_process():
             make_last(file)
-    logger = instantiate(cfg.logger)
+    logger = instantiate(cfg.logger) or None
     if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
         logger = instantiate(cfg.logger, purge_step=start["global_step"])
-    return Parts(model, callbacks, list(instantiate(cfg.constraint).values()), logger, file, start)
+    loggers = [logger] if logger else []
+    return Parts(model, callbacks, list(instantiate(cfg.constraint).values()), loggers, file, start)
 
 
 def _metrics(model: Measured, protocol: str) -> tuple[str, ...]:

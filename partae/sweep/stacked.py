@@ -188,7 +188,7 @@ def train_stack(group: list[Job], compiled: bool | None) -> dict[Path, InputErro
     members = []
     for made in built:
         own = [callback for callback in made.callbacks if not isinstance(callback, ProgressBar)]
-        members.append(Member(cast("AutoEncoder", made.model), [made.logger], own, made.start))
+        members.append(Member(cast("AutoEncoder", made.model), made.loggers, own, made.start))
     progress = [callback for callback in built[0].callbacks if isinstance(callback, ProgressBar)]
     options = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
     trainer: Trainer = instantiate(cfg.trainer, callbacks=progress, **options)
