@@ -23,6 +23,8 @@ from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
 from partae.report import table, verdicts
 from partae.sweep import (
+    Parts,
+    closing,
     evaluate_line,
     finish,
     is_first_process,
@@ -73,8 +75,13 @@ def _class(part: DictConfig) -> str:
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
-    started = time.monotonic()
     job = parts(cfg, folder)
+    with closing(job.loggers):
+        return _train(cfg, folder, job)
+
+
+def _train(cfg: DictConfig, folder: Path, job: Parts) -> dict[str, float]:
+    started = time.monotonic()
     model, before = job.model, job.start or {"measures": {}, "seconds": 0.0}
     data: DataModule = instantiate(cfg.data)
     data.check()
@@ -112,7 +119,6 @@ def conclude(logger: TensorBoardLogger, cfg: DictConfig, measures: dict[str, flo
     # not the list of keys, which comes first: TensorBoard would take one run's for that of all runs
     for session in hparams(shown, {})[1:]:
         logger.experiment.file_writer.add_summary(session, step)
-    logger.finalize("success")
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")

@@ -7,7 +7,7 @@ from partae.sweep.folders import job_folder, new_folder, sweep_folder
 from partae.sweep.job import run_job
 from partae.sweep.jobs import finish, is_first_process
 from partae.sweep.messages import explained, run
-from partae.sweep.parts import parts
+from partae.sweep.parts import Parts, closing, parts
 from partae.sweep.progress import Progress
 from partae.sweep.shape import image_shape
 from partae.sweep.summary import Summary
@@ -19,9 +19,11 @@ OmegaConf.register_new_resolver("partae.new_folder", new_folder, replace=True, u
 OmegaConf.register_new_resolver("partae.sweep_folder", sweep_folder, replace=True, use_cache=True)
 
 __all__ = [
+    "Parts",
     "Progress",
     "Summary",
     "as_trained",
+    "closing",
     "evaluate_line",
     "explained",
     "finish",

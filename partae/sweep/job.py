@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -30,6 +33,27 @@ def run_job(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
     In a sweep an error does not reach the launcher, which would stop there: it is written down for the summary, and the
     job has no measures. After one, with ``fail_fast=true``, no other job starts.
     """
+    with _by_itself():
+        return _run(train, cfg, folder)
+
+
+@contextmanager
+def _by_itself() -> Iterator[None]:
+    """Leave the process as it was: what a training sets for itself there, the next one would find."""
+    environment = dict(os.environ)
+    deterministic = torch.get_deterministic_debug_mode()
+    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        torch.set_deterministic_debug_mode(deterministic)
+        torch.set_float32_matmul_precision(precision)
+        torch.set_default_dtype(dtype)
+
+
+def _run(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
     hydra = HydraConfig.get()
     end_in_order()
     if jobs.is_alone(hydra):

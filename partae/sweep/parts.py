@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,24 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
         logger = instantiate(cfg.logger, purge_step=start["global_step"])
     loggers = [logger] if logger else []
     return Parts(model, callbacks, list(instantiate(cfg.constraint).values()), loggers, file, start)
+
+
+@contextmanager
+def closing(loggers: Sequence[Logger]) -> Iterator[None]:
+    """Close ``loggers`` when the block ends: what one keeps open as long as its process, the next job would share.
+
+    That of Weights & Biases does: one that finds a run begun takes it for its own.
+    """
+    status = "failed"
+    try:
+        yield
+        status = "success"
+    finally:
+        for logger in loggers:
+            logger.finalize(status)
+            run = getattr(logger, "_experiment", None)  # `experiment` would begin one
+            if callable(finish := getattr(run, "finish", None)):
+                finish()
 
 
 def _metrics(model: Measured, protocol: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from partae.autoencoder import AutoEncoder
 from partae.checks import InputError, whole
@@ -37,7 +38,7 @@ from partae.stack import Member, Stack, reason_alone, structure
 from partae.sweep import jobs
 from partae.sweep.job import run_job
 from partae.sweep.memory import fitting, is_out_of_memory
-from partae.sweep.parts import parts
+from partae.sweep.parts import Parts, parts
 from partae.sweep.rows import write_sweep
 
 # a trainer of these settings has nothing that would reach across the models of a stack
@@ -130,7 +131,8 @@ def grouped(enlisted: list[Job]) -> list[list[Job]]:
     for job in enlisted:
         try:
             made = parts(job.cfg, job.folder)
-            reason = reason_alone(made.model, made.callbacks, made.constraints) or _trainer_alone(job)
+            reason = reason_alone(made.model, made.callbacks, made.constraints)
+            reason = reason or _trainer_alone(job) or _logger_alone(made)
             shape = "" if reason else structure(cast("AutoEncoder", made.model))
         except Exception:  # noqa: S112 - whatever it is, the job meets it again when it runs, and reports it
             continue
@@ -141,6 +143,13 @@ def grouped(enlisted: list[Job]) -> list[list[Job]]:
         if epoch < job.max_epochs:
             groups.setdefault((shape, job.shared, epoch), []).append(job)
     return list(groups.values())
+
+
+def _logger_alone(made: Parts) -> str | None:
+    for logger in made.loggers:
+        if not isinstance(logger, TensorBoardLogger | CSVLogger):
+            return f"logger {type(logger).__name__} is not known to keep several runs of one process apart"
+    return None
 
 
 def _trainer_alone(job: Job) -> str | None:

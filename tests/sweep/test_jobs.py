@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.loggers import CSVLogger
 
 from partae.checks import InputError
-from partae.sweep import resume
+from partae.sweep import closing, resume
 from partae.sweep.job import run_job
 from partae.sweep.jobs import begin, changed, fail, failure, finish, is_finished, measures_of, settings, status
 from tests.conftest import Compose
@@ -161,6 +165,42 @@ def test_settings_may_change_before_anything_is_trained(mode: RunMode, composed:
     assert status(tmp_path) == "unfinished"
     cfg = composed("sparsity.p=1.5")
     assert changed(cfg, settings(cfg), tmp_path) == []
+
+
+def test_what_a_job_sets_in_its_process_is_not_there_for_the_next(
+    mode: RunMode, composed: Compose, tmp_path: Path
+) -> None:
+    def state() -> tuple[object, ...]:
+        process = torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision(), torch.get_default_dtype()
+        return (*process, dict(os.environ))
+
+    def train(*_: object) -> dict[str, float]:
+        os.environ["PL_GLOBAL_SEED"] = "7"
+        os.environ.pop("HOME")
+        torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("medium")
+        torch.set_default_dtype(torch.float64)
+        return {"val/reconstruction_error": 0.1}
+
+    before = state()
+    run_job(train, composed(), tmp_path / "job")
+    assert state() == before
+
+
+def test_a_logger_that_lives_as_long_as_its_process_is_closed_with_its_job() -> None:
+    told: list[str] = []
+
+    class Lasting(CSVLogger):
+        def finalize(self, status: str) -> None:
+            told.append(status)
+
+    logger = Lasting("nowhere")
+    with closing([logger]):  # which has not begun to write
+        pass
+    logger._experiment = SimpleNamespace(finish=lambda: told.append("finished"))  # type: ignore[assignment]
+    with pytest.raises(InputError), closing([logger]):
+        raise InputError("no")
+    assert told == ["success", "failed", "finished"]
 
 
 def test_an_error_is_the_jobs_own_in_a_sweep(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
