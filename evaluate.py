@@ -7,7 +7,6 @@ with names for the figures: ``'ckpt={first model: <one>, second model: <other>}'
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,7 +150,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     """Evaluate, and say what came of it."""
-    with explained():
+    with explained(alone=True):
         found = evaluate(cfg)
     if len(found.measures) == 1:
         (only,) = found.measures.values()
@@ -173,8 +172,7 @@ def main(cfg: DictConfig) -> None:
 
 def command() -> None:
     """What the installed package calls."""
-    sys.argv[1:] = as_trained(sys.argv[1:])
-    run(main)
+    run(main, as_trained)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -139,8 +138,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def command() -> None:
     """What the installed package calls."""
-    sys.argv[1:] = resume(none_for_null(sys.argv[1:], Path(CONF)))
-    run(main)
+    run(main, lambda typed: resume(none_for_null(typed, Path(CONF))))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import importlib.util
+import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -70,21 +72,33 @@ def to_onnx(model: Representation, file: Path) -> None:
     """
     if missing := [name for name in ("onnx", "onnxscript") if not importlib.util.find_spec(name)]:
         raise InputError(f"export=onnx needs {' and '.join(missing)}: pip install 'partae[onnx]'")
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of the operators of torchvision that it leaves
     images = torch.zeros_like(model.atoms)[:1].repeat(2, 1, 1, 1)
     try:
-        torch.onnx.export(
-            _Encoder(model).eval(),
-            (images,),
-            str(file),
-            input_names=["images"],
-            output_names=["code"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            external_data=False,
-            verbose=False,
-        )
+        with _silence():
+            torch.onnx.export(
+                _Encoder(model).eval(),
+                (images,),
+                str(file),
+                input_names=["images"],
+                output_names=["code"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                external_data=False,
+                verbose=False,
+            )
     except torch.onnx.errors.OnnxExporterError as error:
         raise InputError(f"export=onnx: the encoder of a {type(model).__name__} has no ONNX form") from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing is printed or logged: the exporter tells of whole graphs, and of operators that it leaves out."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 class _Encoder(nn.Module):

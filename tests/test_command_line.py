@@ -39,6 +39,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         status, printed, message = type_in(script, overrides, tmp_path / "here")
         assert (status, printed) == (1, "")
         assert "Traceback" not in message
+        assert "Nothing says what images" not in message
         return message
 
     return run_script
@@ -85,8 +86,10 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "trainer.max_epochs={a:1}"], ["trainer.max_epochs", "{'a': 1}"]),
         (["train.py", "encoder=conv", "encoder.tied=true"], ["encoder=conv", "encoder.tied=true"]),
         (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
+        (["train.py", "+trainer.limit_val_batches=0"], ["trainer.limit_val_batches=0", "set data.val_size=0"]),
+        (["train.py", "+trainer.limit_test_batches=0.0"], ["trainer.limit_test_batches=0", "leave it out"]),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
-        (["train.py", "trainer.accelerator=abacus", "data.source.root=DATA"], ["abacus"]),
+        (["train.py", "trainer.accelerator=abacus", "data=bars"], ["abacus"]),
         (
             ["train.py", "constraint=hoyer", "constraint.hoyer.sparseness=2", "data.source.root=DATA"],
             ["sparseness", "2"],

@@ -137,7 +137,7 @@ def test_a_normalised_code_of_zeros_stays_one_in_onnxruntime(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_an_encoder_without_an_onnx_form_is_named(tmp_path: Path) -> None:
+def test_an_encoder_without_an_onnx_form_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     class Searching(TwoSquares):
         """Its code depends on the values of the images, as that of an iteration does."""
 
@@ -148,4 +148,5 @@ def test_an_encoder_without_an_onnx_form_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="export=onnx: the encoder of a Searching has no ONNX form"):
         export(Searching(), "onnx", tmp_path)
+    assert capfd.readouterr() == ("", ""), "nothing of torch's stands around the message"
     assert not list(tmp_path.iterdir())

@@ -6,13 +6,14 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from partae.checkpoint import checkpoints
 from partae.checks import InputError
 from partae.files import part, read_yaml
 from partae.loading import run_folders
@@ -49,7 +50,14 @@ def resume(arguments: list[str]) -> list[str]:
     if not file.exists():
         _refuse(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
     flags, others = _split(argument for argument in arguments if not argument.startswith("resume="))
-    return [*flags, *_plain_overrides(file), *others, f"resume={place}", f"hydra.run.dir={place}"]
+    own = [text for text in _overrides(file) if text not in others]
+    for text in own:
+        if not _is_tame(text):
+            _refuse(
+                f"{file} holds {text!r}, which could run, or write, what its author likes: if you trust it, type it "
+                f"behind {given[-1]}, as {shlex.quote(text)}"
+            )
+    return [*flags, *own, *others, f"resume={place}", f"hydra.run.dir={place}"]
 
 
 def as_trained(arguments: list[str]) -> list[str]:
@@ -65,8 +73,11 @@ def as_trained(arguments: list[str]) -> list[str]:
     given = [argument.removeprefix("ckpt=") for argument in arguments if argument.startswith("ckpt=")]
     if not given or any(argument.startswith("data=") for argument in arguments):
         return arguments
+    paths = _paths(given[-1])
+    if not paths or not all(path.is_file() or run_folders(path) or checkpoints(path) for path in paths):
+        return arguments  # evaluate.py says what is not there
     try:
-        found = [_images_of(folder) for folder in _runs(given[-1])]
+        found = [_images_of(folder) for folder in _runs(paths)]
     except InputError as error:
         _refuse(str(error))
     if not (found and all(found)):
@@ -91,9 +102,10 @@ def command(script: str) -> str:
     return f"python {shlex.quote(str(called.with_name(script)))}" if called.name in INSTALLED else INSTALLED[script]
 
 
-def resume_line(folder: Path) -> str:
-    """What a user types to go on with the run in ``folder``."""
-    return f"{command('train.py')} {typed('resume', folder)}"
+def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
+    """What a user types to go on with the run in ``folder``, which was given ``overrides``."""
+    trusted = [text for text in overrides if not _is_tame(text)]  # the folder may be a stranger's by then
+    return " ".join([command("train.py"), typed("resume", folder), *map(shlex.quote, trusted)])
 
 
 def again_line(folder: Path) -> str:
@@ -130,31 +142,29 @@ def _split(arguments: Iterator[str] | list[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def _plain_overrides(file: Path) -> list[str]:
-    """The overrides of a run's folder, maybe a stranger's: values, and choices of conf/, but nothing that acts."""
+def _overrides(file: Path) -> list[str]:
+    """The overrides in the file of a run's folder."""
     try:
         found = read_yaml(file, list)
     except InputError:
         found = [None]
     if not all(isinstance(text, str) for text in found):
         _refuse(f"{file} must be a list of overrides")
-    parser = OverridesParser.create()
-    for text in found:
-        try:
-            (override,) = parser.parse_overrides([text])
-            group, value = (override.key_or_group or "").removeprefix("/"), override.value()
-        except HydraException:
-            _refuse(f"{file} holds {text!r}, which is no override")
-        chosen = "." not in group and isinstance(value, str | list) and ".." in str(value)
-        where = f"{group}/{override.package or ''}".replace(".", "/").split("/")
-        whole = "." in group or isinstance(value, dict)  # and not a choice of conf/
-        moved = whole and any(f"{group}.".startswith(place) or place.startswith(f"{group}.") for place in PLACES)
-        if "hydra" in where or chosen or moved or "_target_" in group or _acts(value):
-            _refuse(
-                f"{file} holds {text!r}, which could run, or write, what its author likes: if you trust it, take it "
-                "out of that file and type it behind resume="
-            )
     return found
+
+
+def _is_tame(text: str) -> bool:
+    """Whether an override, maybe a stranger's, is a value or a choice of conf/, and nothing that acts."""
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+        group, value = (override.key_or_group or "").removeprefix("/"), override.value()
+    except HydraException:
+        return False
+    chosen = "." not in group and isinstance(value, str | list) and ".." in str(value)
+    where = f"{group}/{override.package or ''}".replace(".", "/").split("/")
+    whole = "." in group or isinstance(value, dict)  # and not a choice of conf/
+    moved = whole and any(f"{group}.".startswith(place) or place.startswith(f"{group}.") for place in PLACES)
+    return not ("hydra" in where or chosen or moved or "_target_" in group or _acts(value))
 
 
 def _acts(value: Any) -> bool:
@@ -177,14 +187,19 @@ def _value(override: str) -> Any:
     return parsed.value() if isinstance(parsed.value(), Mapping | list) else str(parsed.value())
 
 
-def _runs(ckpt: str) -> list[Path]:
-    """The folders of the runs that ``ckpt=`` names, those of them that say what they were trained on."""
+def _paths(ckpt: str) -> list[Path]:
+    """The files and folders that ``ckpt=`` names."""
     value = _value(f"ckpt={ckpt}")
     if value is None:
         _refuse(f"ckpt={ckpt} is a sweep: give a list of them, in brackets")
     paths = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
+    return [Path(str(path)) for path in paths]
+
+
+def _runs(paths: list[Path]) -> list[Path]:
+    """The folders of the runs in ``paths``, those of them that say what they were trained on."""
     folders = []
-    for path in map(Path, map(str, paths)):
+    for path in paths:
         above = [path, *path.parents][:4]  # a checkpoint, or an export of it
         folders += run_folders(path) or [next((each for each in above if (each / ".hydra").is_dir()), path)]
     return [folder for folder in folders if all((folder / ".hydra" / name).exists() for name in CONFIGURATIONS)]

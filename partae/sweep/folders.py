@@ -23,7 +23,7 @@ def job_folder(overrides: str) -> str:
     return (word or "job") if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
 
 
-def sweep_folder(name: str, now: str) -> str:
+def sweep_folder(name: object, now: str) -> str:
     """The folder of a sweep: of its name if it has one, so that the same command finds it again; else a new one.
 
     >>> sweep_folder("figure_8", "2024-05-01_12-00-00")
@@ -32,9 +32,9 @@ def sweep_folder(name: str, now: str) -> str:
     return new_folder(name, now) if name == "default" else f"outputs/{name}"
 
 
-def new_folder(name: str, now: str) -> str:
-    """A folder that nobody has, made at once: two commands of the same second get two."""
-    folder = first = Path("outputs", name, now)
+def new_folder(name: object, now: str) -> str:
+    """A folder that nobody has, made at once: two commands of the same second get two. A number is a name, too."""
+    folder = first = Path("outputs", str(name), now)
     first.parent.mkdir(parents=True, exist_ok=True)  # which fails where a link leads nowhere
     for count in itertools.count(2):
         try:

@@ -57,7 +57,8 @@ def _run(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
     hydra = HydraConfig.get()
     end_in_order()
     if jobs.is_alone(hydra):
-        with explained(folder), saying(f"Interrupted. Go on with\n\n  {resume_line(folder)}\n"):
+        again = resume_line(folder, hydra.overrides.task)
+        with explained(folder, alone=True), saying(f"Interrupted. Go on with\n\n  {again}\n"):
             return _measures(train, cfg, hydra, folder)
     if cfg.fail_fast and jobs.any_failed(folder.parent):
         return {}

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.errors import CompactHydraException, ConfigCompositionException, HydraException, InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -33,12 +34,17 @@ OF_ARGUMENTS = (
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class Told(SystemExit):
+    """Ends a job that runs alone with a message, past Hydra, which would print all overrides: those of partae, too."""
+
+
 @contextmanager
-def explained(folder: Path | None = None) -> Iterator[None]:
-    """Turn what a user can mend into an error that Hydra prints as one message, with exit status 1.
+def explained(folder: Path | None = None, *, alone: bool = False) -> Iterator[None]:
+    """Turn what a user can mend into an error of one message, that of a `CompactHydraException`.
 
     Args:
         folder: in which the block writes, to be named where a full disk was met by somebody who does not say where.
+        alone: whether that ends the process, with exit status 1, by `Told` instead.
     """
     try:
         yield
@@ -46,37 +52,52 @@ def explained(folder: Path | None = None) -> Iterator[None]:
         if folder and isinstance(error, OSError) and error.errno in FULL_DISK and error.filename is None:
             error.filename = str(folder / "events")
         if message := _message(error):
-            raise CompactHydraException(f"error: {message}") from error
+            raise Told(message) if alone else CompactHydraException(f"error: {message}") from error
         raise
 
 
-def run(main: Callable[[], object]) -> None:
+def run(main: Callable[[], object], meant: Callable[[list[str]], list[str]] = list) -> None:
     """Run a script's ``main``, which Hydra has wrapped: what stops it before its job begins is one message too.
+
+    Args:
+        main: the script's.
+        meant: the command line that the typed one stands for; messages show the typed one.
 
     With HYDRA_FULL_ERROR=1 in the environment everything comes with its traceback. A character that the terminal's
     encoding lacks is printed as its code.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as Python has it for stderr
+    typed = sys.argv[1:]
+    sys.argv[1:] = meant(typed)
     if os.environ.get(FULL_ERROR) == "1":
-        main()
+        try:
+            main()
+        except Told as told:
+            raise told.__cause__ or told from None
         return
     os.environ[FULL_ERROR] = "1"
     try:
         main()
+    except Told as told:
+        _end(str(told))
     except Exception as error:
         within_job = any(frame.name == "run_job" for frame in traceback.extract_tb(error.__traceback__))
         message = _message(error)
         if not message and isinstance(error, ValueError) and not within_job:  # Hydra's own, of a group set to null
-            message = f"{error}, in: {' '.join(sys.argv[1:])}"
+            message = f"{error}, in: {' '.join(typed)}"
         if not message:
             raise
         told = within_job or message != str(error) or not isinstance(error.__cause__, OmegaConfBaseException)
         cause = "" if told else f"\n{error.__cause__}"  # of what cannot be composed
-        print(f"{message}{cause}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
-        sys.exit(1)
+        _end(f"{message}{cause}")
     finally:
         del os.environ[FULL_ERROR]
+
+
+def _end(message: str) -> NoReturn:
+    print(f"{message}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
+    sys.exit(1)
 
 
 def _message(error: Exception) -> str:

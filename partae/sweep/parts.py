@@ -56,6 +56,9 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
             f"trainer.precision={precision} is too coarse to measure a model in: choose {precision[:-5]}-mixed, which "
             "keeps the weights in single precision"
         )
+    for key, beside in (("limit_val_batches", "set data.val_size=0"), ("limit_test_batches", "leave it out")):
+        if cfg.trainer.get(key) == 0 and (key == "limit_test_batches" or cfg.data.get("val_size", 1)):
+            raise InputError(f"trainer.{key}=0 leaves no images to measure by: {beside}")
     model: Measured = instantiate(cfg.model)
     callbacks = list(instantiate(cfg.callbacks).values())
     if all(type(part).__module__.startswith(("partae.", "pytorch_lightning.")) for part in [model, *callbacks]):

@@ -65,6 +65,9 @@ def test_images_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert as_trained(changed) == ["data=bars", "++data.val_size=3", *changed]
     for others in ([], ["--help"], [f"ckpt={tmp_path / 'nowhere'}"], ["ckpt=[", "svm=quick"]):
         assert as_trained(others) == others
+    assert not capsys.readouterr().err, "what does not exist, evaluate.py says"
+    (tmp_path / "model.ckpt").touch()
+    assert as_trained([f"ckpt={tmp_path / 'model.ckpt'}"]) == [f"ckpt={tmp_path / 'model.ckpt'}"]
     assert "Nothing says what images" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         as_trained(["-m", f"ckpt={run},{run}"])
@@ -246,6 +249,8 @@ def test_the_line_that_a_run_ends_with_evaluates_it(tmp_path: Path) -> None:
     (line,) = (line for line in outcome.out.splitlines() if "evaluate.py" in line)
     evaluated = type_in("evaluate.py", shlex.split(line)[2:], tmp_path)
     assert evaluated.status == 0, evaluated.err
+    wrong = type_in("evaluate.py", [*shlex.split(line)[2:], "data.batch_size=x"], tmp_path)
+    assert wrong.err.startswith("data.batch_size must be a whole number, at least 1; got 'x'\n"), wrong.err
     again = type_in("train.py", [f"resume={place}"], tmp_path)
     assert again.status == 0, again.err
     assert "is finished already, and nothing is trained" in again.out

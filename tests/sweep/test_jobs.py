@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from partae.checks import InputError
 from partae.sweep import closing, resume
+from partae.sweep.command_line import resume_line
 from partae.sweep.job import run_job
 from partae.sweep.jobs import begin, changed, fail, failure, finish, is_finished, measures_of, settings, status
 from tests.conftest import Compose
@@ -277,6 +279,26 @@ def test_a_strangers_run_folder_says_values_only(
     message = capsys.readouterr().err
     assert repr(override) in message
     assert "overrides.yaml" in message
+
+
+STOP = "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping"
+
+
+@pytest.mark.parametrize(
+    "override", [STOP, "+callbacks.mine={_target_:my.Own,text:'it is'}", "name='${oc.env:USER} x'"]
+)
+def test_the_line_that_a_run_prints_names_what_its_folder_alone_may_not_say(
+    override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["seed=1", override, "+callbacks.stop.monitor=val/loss"]
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
+    with pytest.raises(SystemExit):
+        resume([f"resume={tmp_path}"])
+    assert f"if you trust it, type it behind resume={tmp_path}, as {shlex.quote(override)}" in capsys.readouterr().err
+    typed = shlex.split(resume_line(tmp_path, given))[-2:]
+    assert typed == [f"resume={tmp_path}", override]
+    assert resume(typed)[:-2] == ["seed=1", "+callbacks.stop.monitor=val/loss", override]
 
 
 def test_what_a_run_was_given_is_taken_from_its_folder(tmp_path: Path) -> None:

@@ -75,6 +75,32 @@ def test_a_missing_value_is_named() -> None:
         OmegaConf.create({"a": {"b": "???"}}).a.b  # noqa: B018
 
 
+def test_a_job_that_runs_alone_ends_with_the_message_and_no_word_of_hydras(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main() -> None:
+        with explained(alone=True):
+            raise InputError("wrong")
+
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith("wrong\n\nSet the environment variable")
+    monkeypatch.setenv(FULL_ERROR, "1")
+    with pytest.raises(InputError, match="wrong"):
+        run(main)
+
+
+def test_a_message_shows_the_line_that_was_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "ckpt=run", "data=null"])
+    with pytest.raises(SystemExit):
+        run(raising(ValueError("wrong")), lambda typed: ["++data.val_size=3", *typed])
+    assert capsys.readouterr().err.startswith("wrong, in: ckpt=run data=null\n")
+    assert sys.argv[1:] == ["++data.val_size=3", "ckpt=run", "data=null"]
+
+
 @pytest.mark.parametrize("error", [CompactHydraException("wrong"), ValueError("wrong"), InputError("wrong")])
 def test_before_the_job_too(
     error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
