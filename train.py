@@ -87,6 +87,7 @@ def _train(cfg: DictConfig, folder: Path, job: Parts) -> dict[str, float]:
     check_svm(data.labels, cfg.svm)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     trainer: Trainer = instantiate(cfg.trainer, logger=job.loggers, callbacks=[*job.callbacks, *job.constraints])
+    data.check_shares(trainer.world_size)
 
     with going_on_from(job.file, trainer):
         trainer.fit(model, data, ckpt_path=job.file, weights_only=True)

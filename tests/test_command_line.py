@@ -88,6 +88,21 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "encoder.tied=no"], ["encoder.tied", "'no'"]),
         (["train.py", "+trainer.limit_val_batches=0"], ["trainer.limit_val_batches=0", "set data.val_size=0"]),
         (["train.py", "+trainer.limit_test_batches=0.0"], ["trainer.limit_test_batches=0", "leave it out"]),
+        (
+            ["train.py", "data=bars", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "data.val_size=1"],
+            ["2 devices, but 1 validation images: lower trainer.devices or raise data.val_size"],
+        ),
+        (
+            [
+                "train.py",
+                "data=bars",
+                "trainer=ddp",
+                "trainer.devices=2",
+                "trainer.accelerator=cpu",
+                "data.source.test_size=1",
+            ],
+            ["2 devices, but 1 test images: lower trainer.devices"],
+        ),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
         (["train.py", "trainer.accelerator=abacus", "data=bars"], ["abacus"]),
         (

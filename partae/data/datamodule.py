@@ -102,6 +102,23 @@ class DataModule(LightningDataModule):
         if not isinstance(images, Tensor):  # which have been read
             look_at_all(images, self.prefetch)
 
+    def check_shares(self, devices: int) -> None:
+        """Load the test images too where several devices share them, to fail before the training.
+
+        Raises:
+            InputError: if there are fewer training, validation or test images than ``devices``.
+        """
+        if devices == 1:
+            return
+        self.setup("test")
+        for split, kind in (("train", "training"), ("val", "validation"), ("test", "test")):
+            count = (
+                len((self.streams if split in self.streams else self.sets)[split][1]) if self.has(split) else devices
+            )
+            if count < devices:
+                mend = " or raise data.val_size" if split == "val" else ""
+                raise InputError(f"there are {devices} devices, but {count} {kind} images: lower trainer.devices{mend}")
+
     def prepare_data(self) -> None:
         self.source.prepare()
         if self.fingerprint not in (None, fingerprint_of(self.source)):

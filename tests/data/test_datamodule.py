@@ -136,3 +136,15 @@ def test_a_wrong_image_shape_is_refused(garments: Path) -> None:
     data = DataModule(FashionMNIST(garments), (3, 28, 28), val_size=100)
     with pytest.raises(InputError, match=r"data\.image_shape=\[3, 28, 28\] is not .*data\.source gives, \[1, 28, 28\]"):
         data.setup("fit")
+
+
+def test_devices_that_share_images_need_one_each(garments: Path) -> None:
+    data = ready(garments, val_size=3)
+    data.check_shares(1)
+    assert not data.has("test")
+    data.check_shares(3)
+    with pytest.raises(InputError, match=r"4 devices, but 3 validation images: lower trainer\.devices or raise data"):
+        data.check_shares(4)
+    ready(garments, val_size=0).check_shares(120)
+    with pytest.raises(InputError, match=r"121 devices, but 120 test images: lower trainer\.devices"):
+        ready(garments, val_size=0).check_shares(121)
