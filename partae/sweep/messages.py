@@ -88,8 +88,8 @@ def run(main: Callable[[], object], meant: Callable[[list[str]], list[str]] = li
             message = f"{error}, in: {' '.join(typed)}"
         if not message:
             raise
-        told = within_job or message != str(error) or not isinstance(error.__cause__, OmegaConfBaseException)
-        cause = "" if told else f"\n{error.__cause__}"  # of what cannot be composed
+        is_told = within_job or message != str(error) or not isinstance(error.__cause__, OmegaConfBaseException)
+        cause = "" if is_told else f"\n{error.__cause__}"  # of what cannot be composed
         _end(f"{message}{cause}")
     finally:
         del os.environ[FULL_ERROR]

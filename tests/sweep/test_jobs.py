@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import shlex
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
