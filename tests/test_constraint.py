@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_atoms_are_projected_before_the_first_step(composed: Compose) -> None:
     cfg = composed("constraint=nonnegative", "latent_dim=3")
     model = instantiate(cfg.model)
     assert (model.atoms < 0).any()
-    instantiate(cfg.constraint)["nonnegative"].on_fit_start(None, model)
+    instantiate(cfg.constraint)["nonnegative"].on_fit_start(SimpleNamespace(ckpt_path=None), model)
     assert (model.atoms >= 0).all()
 
 

@@ -49,7 +49,7 @@ def test_the_encoder_sees_corrupted_images_and_the_loss_compares_with_whole_ones
     loss = model.losses(IMAGES)["reconstruction"]
     torch.manual_seed(1)
     assert seen[0].equal(corruption(IMAGES))
-    torch.testing.assert_close(loss, (model.decode(model.encode(seen[0])) - IMAGES).square().mean())
+    torch.testing.assert_close(loss, (model.decode(model.encoder(seen[0])) - IMAGES).square().mean())
     model.eval().losses(IMAGES)
     assert seen[-1].equal(IMAGES)
 

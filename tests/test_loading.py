@@ -207,7 +207,7 @@ def test_a_tensor_larger_than_its_file_is_refused(stride: tuple[int, ...], model
     [
         lambda atoms: atoms[:, :, :3],
         lambda atoms: atoms.flatten(),
-        lambda atoms: atoms.double(),
+        lambda atoms: atoms.half(),
         lambda atoms: atoms.long(),
         lambda atoms: atoms.to(torch.complex64),
         lambda atoms: atoms.to_sparse(),

@@ -82,7 +82,7 @@ def test_a_run_leaves_what_a_run_of_an_auto_encoder_leaves(name: str, composed: 
 @pytest.mark.parametrize("name", ["pca", "nmf"])
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
 def test_half_precision_is_refused(precision: str, name: str, composed: Compose, folder: Path) -> None:
-    with pytest.raises(InputError, match=rf"trainer\.precision={precision} is too coarse for a factorization"):
+    with pytest.raises(InputError, match=rf"trainer\.precision={precision} is too coarse"):
         train(composed(*brief(name), f"+trainer.precision={precision}"), folder)
 
 
