@@ -20,7 +20,7 @@ from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
-from partae.measured import Batch, Losses, Measured
+from partae.measured import Batch, Losses, Means, Measured
 
 VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do
 TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may be in single precision
@@ -124,7 +124,10 @@ class Factorization(Measured):
             )
         self.fit(data.sets["train"][0])
         self.optimizers().step()  # type: ignore[union-attr]
-        self.log_losses("train", self.losses(batch[0]), batch_size=len(batch[0]))
+        means = Means()
+        for images, *_ in data.batches("train"):
+            means.add(len(images), *self.losses_of_batch(images))
+        self.log_losses("train", self.losses_of_set(*means.compute()), batch_size=len(batch[0]))
 
 
 def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -79,6 +79,18 @@ def test_a_run_leaves_what_a_run_of_an_auto_encoder_leaves(name: str, composed: 
     assert {f"test/{key}": value for key, value in again.items()}.items() <= measures.items()
 
 
+def test_the_loss_of_the_training_is_that_of_all_its_images(composed: Compose, folder: Path) -> None:
+    cfg = composed(*brief("pca"))
+    train(cfg, folder)
+    data = instantiate(cfg.data)
+    data.check()
+    model = partae.load(folder)
+    assert isinstance(model, Factorization)
+    expected = model.losses(data.sets["train"][0])["reconstruction"].item()
+    (value,) = [event.value for event in EventAccumulator(str(folder)).Reload().Scalars("train/reconstruction")]
+    assert value == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["pca", "nmf"])
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
 def test_half_precision_is_refused(precision: str, name: str, composed: Compose, folder: Path) -> None:
