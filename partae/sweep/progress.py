@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from partae.sweep.cores import share_out_cores
 from partae.sweep.jobs import is_grid, status
 
 
@@ -34,6 +35,7 @@ class Progress(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self.total = number_of_jobs(config.hydra)
+        share_out_cores(config.hydra, self.total)
         self.started = time.time()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
