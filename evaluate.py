@@ -20,6 +20,7 @@ from tqdm import tqdm
 from partae import figures
 from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
+from partae.data.source import fingerprint_of
 from partae.export import FORMATS, export
 from partae.files import write_bytes, write_json
 from partae.loading import load, run_folder
@@ -107,7 +108,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         model.cpu()
         values = {f"test/{key}": value for each, _ in found for key, value in each.items()}
         settings = {f"test/{key}": by for each, by in found for key in each}
-        measures[name] = record(places[name], subject(ckpt.files[name], cfg.data), values, settings)
+        of = subject(ckpt.files[name], cfg.data, fingerprint_of(data.source))
+        measures[name] = record(places[name], of, values, settings)
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
     measures = {name: measures[name] for name in order}
 

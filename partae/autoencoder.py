@@ -102,7 +102,7 @@ class AutoEncoder(Measured):
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images, operated),
         }
-        return losses, code.mean(dim=0)
+        return losses, code.detach().mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
 
     def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
         of_mean = getattr(self.sparsity, "of_mean", None)  # not the mean of what it is of each batch

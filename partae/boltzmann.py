@@ -87,7 +87,7 @@ class SparseRBM(AutoEncoder):
             "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
         }
-        return losses, code.mean(dim=0)
+        return losses, code.detach().mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
 
 
 class SparseDBN(SparseRBM):

@@ -79,7 +79,7 @@ def fingerprint(files: Mapping[str, Path], blocks: int) -> str:
         try:
             with path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                found.update(f"{name}\0{size}\0".encode())
+                found.update(os.fsencode(f"{name}\0{size}\0"))
                 last = max(0, size - BLOCK)
                 for place in sorted({last * number // max(1, blocks - 1) for number in range(blocks)} | {last}):
                     file.seek(place)

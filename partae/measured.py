@@ -122,7 +122,8 @@ class Measured(Representation, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.gains = check_gains(checkpoint.get("gains", {}))
-        self.validated_step = int(checkpoint.get("validated_step", -1))
+        step = checkpoint.get("validated_step")
+        self.validated_step = step if isinstance(step, int) else -1
 
     def check_finite(self, what: str, values: dict[str, Tensor], step: int | None = None) -> None:
         """Stop a training of which ``values`` show that it diverged, in ``step`` if not in the last one.
@@ -185,9 +186,9 @@ class Means:
     def add(self, images: int, losses: Losses, activation: Tensor) -> None:
         """Count the terms of a batch of so many ``images``, and its mean activation (K,)."""
         for name, values in losses.items():
-            self.totals.setdefault(name, torch.zeros_like(values)).add_(values.detach(), alpha=images)
+            self.totals.setdefault(name, _zeros(values)).add_(values.detach(), alpha=images)
         if self.activation is None:
-            self.activation = torch.zeros_like(activation)
+            self.activation = _zeros(activation)
         self.activation.add_(activation.detach(), alpha=images)
         self.images += images
         self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
@@ -204,6 +205,11 @@ class Means:
             images = cast("Tensor", strategy.reduce(images, reduce_op="sum"))
         means = {name: total / images for name, total in sums.items()}
         return {name: means[name] for name in self.totals}, means["activation of units"]
+
+
+def _zeros(values: Tensor) -> Tensor:
+    """Where values are to be summed: half precision would lose what is added to a large sum."""
+    return torch.zeros_like(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
 @contextmanager

@@ -112,16 +112,16 @@ class DataModule(LightningDataModule):
             return
         self.setup("test")
         for split, kind in (("train", "training"), ("val", "validation"), ("test", "test")):
-            count = (
-                len((self.streams if split in self.streams else self.sets)[split][1]) if self.has(split) else devices
-            )
+            if not self.has(split):
+                continue
+            count = len((self.streams if split in self.streams else self.sets)[split][1])
             if count < devices:
                 mend = " or raise data.val_size" if split == "val" else ""
                 raise InputError(f"there are {devices} devices, but {count} {kind} images: lower trainer.devices{mend}")
 
     def prepare_data(self) -> None:
         self.source.prepare()
-        if self.fingerprint not in (None, fingerprint_of(self.source)):
+        if self.fingerprint is not None and self.fingerprint != fingerprint_of(self.source):
             warnings.warn(
                 f"the images of data.source{_place(self.source)} are not those that the model was trained on: files "
                 "were added, removed or changed since",

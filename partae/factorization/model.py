@@ -126,7 +126,7 @@ class Factorization(Measured):
         self.optimizers().step()  # type: ignore[union-attr]
         means = Means()
         for images, *_ in data.batches("train"):
-            means.add(len(images), *self.losses_of_batch(images))
+            means.add(len(images), *self.losses_of_batch(images.to(self.atoms.dtype)))
         self.log_losses("train", self.losses_of_set(*means.compute()), batch_size=len(batch[0]))
 
 

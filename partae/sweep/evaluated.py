@@ -18,19 +18,20 @@ MEASURES, SETTINGS = "metrics.json", "measured_by.json"
 Settings = Mapping[str, Any]
 
 
-def subject(file: Path, data: DictConfig) -> dict[str, Any]:
+def subject(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str, Any]:
     """What tells whether two evaluations are of one model on the same images.
 
     Args:
         file: the checkpoint.
         data: the configuration of the images.
+        fingerprint: of the images that its source has now; None where its arguments say all.
     """
     source = dict(OmegaConf.to_container(data.source, resolve=True))  # type: ignore[arg-type]
-    places = {"root", "download"}
+    places = {"root", "download"} if fingerprint or "download" in source else set()
     return {
         "model": hashlib.sha256(file.read_bytes()).hexdigest(),
         "source": {key: value for key, value in source.items() if key not in places},
-        "images": data.get("fingerprint"),
+        "images": fingerprint,
     }
 
 
@@ -49,8 +50,10 @@ def record(folder: Path, of: Settings, measures: Mapping[str, float], by: Mappin
         said = read_json(folder / SETTINGS)
         if said.get("of") == of:
             svm = any("svm" in each for each in by.values())
-            settings = {key: each for key, each in part(said, "by").items() if not (svm and "svm" in each)}
-            earlier = {key: value for key, value in read_json(folder / MEASURES).items() if key in settings}
+            known = {key: each for key, each in part(said, "by").items() if isinstance(each, Mapping)}
+            settings = {key: each for key, each in known.items() if not (svm and "svm" in each)}
+            values = read_json(folder / MEASURES)
+            earlier = {key: values[key] for key in settings if isinstance(values.get(key), int | float)}
     every = {**earlier, **measures}
     write_json(folder / MEASURES, every)
     said = {"of": of, "by": {key: {**settings, **by}[key] for key in every}}

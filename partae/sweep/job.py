@@ -43,6 +43,7 @@ def _by_itself() -> Iterator[None]:
     environment = dict(os.environ)
     deterministic = torch.get_deterministic_debug_mode()
     precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    benchmark = torch.backends.cudnn.benchmark
     try:
         yield
     finally:
@@ -51,13 +52,14 @@ def _by_itself() -> Iterator[None]:
         torch.set_deterministic_debug_mode(deterministic)
         torch.set_float32_matmul_precision(precision)
         torch.set_default_dtype(dtype)
+        torch.backends.cudnn.benchmark = benchmark
 
 
 def _run(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
     hydra = HydraConfig.get()
     end_in_order()
     if jobs.is_alone(hydra):
-        again = resume_line(folder, hydra.overrides.task)
+        again = resume_line(folder, jobs.overrides(cfg, hydra))
         with explained(folder, alone=True), saying(f"Interrupted. Go on with\n\n  {again}\n"):
             return _measures(train, cfg, hydra, folder)
     if cfg.fail_fast and jobs.any_failed(folder.parent):

@@ -67,8 +67,7 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
     if has_run(folder) and is_alone(hydra):
         return  # a sweep's job that is gone on with by itself remains the sweep's
     own = OmegaConf.create({"hydra": OmegaConf.to_container(hydra, resolve=False)})
-    given = [_with_value(text, cfg) for text in hydra.overrides.task if not text.startswith("resume=")]
-    for name, content in (("config", OmegaConf.create(now)), ("overrides", given), ("hydra", own)):
+    for name, content in (("config", OmegaConf.create(now)), ("overrides", overrides(cfg, hydra)), ("hydra", own)):
         write_bytes(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(content).encode())
 
 
@@ -100,12 +99,20 @@ def _resolved(written: Any, parent: Any, key: Any) -> Any:
     return written if isinstance(value, DictConfig) else value
 
 
+def overrides(cfg: DictConfig, hydra: HydraConf) -> list[str]:
+    """What a job was given, but ``resume=``: values in place of references, as in its `settings`."""
+    texts = cast("list[str]", OmegaConf.to_container(cast("Any", hydra.overrides.task), resolve=False))
+    typed = [text.replace("\\${", "${") for text in texts]  # Hydra escapes them
+    return [_with_value(text, cfg) for text in typed if not text.startswith("resume=")]
+
+
 def _with_value(override: str, cfg: DictConfig) -> str:
-    """An override with the value that it had, where it refers to another."""
+    """An override with the value that it had, where it refers to another; but for those that `settings` keeps."""
     key, _, value = override.partition("=")
-    if "${" not in value or "${hydra:" in value:
+    kept = "${hydra:" in value or key.lstrip("+").startswith("logger")
+    found = None if kept or "${" not in value else OmegaConf.select(cfg, key.lstrip("+"))
+    if found is None:
         return override
-    found = OmegaConf.select(cfg, key.lstrip("+"))
     found = OmegaConf.to_container(found, resolve=True) if isinstance(found, ListConfig) else found
     return override if isinstance(found, DictConfig) else f"{key}={quoted(found)}"
 

@@ -190,7 +190,8 @@ REVIVAL = ["callbacks=revival", "callbacks.revival.frequency=0.9", "callbacks.re
 def test_two_devices_train_to_the_measures_of_one(
     model: list[str], done: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    options = [*TINY, *model, "trainer.max_epochs=5", "data.batch_size=50", "data.val_size=49"]
+    options = [*TINY, *model, "trainer.max_epochs=5", "data.batch_size=50"]
+    options += ["data.source.train_size=299", "data.val_size=49"]  # an odd number to validate, an even one to train
     assert done(*options, "hydra.run.dir=one")[0] == 0
     assert done(*options, "hydra.run.dir=two", "trainer=ddp", "trainer.devices=2")[0] == 0
     one, two = (measures_of(tmp_path / name) for name in ("one", "two"))

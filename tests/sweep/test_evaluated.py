@@ -37,10 +37,18 @@ def test_a_subject_is_the_model_and_the_images_wherever_these_lie(tmp_path: Path
     file = tmp_path / "last.ckpt"
     file.write_bytes(b"weights")
     data: dict[str, Any] = {"source": {"_target_": "partae.data.Folder", "root": "here", "seed": 0}, "batch_size": 3}
-    here = subject(file, OmegaConf.create(data))
+    here = subject(file, OmegaConf.create(data), "images")
     data |= {"source": {**data["source"], "root": "there"}, "batch_size": 4}
-    assert subject(file, OmegaConf.create(data)) == here
+    assert subject(file, OmegaConf.create(data), "images") == here
     data |= {"source": {**data["source"], "seed": 1}}
-    assert subject(file, OmegaConf.create(data)) != here
+    assert subject(file, OmegaConf.create(data), "images") != here
     file.write_bytes(b"others")
-    assert subject(file, OmegaConf.create(data))["model"] != here["model"]
+    assert subject(file, OmegaConf.create(data), "images")["model"] != here["model"]
+
+
+def test_images_that_changed_are_another_subject_and_without_a_fingerprint_their_place_tells(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    file.write_bytes(b"weights")
+    here, there = (OmegaConf.create({"source": {"root": root}}) for root in ("here", "there"))
+    assert subject(file, here, "some") == subject(file, there, "some") != subject(file, here, "others")
+    assert subject(file, here, None) != subject(file, there, None)

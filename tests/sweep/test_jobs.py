@@ -92,7 +92,8 @@ def test_the_images_that_a_job_saw_are_a_setting_and_where_they_lie_is_not(
 
 
 def test_settings_are_kept_as_values_and_not_as_references(mode: RunMode, composed: Compose, tmp_path: Path) -> None:
-    task = {"overrides": {"task": ["data.seed=\\${seed}", "seed=3"]}}  # as Hydra escapes it
+    secret = "+logger.key=${oc.env:HOME}"
+    task = {"overrides": {"task": ["data.seed=\\${seed}", "seed=3", secret.replace("$", "\\$")]}}  # as Hydra escapes it
     own: Any = OmegaConf.merge(HydraConfig.get(), task)
     cfg = composed("data.seed=${seed}", "seed=3", "+logger.key=${oc.env:HOME}")
     begin(cfg, own, tmp_path)
@@ -101,7 +102,7 @@ def test_settings_are_kept_as_values_and_not_as_references(mode: RunMode, compos
     assert (kept["data"]["seed"], kept["data"]["image_shape"]) == (3, [1, 28, 28])
     assert kept["model"]["encoder"] == "${encoder}"
     assert kept["logger"]["key"] == "${oc.env:HOME}"  # which may be a secret
-    assert yaml.safe_load((tmp_path / ".hydra" / "overrides.yaml").read_text()) == ["data.seed=3", "seed=3"]
+    assert yaml.safe_load((tmp_path / ".hydra" / "overrides.yaml").read_text()) == ["data.seed=3", "seed=3", secret]
     begin(composed("data.seed=3", "seed=3", "+logger.key=${oc.env:HOME}"), own, tmp_path)
     (tmp_path / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))  # as earlier versions kept them
     begin(cfg, own, tmp_path)
