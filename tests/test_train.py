@@ -115,11 +115,15 @@ def test_the_losses_are_those_of_all_images_in_whatever_batches_they_came(
 def test_mixed_precision_saves_time_in_training_and_not_in_measuring(
     run: Run, composed: Compose, garments: Path, tmp_path: Path
 ) -> None:
-    measures = run("+trainer.precision=bf16-mixed")
+    measures = run("+trainer.precision=bf16-mixed", "optimizer.lr=0", "sparsity.beta=1")
     data = instantiate(composed(f"data.source.root={garments}", "data.val_size=100").data)
     data.check()
     found = measure(partae.load(tmp_path / "run"), data.batches("val"))
     assert measures["val/reconstruction_error"] == pytest.approx(found["reconstruction_error"], rel=1e-5)
+    model = partae.load(tmp_path / "run")
+    assert isinstance(model, AutoEncoder)
+    expected = model.losses(data.sets["train"][0])["sparsity"].item()
+    assert logged(tmp_path / "run")["train/sparsity"] == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.filterwarnings("ignore:It is recommended to use `self.log")
