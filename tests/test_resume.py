@@ -204,8 +204,8 @@ NEEDED: dict[tuple[str, str], list[str]] = {
     ("constraint", "hoyer"): ["constraint.hoyer.bias=true"],
     ("constraint", "unit_norm"): ["constraint.unit_norm.bias=true"],
 }
-# others: images that are not here, several devices, and estimators, which learn in one step
-ALIKE = {("trainer", "ddp"), *(("data", name) for name in names("data"))}
+# others: images that are not here, several devices, nothing logged, and estimators, which learn in one step
+ALIKE = {("trainer", "ddp"), ("logger", "none"), *(("data", name) for name in names("data"))}
 ALIKE |= {("model", name) for name in ("dictionary_learning", "kmeans", "nmf", "pca", "sparse_nmf")}
 QUICK = {("constraint", "hoyer"), ("constraint", "unit_norm")}
 
