@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 CHOICES = ("hoyer", "kl", "none")
 EPOCHS = 2
 PATIENCE = 60  # seconds for whatever a busy machine has to show
-WINDOW = {"width": 2600, "height": 3600}  # large enough for all hyperparameters
+WINDOW = {"width": 4200, "height": 6000}  # large enough for all hyperparameters: what lies outside cannot be clicked on
 
 # what is in sight, in shadow trees too, of which TensorBoard is made: words with their middle, and how many pictures
 SEEN = """(() => {
@@ -145,8 +145,6 @@ def test_a_sweep_in_tensorboard(sweep: Path, tmp_path: Path) -> None:
         page.screenshot(tmp_path / "hparams.png")
         for choice, run in zip(CHOICES, runs, strict=True):
             shown = {f"{value:#.5g}" for key, value in measures[choice].items() if key in tested}
-            row = set(table_row(words, run))
-            assert values[choice] <= row
-            assert len(shown & row) > len(shown) / 2  # which columns are there at once depends on how many there are
+            assert shown | values[choice] <= set(table_row(words, run))
         assert not page.errors
         assert all(request.startswith((address, "about:", "blob:")) for request in page.requests)
