@@ -84,6 +84,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         data.setup(stage)
     check_svm(data.labels, protocol)
     training, operated = data.calibration(operators)
+    known = fingerprint_of(data.source)
 
     measures: dict[str, dict[str, float]] = {}
     exports = []
@@ -108,8 +109,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         model.cpu()
         values = {f"test/{key}": value for each, _ in found for key, value in each.items()}
         settings = {f"test/{key}": by for each, by in found for key in each}
-        of = subject(ckpt.files[name], cfg.data, fingerprint_of(data.source))
-        measures[name] = record(places[name], of, values, settings)
+        measures[name] = record(places[name], subject(ckpt.files[name], cfg.data, known), values, settings)
     order = sorted(models, key=lambda name: measures[name]["test/hoyer_sparsity"])
     measures = {name: measures[name] for name in order}
 

@@ -74,20 +74,19 @@ def _class(part: DictConfig) -> str:
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
+    started = time.monotonic()
     job = parts(cfg, folder)
     with closing(job.loggers):
-        return _train(cfg, folder, job)
+        return _train(cfg, folder, job, started)
 
 
-def _train(cfg: DictConfig, folder: Path, job: Parts) -> dict[str, float]:
-    started = time.monotonic()
+def _train(cfg: DictConfig, folder: Path, job: Parts, started: float) -> dict[str, float]:
     model, before = job.model, job.start or {"measures": {}, "seconds": 0.0}
     data: DataModule = instantiate(cfg.data)
-    data.check()
-    check_svm(data.labels, cfg.svm)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
     trainer: Trainer = instantiate(cfg.trainer, logger=job.loggers, callbacks=[*job.callbacks, *job.constraints])
-    data.check_shares(trainer.world_size)
+    data.check(trainer.world_size)
+    check_svm(data.labels, cfg.svm)
 
     with going_on_from(job.file, trainer):
         trainer.fit(model, data, ckpt_path=job.file, weights_only=True)

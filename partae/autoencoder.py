@@ -25,7 +25,7 @@ from partae.morphology import Operator
 from partae.plasticity import IntrinsicPlasticity
 from partae.reconstruction import MSE
 from partae.schedule import Constant, by_step
-from partae.sparsity import NoSparsity
+from partae.sparsity import NoSparsity, mean_activation
 
 
 class AutoEncoder(Measured):
@@ -102,7 +102,7 @@ class AutoEncoder(Measured):
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images, operated),
         }
-        return losses, code.detach().mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
+        return losses, mean_activation(code.detach())
 
     def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
         of_mean = getattr(self.sparsity, "of_mean", None)  # not the mean of what it is of each batch

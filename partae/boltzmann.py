@@ -15,6 +15,7 @@ from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.measured import Losses
 from partae.schedule import Constant
+from partae.sparsity import mean_activation
 
 
 class SparseRBM(AutoEncoder):
@@ -87,7 +88,7 @@ class SparseRBM(AutoEncoder):
             "sparsity": self.sparsity(self._of_all_processes(code)),
             "decay": self.decay(self.atoms),
         }
-        return losses, code.detach().mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
+        return losses, mean_activation(code.detach())
 
 
 class SparseDBN(SparseRBM):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ROUNDING = 1e-3  # by which a value may lie outside of [0, 1] and be taken for one within
+
 
 class InputError(ValueError):
     """Something that a user gave and can mend: shown as one message, without a traceback."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn, cast
 
 import torch
@@ -198,13 +196,13 @@ class Means:
 
         They are over the images of all devices of ``strategy``, where there is one.
         """
-        sums: dict[str, Any] = {**self.totals, "activation of units": self.activation}
-        images = torch.tensor(float(self.images), device=sums["activation of units"].device)
-        if strategy:
-            sums = {name: strategy.reduce(total.clone(), reduce_op="sum") for name, total in sums.items()}
-            images = cast("Tensor", strategy.reduce(images, reduce_op="sum"))
-        means = {name: total / images for name, total in sums.items()}
-        return {name: means[name] for name in self.totals}, means["activation of units"]
+
+        def of_all(total: Tensor) -> Tensor:
+            return cast("Tensor", strategy.reduce(total.clone(), reduce_op="sum")) if strategy else total
+
+        activation = cast("Tensor", self.activation)
+        images = of_all(torch.tensor(float(self.images), device=activation.device))
+        return {name: of_all(total) / images for name, total in self.totals.items()}, of_all(activation) / images
 
 
 def _zeros(values: Tensor) -> Tensor:
@@ -212,11 +210,9 @@ def _zeros(values: Tensor) -> Tensor:
     return torch.zeros_like(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Measure as `evaluate.py` does, whatever mixed precision a training saves time by."""
-    with torch.autocast(device.type, enabled=False):
-        yield
+def _full_precision(device: torch.device) -> torch.autocast:
+    """A context that measures as `evaluate.py` does, whatever mixed precision a training saves time by."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def with_total(losses: Losses) -> Losses:

@@ -8,10 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from partae.checks import InputError
+from partae.checks import ROUNDING, InputError
 from partae.morphology import Array, Operator
-
-ROUNDING = 1e-3  # by which an image in [0, 1] may lie outside of it
 
 
 class Representation(nn.Module):

@@ -38,6 +38,12 @@ def hoyer_sparsity(code: Tensor) -> Tensor:
     return torch.where(l2 == 0, 0, sparsity).clamp(0, 1)
 
 
+def mean_activation(code: Tensor) -> Tensor:
+    """Mean activation of each unit: (B, K) -> (K,), at least in single precision."""
+    # half precision has no number between 1 - 1e-3 and 1
+    return code.mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
+
+
 class NoSparsity(nn.Module):
     """No penalty on the code."""
 
@@ -79,9 +85,7 @@ class MeanActivationPenalty(Printed):
 
     def forward(self, code: Tensor) -> Tensor:
         """Penalty of a code (B, K), a scalar."""
-        # half precision has no number between 1 - 1e-3 and 1
-        precision = torch.promote_types(code.dtype, torch.float32)
-        return self.of_mean(code.mean(dim=0, dtype=precision))
+        return self.of_mean(mean_activation(code))
 
     def of_mean(self, activation: Tensor) -> Tensor:
         """Penalty of the mean activation of each unit (K,), a scalar."""

@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from partae.checks import InputError, whole
+from partae.checks import ROUNDING, InputError, whole
 from partae.data.levels import check_levels
 from partae.data.source import Shape, Stored
 from partae.files import fingerprint
 
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 KINDS = "uint8, or floats in [0, 1]"
-ROUNDING = 1e-3  # beyond [0, 1] that a float may lie
 
 
 class Arrays:
@@ -63,8 +62,9 @@ class Arrays:
 
     def fingerprint(self) -> str:
         """What tells these arrays from others."""
-        files = [self.root / f"{name}.npy" for name in NAMES] if self.root.is_dir() else [self.root]
-        return fingerprint({file.name if self.root.is_dir() else "": file for file in files if file.exists()}, 1024)
+        if self.root.is_file():
+            return fingerprint({"": self.root}, 1024)
+        return fingerprint({file.name: file for name in NAMES if (file := self.root / f"{name}.npy").exists()}, 1024)
 
     def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images and labels (N,) of the "train" or "test" set.

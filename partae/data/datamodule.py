@@ -90,32 +90,24 @@ class DataModule(LightningDataModule):
         """
         raise InputError("load_from_checkpoint may run what a file brings along: give data= on the command line")
 
-    def check(self) -> None:
+    def check(self, devices: int = 1) -> None:
         """Fetch what is missing, load the training images and look at the test images: to fail before anything starts.
 
+        Args:
+            devices: how many will share the images.
+
         Raises:
-            InputError: if the images are absent, altered, or not as the arguments say.
+            InputError: if the images are absent, altered, not as the arguments say, or fewer than ``devices``.
         """
         self.prepare_data()
         self.setup("fit")
         images, _ = self._load("test")
         if not isinstance(images, Tensor):  # which have been read
             look_at_all(images, self.prefetch)
-
-    def check_shares(self, devices: int) -> None:
-        """Load the test images too where several devices share them, to fail before the training.
-
-        Raises:
-            InputError: if there are fewer training, validation or test images than ``devices``.
-        """
-        if devices == 1:
-            return
-        self.setup("test")
-        for split, kind in (("train", "training"), ("val", "validation"), ("test", "test")):
-            if not self.has(split):
-                continue
-            count = len((self.streams if split in self.streams else self.sets)[split][1])
+        counts = {split: len(self._labels(split)) for split in ("train", "val") if self.has(split)}
+        for split, count in {**counts, "test": images.shape[0]}.items():
             if count < devices:
+                kind = {"train": "training", "val": "validation"}.get(split, split)
                 mend = " or raise data.val_size" if split == "val" else ""
                 raise InputError(f"there are {devices} devices, but {count} {kind} images: lower trainer.devices{mend}")
 
@@ -182,7 +174,7 @@ class DataModule(LightningDataModule):
         if self.batch_size % world_size:
             raise InputError(f"data.batch_size must be a multiple of the {world_size} devices; got {self.batch_size}")
         size = self.batch_size // world_size if split == "train" else self.eval_batch_size
-        labels = (self.streams if split in self.streams else self.sets)[split][1]
+        labels = self._labels(split)
         order = Order(len(labels), self.seed if shuffled else None, rank, world_size)
         if split in self.streams:
             return StreamedBatches(self.streams[split][0], labels, size, order, self._device, self.prefetch)
@@ -257,9 +249,10 @@ class DataModule(LightningDataModule):
         """
         if not self.classes:
             raise InputError("an SVM needs labels, but the images of data.source have none: leave svm=none")
-        if self.has(split):
-            return (self.streams if split in self.streams else self.sets)[split][1]
-        return self.source.load(split)[1]
+        return self._labels(split) if self.has(split) else self.source.load(split)[1]
+
+    def _labels(self, split: str) -> Tensor:
+        return (self.streams if split in self.streams else self.sets)[split][1]
 
     def _load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         images, labels = self.source.load(split)

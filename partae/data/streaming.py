@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -84,16 +84,13 @@ class StreamedBatches:
 
 def read_all(images: Stored, threads: int) -> Tensor:
     """All images of a store, (N, C, H, W), read by some threads."""
-    count = images.shape[0]
-    first = images.read(torch.arange(min(1, count)))
+    first = images.read(torch.arange(min(1, images.shape[0])))
     whole = torch.empty(images.shape, dtype=first.dtype)
 
     def fill(index: Tensor) -> None:
         whole[index[0] : index[-1] + 1] = images.read(index)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(fill, index) for index in torch.arange(count).split(CHUNK)]:
-            done.result()
+    _in_chunks(fill, images.shape[0], threads)
     return whole
 
 
@@ -103,6 +100,11 @@ def look_at_all(images: Stored, threads: int) -> None:
     def look(index: Tensor) -> None:
         images.read(index)
 
+    _in_chunks(look, images.shape[0], threads)
+
+
+def _in_chunks(work: Callable[[Tensor], None], count: int, threads: int) -> None:
+    """Do ``work`` on the numbers below ``count``, a chunk at a time in each of some threads."""
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(look, index) for index in torch.arange(images.shape[0]).split(CHUNK)]:
+        for done in [pool.submit(work, index) for index in torch.arange(count).split(CHUNK)]:
             done.result()

@@ -21,6 +21,7 @@ from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.factorization.sparse_nmf import SparseNMF
 from partae.measured import Batch, Losses, Means, Measured
+from partae.sparsity import mean_activation
 
 VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do
 TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may be in single precision
@@ -65,7 +66,7 @@ class Factorization(Measured):
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
         code = self.encoder(images, self.atoms, self.bias)
-        return {"reconstruction": F.mse_loss(self.decoder(code), images)}, code.mean(dim=0)
+        return {"reconstruction": F.mse_loss(self.decoder(code), images)}, mean_activation(code)
 
     def fit(self, images: Tensor) -> Factorization:
         """Learn the atoms and the bias of images (N, C, H, W).

@@ -93,10 +93,13 @@ def _resolved(written: Any, parent: Any, key: Any) -> Any:
         return [_resolved(value, parent[key], place) for place, value in enumerate(written)]
     if not (isinstance(written, str) and "${" in written) or "${hydra:" in written:
         return written
-    value = parent[key]
-    if isinstance(value, ListConfig):
-        return OmegaConf.to_container(value, resolve=True)
+    value = _plain(parent[key])
     return written if isinstance(value, DictConfig) else value
+
+
+def _plain(value: Any) -> Any:
+    """A value of a configuration; a list as Python's own."""
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
 
 
 def overrides(cfg: DictConfig, hydra: HydraConf) -> list[str]:
@@ -110,11 +113,8 @@ def _with_value(override: str, cfg: DictConfig) -> str:
     """An override with the value that it had, where it refers to another; but for those that `settings` keeps."""
     key, _, value = override.partition("=")
     kept = "${hydra:" in value or key.lstrip("+").startswith("logger")
-    found = None if kept or "${" not in value else OmegaConf.select(cfg, key.lstrip("+"))
-    if found is None:
-        return override
-    found = OmegaConf.to_container(found, resolve=True) if isinstance(found, ListConfig) else found
-    return override if isinstance(found, DictConfig) else f"{key}={quoted(found)}"
+    found = None if kept or "${" not in value else _plain(OmegaConf.select(cfg, key.lstrip("+")))
+    return override if found is None or isinstance(found, DictConfig) else f"{key}={quoted(found)}"
 
 
 def changed(cfg: DictConfig, now: Mapping[str, Any], folder: Path) -> list[str]:

@@ -81,9 +81,9 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """Close ``loggers`` when the block ends: what one keeps open as long as its process, the next job would share.
+    """Close ``loggers`` when the block ends: what a logger keeps open would be the next job's too.
 
-    That of Weights & Biases does: one that finds a run begun takes it for its own.
+    Weights & Biases has one run open in a process; a second logger would write into it.
     """
     status = "failed"
     try:

@@ -140,11 +140,11 @@ def test_a_wrong_image_shape_is_refused(garments: Path) -> None:
 
 def test_devices_that_share_images_need_one_each(garments: Path) -> None:
     data = ready(garments, val_size=3)
-    data.check_shares(1)
+    data.check(1)
     assert not data.has("test")
-    data.check_shares(3)
+    data.check(3)
     with pytest.raises(InputError, match=r"4 devices, but 3 validation images: lower trainer\.devices or raise data"):
-        data.check_shares(4)
-    ready(garments, val_size=0).check_shares(120)
+        data.check(4)
+    ready(garments, val_size=0).check(120)
     with pytest.raises(InputError, match=r"121 devices, but 120 test images: lower trainer\.devices"):
-        ready(garments, val_size=0).check_shares(121)
+        ready(garments, val_size=0).check(121)
