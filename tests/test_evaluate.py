@@ -36,6 +36,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     }
 
 
+@pytest.mark.slow
 def test_evaluating_again_keeps_what_was_measured_before_of_the_same_model_and_images(
     run: Run, composed: Compose, garments: Path, tmp_path: Path
 ) -> None:

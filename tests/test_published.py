@@ -56,8 +56,7 @@ def test_another_model_is_not_taken_for_a_published_one(other: str) -> None:
 
 @pytest.mark.parametrize("strange", ["text", 3, None, [], {"_target_": 3}])
 def test_a_folder_may_say_anything_of_itself(strange: Any) -> None:
-    for key in config():
-        assert published_measures({**config(*KL), key: strange, "latent_dim": 100}) in (
-            {},
-            published_measures(config(*KL)),
-        )
+    own = config(*KL)
+    known = published_measures(own)
+    for key in own:
+        assert published_measures({**own, key: strange, "latent_dim": 100}) in ({}, known)

@@ -220,7 +220,13 @@ BARS += ["trainer.accelerator=cpu", "quiet=true"]
 
 
 @pytest.mark.parametrize(
-    ("model", "precision"), [("autoencoder", "64-true"), ("pca", "64-true"), ("autoencoder", "bf16-mixed")]
+    ("model", "precision"),
+    [
+        ("autoencoder", "64-true"),
+        ("pca", "64-true"),
+        ("kmeans", "64-true"),
+        pytest.param("autoencoder", "bf16-mixed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_in_another_precision_is_drawn_goes_on_loads_and_is_evaluated(
     model: str, precision: str, composed: Compose, tmp_path: Path
@@ -241,6 +247,7 @@ def test_half_precision_of_weights_is_refused_before_the_training(precision: str
         run(f"+trainer.precision={precision}")
 
 
+@pytest.mark.slow
 def test_a_profile_that_is_asked_for_is_printed(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "train.py"), *BARS, "trainer.max_epochs=1", "+trainer.profiler=simple"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)

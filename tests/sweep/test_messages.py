@@ -132,8 +132,10 @@ def test_a_job_of_ours_that_fails_keeps_its_traceback() -> None:
 
 @pytest.mark.parametrize(
     "locale",
-    [{"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "cp1252"}],
-    ids=["POSIX", "cp1252"],
+    [
+        pytest.param({"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, id="POSIX"),
+        pytest.param({"PYTHONIOENCODING": "cp1252"}, id="cp1252", marks=pytest.mark.slow),
+    ],
 )
 def test_what_a_terminal_cannot_show_ends_no_run(locale: dict[str, str], tmp_path: Path) -> None:
     script = """
