@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ from partae.schedule import Cosine
 from partae.sparsity import KL
 from partae.specification import describe, restore
 
+TASKS = ("SLURM_NTASKS", "WORLD_SIZE")  # where a cluster says how many processes it has started
 Array = NDArray[np.floating[Any]]
 Part = TypeVar("Part")
 
@@ -121,6 +123,11 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         batches = Batches(
             scaled, torch.zeros(len(scaled)), whole("batch_size", self.batch_size), Order(len(scaled), seed)
         )
+        if tasks := next((count for name in TASKS if (count := os.environ.get(name, "1")) != "1"), None):
+            warnings.warn(
+                f"PartAutoEncoder trains on one device: each of the {tasks} tasks of this job fits a model of its own",
+                stacklevel=2,
+            )
         with _QUIETLY, interruptible():
             trainer = Trainer(
                 max_epochs=whole("max_epochs", self.max_epochs),

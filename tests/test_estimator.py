@@ -208,7 +208,8 @@ def test_one_process_trains_whatever_a_cluster_has_started(
     expected = weights(estimator(max_epochs=1).fit(X))
     for name, value in cluster.items():
         monkeypatch.setenv(name, value)
-    assert weights(estimator(max_epochs=1).fit(X)) == expected
+    with pytest.warns(UserWarning, match="trains on one device: each of the 4 tasks of this job fits a model of its"):
+        assert weights(estimator(max_epochs=1).fit(X)) == expected
 
 
 def test_given_parts_are_used_and_left_as_they_are() -> None:
