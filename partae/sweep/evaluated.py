@@ -42,16 +42,16 @@ def record(folder: Path, of: Settings, measures: Mapping[str, float], by: Mappin
         folder: of the evaluation.
         of: its `subject`; measures of another one are dropped.
         measures: of now, which take the place of earlier ones.
-        by: the settings that each of them was measured by. An SVM's go together: none of an earlier one stays.
+        by: the settings that each of them was measured by. Earlier measures of other settings are dropped, so that
+            those which stand together compare: no SVM by another protocol, no operator that left the bias alone.
     """
+    now = {name: value for each in by.values() for name, value in each.items()}
     earlier: dict[str, float] = {}
     settings: dict[str, Settings] = {}
     with suppress(InputError, OSError):  # nothing, or damaged: it is written anew
         said = read_json(folder / SETTINGS)
         if said.get("of") == of:
-            svm = any("svm" in each for each in by.values())
-            known = {key: each for key, each in part(said, "by").items() if isinstance(each, Mapping)}
-            settings = {key: each for key, each in known.items() if not (svm and "svm" in each)}
+            settings = {key: each for key, each in part(said, "by").items() if _agrees(each, now)}
             values = read_json(folder / MEASURES)
             earlier = {key: values[key] for key in settings if isinstance(values.get(key), int | float)}
     every = {**earlier, **measures}
@@ -59,3 +59,8 @@ def record(folder: Path, of: Settings, measures: Mapping[str, float], by: Mappin
     said = {"of": of, "by": {key: {**settings, **by}[key] for key in every}}
     write_bytes(folder / SETTINGS, (json.dumps(said, indent=2) + "\n").encode())
     return every
+
+
+def _agrees(settings: object, now: Settings) -> bool:
+    """Whether settings, as a file says them, are those of now where both are known."""
+    return isinstance(settings, Mapping) and all(now.get(name, value) == value for name, value in settings.items())

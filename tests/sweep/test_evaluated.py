@@ -33,6 +33,12 @@ def test_the_figures_of_two_protocols_of_an_svm_do_not_mix(tmp_path: Path) -> No
     assert record(tmp_path, OF, {"svm_accuracy": 0.7}, {"svm_accuracy": quick}) == {"svm_accuracy": 0.7}
 
 
+def test_operators_with_the_bias_and_without_do_not_mix(tmp_path: Path) -> None:
+    record(tmp_path, OF, {"dilation": 1.0, "l0": 5.0}, {"dilation": {"bias": True}, "l0": {"l0_threshold": 0.1}})
+    found = record(tmp_path, OF, {"erosion": 2.0}, {"erosion": {"bias": False}})
+    assert found == {"l0": 5.0, "erosion": 2.0}
+
+
 def test_a_subject_is_the_model_and_the_images_wherever_these_lie(tmp_path: Path) -> None:
     file = tmp_path / "last.ckpt"
     file.write_bytes(b"weights")
