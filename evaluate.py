@@ -21,18 +21,19 @@ from partae import figures
 from partae.checks import InputError, flag, one_of, random_seed, real
 from partae.data import DataModule
 from partae.data.source import fingerprint_of
-from partae.export import FORMATS, export
-from partae.files import write_bytes, write_json
-from partae.loading import load, run_folder
+from partae.files import run_folder, write_bytes, write_json
 from partae.metrics import calibrate, measure, measure_dictionary, measure_parts, measure_references, stability
 from partae.metrics.measures import SVM_MEASURES, check_svm, measure_svm
 from partae.morphology import operator
 from partae.report import drawings, run_page, table, verdicts, verdicts_of_runs
-from partae.sweep import as_trained, explained, run
-from partae.sweep.chosen import chosen, evaluation_folder, published_beside
-from partae.sweep.evaluated import record, subject
-from partae.sweep.page import REPORT, write_page
+from partae.run.command_line import as_trained
+from partae.run.messages import explained, run
+from partae.run.record import record, subject
+from partae.saving.exporting import FORMATS, export
+from partae.saving.loading import load
 from partae.sweep.rows import SHOWN, read_sweep
+from partae.sweep.selection import chosen, evaluation_folder, published_beside
+from partae.sweep.sweep_page import REPORT, write_page
 
 FITTED = 10_000  # training images of 28 x 28 pixels that the references are fitted to; fewer of larger ones
 CONF = str(Path(__file__).with_name("conf").resolve())

@@ -35,7 +35,7 @@ import partae.sweep  # noqa: F401  (what conf/ calls)
 from partae import AutoEncoder
 from partae.constraint import Constraint
 from partae.data import DataModule
-from partae.stack import Member, Stack
+from partae.sweep.stack import Member, Stack
 
 COUNTS = (1, 8, 32, 128)
 TURNS = 5

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from partae import figures
-from partae.factorization import SparseNMF
+from partae.nmf import SparseNMF
 from partae.sparsity import KL, L2, EpsilonL1, Log, MeanActivationPenalty
 
 FOLDER = Path(__file__).with_name("images")

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from partae.files import write_bytes
-from partae.sweep import typed
+from partae.run.command_line import typed
 
 FILE = Path("outputs/digits.npz")
 TESTED = 360  # the last images, of other writers than the first

@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 
 
 class StackedLauncher(Launcher):
-    """Trains the jobs of a multirun as stacks where they can be stacked; see `partae.sweep.stacked`.
+    """Trains the jobs of a multirun as stacks where they can be stacked; see `partae.sweep.stack.launcher`.
 
     Args:
         max_size: the most models in a stack; null is what memory holds.
@@ -25,6 +25,6 @@ class StackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         # Hydra imports this module whatever is run: torch is loaded for a sweep of stacks only
-        from partae.sweep.stacked import launch
+        from partae.sweep.stack.launcher import launch
 
         return launch(job_overrides, initial_job_idx, self.max_size, self.compiled, **self.context)

@@ -24,18 +24,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from partae.autoencoder import AutoEncoder
 from partae.checks import InputError, real, whole
 from partae.constraint import NonNegative
 from partae.data.batches import Batches, Order
 from partae.decay import NoDecay
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.interruption import interruptible
 from partae.metrics import explained_variance
+from partae.model.autoencoder import AutoEncoder
+from partae.run.interruption import interruptible
+from partae.saving.specification import describe, restore
 from partae.schedule import Cosine
 from partae.sparsity import KL
-from partae.specification import describe, restore
 
 TASKS = ("SLURM_NTASKS", "WORLD_SIZE")  # where a cluster says how many processes it has started
 Array = NDArray[np.floating[Any]]

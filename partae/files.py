@@ -142,6 +142,21 @@ def part(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of the run in ``folder``, without what a killed process left half written."""
+    return sorted(file for file in (folder / "checkpoints").glob("*.ckpt") if not file.name.startswith("."))
+
+
+def run_folders(path: str | Path) -> list[Path]:
+    """The runs in a sweep's folder, by name; none if ``path`` is no such folder."""
+    return sorted(file.parent.parent for file in Path(path).glob("*/checkpoints/last.ckpt"))
+
+
+def run_folder(file: Path) -> Path:
+    """The run folder that a checkpoint belongs to, or the folder that it lies in."""
+    return file.parent.parent if file.parent.name == "checkpoints" else file.parent
+
+
 def _checked(path: Path, parse: Callable[[str], Any], kind: type[Plain]) -> Plain:
     try:
         found = parse(path.read_text(encoding="utf-8"))

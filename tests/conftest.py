@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from partae.data import fashion_mnist
-from train import train  # which brings the resolvers of conf/
+from partae.run import resolvers  # noqa: F401 - conf/ refers to them
+from partae.run.training import train
 
 # the first pass back in a process, if anything compiled, starts threads that no test which forks would survive
 torch.ones(1, requires_grad=True).sum().backward()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from partae.activation import ANYTHING
-from partae.published import published_measures
+from partae.report.published import published_measures
 
 CONF = Path(__file__).parent.parent / "conf"
 YAMLS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment")

@@ -10,8 +10,8 @@ import pytest
 
 from evaluate import evaluate
 from partae.checks import InputError
+from partae.run.training import train
 from tests.conftest import Compose, Run
-from train import train
 
 
 def test_evaluate_gives_the_figures_of_the_end_of_training(

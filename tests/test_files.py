@@ -18,12 +18,12 @@ import pytest
 import torch
 
 from partae import AutoEncoder, figures
-from partae.checkpoint import WholeCheckpoints
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.export import export
 from partae.files import replacing, write_bytes, write_json
+from partae.saving.checkpoints import WholeCheckpoints
+from partae.saving.exporting import export
 from partae.sweep.rows import write_csv
 from tests.command_line import ROOT
 

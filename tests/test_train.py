@@ -24,10 +24,10 @@ from partae.checks import InputError
 from partae.data import Order, Swimmer
 from partae.metrics import measure, part_recovery
 from partae.morphology import dilation
+from partae.run.training import hyperparameters, train
 from tests.command_line import type_in
 from tests.conftest import Compose, Run
 from tests.test_conf import ROWS, rows_of
-from train import hyperparameters, train
 
 ROOT = Path(__file__).parent.parent
 MEASURES = {

@@ -2,6 +2,7 @@
 
 from partae.callbacks.checkpoint import Checkpoint
 from partae.callbacks.gallery import Gallery
+from partae.callbacks.pruning import DenseSparseDense
 from partae.callbacks.revival import Revival
 
-__all__ = ["Checkpoint", "Gallery", "Revival"]
+__all__ = ["Checkpoint", "DenseSparseDense", "Gallery", "Revival"]

@@ -12,10 +12,10 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from partae.checkpoint import check_state
 from partae.checks import InputError
 from partae.data import DataModule
-from partae.measured import Measured
+from partae.model.lightning import Measured
+from partae.saving.checkpoints import check_state
 
 
 class Checkpoint(ModelCheckpoint):

@@ -14,14 +14,14 @@ from partae.metrics.code import (
     l0,
     usage_frequency,
 )
-from partae.metrics.measures import MEASURED, Measures, codes, measure, measure_dictionary, measure_parts
-from partae.metrics.parts import part_recovery
-from partae.metrics.reconstruction import (
+from partae.metrics.errors import (
     ExplainedVariance,
     ReconstructionError,
     explained_variance,
     reconstruction_error,
 )
+from partae.metrics.measures import MEASURED, Measures, codes, measure, measure_dictionary, measure_parts
+from partae.metrics.parts import part_recovery
 from partae.sparsity import hoyer_sparsity
 
 __all__ = [

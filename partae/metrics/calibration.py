@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from partae.checks import InputError, real
+from partae.metrics.errors import ReconstructionError
 from partae.metrics.measures import Batches, named
-from partae.metrics.reconstruction import ReconstructionError
 from partae.morphology import Array, Operator, operator
 from partae.representation import Representation
 

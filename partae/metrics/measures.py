@@ -12,9 +12,9 @@ from torchmetrics import Metric
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap
 from partae.metrics.classification import check_classes, check_enough, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import L0, DeadAtoms, HoyerSparsity, MeanActivation, UnitActivation, UsageFrequency
+from partae.metrics.errors import ExplainedVariance, ReconstructionError
 from partae.metrics.mean import Mean
 from partae.metrics.parts import part_recovery
-from partae.metrics.reconstruction import ExplainedVariance, ReconstructionError
 from partae.morphology import Operator, dilation
 from partae.representation import Representation
 

@@ -15,8 +15,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from partae.run.folder import is_grid, status
 from partae.sweep.cores import share_out_cores
-from partae.sweep.jobs import is_grid, status
 
 
 class Progress(Callback):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from partae.files import part, read_yaml, write_bytes
 from partae.report import Cell
-from partae.sweep.jobs import is_finished, measures_of, status
+from partae.run.folder import is_finished, measures_of, status
 
 Row = dict[str, Cell]
 # the measures of a table that is printed, in this order

@@ -15,13 +15,12 @@ from omegaconf import DictConfig
 
 from partae import figures
 from partae.files import read_yaml
-from partae.interruption import end_in_order
-from partae.published import published_measures
 from partae.report import number, table, verdicts_of_runs, wording
-from partae.sweep.command_line import again_line
+from partae.report.published import published_measures
+from partae.run.command_line import again_line
+from partae.run.folder import failure
+from partae.run.interruption import end_in_order
 from partae.sweep.front import ERRORS, front_figure, front_of
-from partae.sweep.jobs import failure
-from partae.sweep.page import write_page
 from partae.sweep.rows import (
     SHOWN,
     Row,
@@ -34,6 +33,7 @@ from partae.sweep.rows import (
     telling,
     write_sweep,
 )
+from partae.sweep.sweep_page import write_page
 
 PANELS = (
     "reconstruction_error",

@@ -16,8 +16,8 @@ from partae.approximation import MaxApproximation
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.factorization import Factorization, LeastSquares, NonNegativeLeastSquares
 from partae.metrics import best_gain, calibrate, check_gains, measure, measure_references
+from partae.model import Factorization, LeastSquares, NonNegativeLeastSquares
 from partae.representation import Representation
 from tests.conftest import Run
 
@@ -183,7 +183,7 @@ def test_the_gains_of_a_run_are_in_its_checkpoint_and_its_export(run: Run, tmp_p
     assert model.gains["dilation:1"] == pytest.approx(measures["test/max_approximation_gain"])
     assert isinstance(model, AutoEncoder)
     assert not torch.equal(model.approximation.gains, torch.ones(2))  # type: ignore[arg-type]
-    file = partae.export.export(model, "safetensors", tmp_path)
+    file = partae.saving.exporting.export(model, "safetensors", tmp_path)
     assert file
     assert partae.load(file).gains == model.gains
 

@@ -7,7 +7,8 @@ from hydra import initialize
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from partae.sweep import Progress, cores
+from partae.sweep import cores
+from partae.sweep.progress import Progress
 
 
 @pytest.mark.parametrize(

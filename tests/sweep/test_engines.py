@@ -17,9 +17,9 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partae.checkpoint import read
-from partae.sweep.jobs import measures_of
-from tests.test_resume import differences
+from partae.run.folder import measures_of
+from partae.saving.checkpoints import read
+from tests.run.test_resume import differences
 
 pytestmark = pytest.mark.slow
 

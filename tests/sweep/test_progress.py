@@ -10,9 +10,8 @@ from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from partae.sweep import Progress, finish
-from partae.sweep.jobs import fail
-from partae.sweep.progress import number_of_jobs
+from partae.run.folder import fail, finish
+from partae.sweep.progress import Progress, number_of_jobs
 
 
 @pytest.mark.parametrize(

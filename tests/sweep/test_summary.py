@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from partae.checks import InputError
-from partae.sweep import Summary, job_folder
-from partae.sweep.folders import new_folder
+from partae.run.folder import fail, finish
+from partae.run.resolvers import job_folder, new_folder
 from partae.sweep.front import front_figure, front_of, on_front
-from partae.sweep.jobs import fail, finish
 from partae.sweep.rows import names, read_sweep
-from partae.sweep.summary import PANELS, sweep_figure
+from partae.sweep.summary import PANELS, Summary, sweep_figure
 
 
 def job(folder: Path, number: int, overrides: list[str], measures: dict[str, float] | None, error: str = "") -> None:

@@ -1,0 +1,164 @@
+"""PCA, NMF and their like behind the verbs of a model: an estimator learns the atoms, a coder codes by them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import TQDMProgressBar
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import SGD, Optimizer
+
+from partae.checks import InputError
+from partae.constraint import Constraint
+from partae.data import DataModule
+from partae.decoder import Dictionary
+from partae.model.lightning import Batch, Losses, Means, Measured
+from partae.nmf.sparse_nmf import SparseNMF
+from partae.sparsity import mean_activation
+
+VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do
+TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may be in single precision
+
+
+class Factorization(Measured):
+    """The atoms of an estimator, with a map from any image to its code.
+
+    It is trained and tested by Lightning as an auto-encoder is: its one step is a fit to all training images. What it
+    has learned are the decoder's atoms and bias; the estimator is in no checkpoint, and a loaded model has none.
+
+    Args:
+        encoder: a coder, (images, atoms, bias) -> code.
+        decoder: code -> images, linear.
+        estimator: in the manner of scikit-learn, with n_components (or n_clusters) equal to the number of atoms, and an
+            ``inverse_transform`` that is linear, or else ``cluster_centers_`` (K, F).
+    """
+
+    terms = ("reconstruction",)
+    is_shared_out = False
+
+    def __init__(self, encoder: nn.Module, decoder: Dictionary, estimator: BaseEstimator | None = None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.encoder = encoder
+        self.decoder = decoder.requires_grad_(False)
+        self.estimator = estimator
+
+    @property
+    def atoms(self) -> Tensor:
+        return self.decoder.atoms
+
+    @property
+    def bias(self) -> Tensor:
+        return self.decoder.bias
+
+    def _encode(self, images: Tensor) -> Tensor:
+        return self.encoder(images, self.atoms, self.bias)
+
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        return self.decoder.decode(code, atoms, bias)
+
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        code = self.encoder(images, self.atoms, self.bias)
+        return {"reconstruction": F.mse_loss(self.decoder(code), images)}, mean_activation(code)
+
+    def fit(self, images: Tensor) -> Factorization:
+        """Learn the atoms and the bias of images (N, C, H, W).
+
+        Raises:
+            InputError: if there is no estimator; if it refuses the images or its own arguments; or if no atoms and bias
+                decode as it does, or not so many.
+        """
+        if self.estimator is None:
+            raise InputError("a loaded factorization cannot be trained again: its estimator is not in the checkpoint")
+        name, flat = f"model.estimator={type(self.estimator).__name__}", images.flatten(1)
+        # ours computes where the images are, scikit-learn's on the CPU, to tolerances meant for double precision
+        data = flat if isinstance(self.estimator, SparseNMF) else flat.cpu().double().numpy()
+        try:
+            with warnings.catch_warnings():  # dictionary learning needs but a rough code of each batch
+                warnings.filterwarnings("ignore", "Objective did not converge", ConvergenceWarning)
+                self.estimator.fit(data)
+                atoms, bias = _linear(self.estimator, data[:VERIFIED])
+        except ValueError as error:
+            raise InputError(f"{name} cannot be fitted: {error}") from error
+        needed = self.atoms.flatten(1).shape
+        if atoms.shape != needed:
+            raise InputError(
+                f"{name} has {len(atoms)} components of {atoms.shape[1]} pixels, but the decoder {needed[0]} atoms of "
+                f"{needed[1]}: give it latent_dim components (n_components, n_clusters) and images of data.image_shape"
+            )
+        self.atoms.copy_(torch.from_numpy(atoms).view_as(self.atoms))
+        self.bias.copy_(torch.from_numpy(bias).view_as(self.bias))
+        return self
+
+    def configure_optimizers(self) -> Optimizer:
+        return SGD(self.parameters())  # it moves nothing: Lightning counts steps, and so checkpoints, by an optimizer's
+
+    def on_fit_start(self) -> None:
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Constraint):
+                raise InputError(
+                    f"constraint={callback.name} projects atoms after each step, and this model takes none: "
+                    "choose constraint=none"
+                )
+        if self.trainer.precision not in ("32-true", "64-true"):
+            raise InputError(
+                f"trainer.precision={self.trainer.precision} is too coarse for a factorization: leave it out"
+            )
+        self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
+        if isinstance(self.estimator, SparseNMF):  # its one step is long: a bar of its own, where Lightning has one
+            bar = self.trainer.progress_bar_callback
+            self.estimator.verbose = isinstance(bar, TQDMProgressBar) and bar.is_enabled
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if "train" in data.streams:
+            raise InputError(
+                f"model.estimator={type(self.estimator).__name__} sees all images at once, and they take more than "
+                f"data.memory={data.memory:g} gigabytes: raise it, or train on fewer images"
+            )
+        self.fit(data.sets["train"][0])
+        self.optimizers().step()  # type: ignore[union-attr]
+        means = Means()
+        for images, *_ in data.batches("train"):
+            means.add(len(images), *self.losses_of_batch(images.to(self.atoms.dtype)))
+        self.log_losses("train", self.losses_of_set(*means.compute()), batch_size=len(batch[0]))
+
+
+def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The atoms (K, F) and the bias (F,) by which a fitted estimator decodes, in double precision.
+
+    What it calls its components may be something else, as the unmixing matrix of an independent component analysis, or
+    lack a factor, as those of a whitened principal component analysis: only its decoder is asked.
+
+    Args:
+        estimator: in the manner of scikit-learn.
+        images: (N, F), by whose codes the result is verified.
+
+    Raises:
+        InputError: if there are no such atoms and bias.
+    """
+    if not hasattr(estimator, "inverse_transform"):
+        if not hasattr(estimator, "cluster_centers_"):
+            raise InputError(
+                "it has neither inverse_transform nor cluster_centers_, so that nothing says what its atoms are"
+            )
+        centers = np.asarray(estimator.cluster_centers_, dtype=np.float64)
+        return centers, np.zeros(centers.shape[1])
+
+    def decode(code: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(estimator.inverse_transform(code), dtype=np.float64)
+
+    code = torch.as_tensor(estimator.transform(images)).cpu().double().numpy()
+    bias = decode(np.zeros((1, code.shape[1])))
+    atoms = decode(np.eye(code.shape[1])) - bias
+    expected = decode(code)
+    if not np.abs(code @ atoms + bias - expected).max() <= TOLERANCE * np.abs(expected).max():
+        raise InputError("its inverse_transform is not linear, so that no atoms and bias decode as it does")
+    return atoms, bias[0]

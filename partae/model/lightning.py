@@ -1,0 +1,236 @@
+"""What Lightning sees of every model: its losses and measures on validation and test images, and its checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn, cast
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.strategies import Strategy
+from torch import Tensor, nn
+
+from partae.checks import InputError
+from partae.data import DataModule
+from partae.metrics import MEASURED, Measures, calibrate, check_gains
+from partae.morphology import Operator
+from partae.representation import Representation
+from partae.saving.specification import describe
+
+Losses = dict[str, Tensor]
+Batch = tuple[Tensor, ...]  # images, labels, and what operators make of the images where a loss asks for that
+
+
+class Measured(Representation, LightningModule):
+    """A representation that is measured on validation images during `fit` and on test images by `test`.
+
+    A model defines `losses`, the verbs of `Representation`, and how it learns.
+
+    Attributes:
+        terms: the names of its losses.
+        is_shared_out: whether several devices can share its batches.
+    """
+
+    terms: ClassVar[tuple[str, ...]] = ()
+    is_shared_out: ClassVar[bool] = True
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators that it is trained to approximate."""
+        return ()
+
+    def losses(self, images: Tensor, operated: Tensor | None = None) -> Losses:
+        """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
+
+        ``operated`` (B, O, C, H, W), where it is known, is what the operators of the approximation make of them.
+        """
+        return self.losses_of_batch(images, operated)[0]
+
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        """The `losses`, and the mean activation of each unit (K,) that a penalty among them may be of."""
+        raise NotImplementedError
+
+    def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
+        """The terms of the loss over all images of several batches.
+
+        Args:
+            means: of each term over the batches, weighed by their images.
+            activation: the mean activation of each unit over all images, (K,).
+        """
+        return means
+
+    calibrated_step = -1
+    validated_step = -1  # the training step after which the `val/` measures were taken
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Code (B, K) of images (B, C, H, W)."""
+        return self.encode(images)
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1 and not self.is_shared_out:
+            raise InputError(f"model {type(self).__name__} trains on one device: leave out trainer=ddp")
+        self.measures = Measures(len(self.atoms))
+
+    def calibrate(self, data: object) -> None:
+        """Fit the gains of what it is measured by and trained for, if ``data`` is a `DataModule` of training images."""
+        if isinstance(data, DataModule) and data.has("train"):
+            operators = tuple(dict.fromkeys((*MEASURED, *self.operators)))
+            images, operated = data.calibration(operators)
+            calibrate(self, images, operators, operated=operated)
+        self.calibrated_step = self.global_step
+
+    def on_validation_epoch_start(self) -> None:
+        self.calibrate(getattr(self.trainer, "datamodule", None))
+        self.measures.reset()
+        self.val_means = Means()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        with _full_precision(self.device):
+            self.measures.update(self, batch[0])
+            self.val_means.add(len(batch[0]), *self.losses_of_batch(batch[0], *batch[2:]))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_losses("val", self.losses_of_set(*self.val_means.compute(self.trainer.strategy)))
+        measures = self.measures.compute()
+        self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
+        self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
+        self.validated_step = self.trainer.global_step
+
+    def on_train_epoch_end(self) -> None:
+        if self.calibrated_step != self.global_step:  # no validation has; the checkpoint is written next
+            self.calibrate(getattr(self.trainer, "datamodule", None))
+
+    def on_test_epoch_start(self) -> None:
+        self.calibrate(getattr(self.trainer, "datamodule", None))
+        self.measures.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        with _full_precision(self.device):
+            self.measures.update(self, batch[0])
+
+    def on_test_epoch_end(self) -> None:
+        # logged with the hyper-parameters, once the run is finished
+        measures = {f"test/{name}": value for name, value in self.measures.compute().items()}
+        self.log_dict(measures, logger=False, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["model"] = describe(self)
+        checkpoint["gains"] = dict(self.gains)
+        checkpoint["validated_step"] = self.validated_step
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.gains = check_gains(checkpoint.get("gains", {}))
+        step = checkpoint.get("validated_step")
+        self.validated_step = step if isinstance(step, int) else -1
+
+    def check_finite(self, what: str, values: dict[str, Tensor], step: int | None = None) -> None:
+        """Stop a training of which ``values`` show that it diverged, in ``step`` if not in the last one.
+
+        Raises:
+            InputError: if one of them is not finite; the message says the epoch, the step and all of them.
+        """
+        if error := divergence(what, values, self.current_epoch, self.global_step if step is None else step):
+            raise error
+
+    def check_weights(self) -> None:
+        """Stop a training whose last step diverged: no loss has seen its weights yet.
+
+        Raises:
+            InputError: if a weight is not finite; the message says the epoch, the step and which.
+        """
+        self.check_finite("largest weights", largest_weights(self))
+
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
+        """Lightning's own, which may run what a file brings along, is not to be had.
+
+        Raises:
+            InputError: always; the message names `partae.load`.
+        """
+        raise InputError("load_from_checkpoint may run what a file brings along: use partae.load(path)")
+
+    def log_losses(self, split: str, losses: Losses, **options: Any) -> None:
+        """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
+        every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
+        values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
+        self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
+        self.log_dict(values, **every)
+
+
+class Means:
+    """Mean of each term of a loss, and of each unit's activation, over the images of all batches so far.
+
+    Each batch weighs as much as it has images, so that the means are the same in whatever batches they came. To be
+    logged at the epoch's end: Lightning's log at each step costs as much as the step. Summed in place: a tensor kept
+    for each step would splinter the memory that large batches come and go in.
+
+    Attributes:
+        images: number of images.
+        finite: number of batches before the first one with a term that is not finite; of the shape that a term has.
+
+    >>> means = Means()
+    >>> means.add(3, {"reconstruction": torch.tensor(1.0)}, torch.tensor([0.5]))
+    >>> means.add(1, {"reconstruction": torch.tensor(2.0)}, torch.tensor([0.1]))
+    >>> means.compute()
+    ({'reconstruction': tensor(1.2500)}, tensor([0.4000]))
+    """
+
+    def __init__(self) -> None:
+        self.totals: Losses = {}
+        self.activation: Tensor | None = None
+        self.images = 0
+        self.finite: Tensor | int = 0
+
+    def add(self, images: int, losses: Losses, activation: Tensor) -> None:
+        """Count the terms of a batch of so many ``images``, and its mean activation (K,)."""
+        for name, values in losses.items():
+            self.totals.setdefault(name, _zeros(values)).add_(values.detach(), alpha=images)
+        if self.activation is None:
+            self.activation = _zeros(activation)
+        self.activation.add_(activation.detach(), alpha=images)
+        self.images += images
+        self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
+
+    def compute(self, strategy: Strategy | None = None) -> tuple[Losses, Tensor]:
+        """The means, each of the shape that the term has, and the mean activation (K,).
+
+        They are over the images of all devices of ``strategy``, where there is one.
+        """
+
+        def of_all(total: Tensor) -> Tensor:
+            return cast("Tensor", strategy.reduce(total.clone(), reduce_op="sum")) if strategy else total
+
+        activation = cast("Tensor", self.activation)
+        images = of_all(torch.tensor(float(self.images), device=activation.device))
+        return {name: of_all(total) / images for name, total in self.totals.items()}, of_all(activation) / images
+
+
+def _zeros(values: Tensor) -> Tensor:
+    """Where values are to be summed: half precision would lose what is added to a large sum."""
+    return torch.zeros_like(values, dtype=torch.promote_types(values.dtype, torch.float32))
+
+
+def _full_precision(device: torch.device) -> torch.autocast:
+    """A context that measures as `evaluate.py` does, whatever mixed precision a training saves time by."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def with_total(losses: Losses) -> Losses:
+    """The terms of a loss, and their sum as ``loss``."""
+    return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+
+def largest_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The largest size of a weight in each parameter of ``model``, a scalar each."""
+    return {name: parameter.detach().abs().amax() for name, parameter in model.named_parameters()}
+
+
+def divergence(what: str, values: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
+    """What to tell the user of ``values`` of which one is not finite; None if all of them are."""
+    if all(value.isfinite() for value in values.values()):
+        return None
+    terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
+    return InputError(
+        f"training diverged in epoch {epoch}, step {step} ({what}: {terms}): "
+        "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
+    )

@@ -1,0 +1,63 @@
+"""What the ``${partae.…}`` references in conf/ stand for: the folders of runs and sweeps, and the shape of images."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import zlib
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+
+def job_folder(overrides: str) -> str:
+    """A job's folder, from its overrides: one level deep, and a word that Hydra's command line takes as it is.
+
+    Overrides that such a word cannot hold end with a checksum, so that no two of them share a folder.
+
+    >>> job_folder("experiment/table_1@_global_-none__sparsity.beta-0.1")
+    'table_1-none__sparsity.beta-0.1'
+    >>> job_folder("data.source.root-/data")
+    'data.source.root-_data-4e63c28e'
+    """
+    short = re.sub(r"(^|__)(?:\w+/)*(\w+)@\w+-", r"\1\2-", overrides)
+    word = re.sub(r"[^\w.+-]", "_", short, flags=re.ASCII)[:200]
+    return (word or "job") if word == short else f"{word}-{zlib.crc32(short.encode()):08x}"
+
+
+def sweep_folder(name: object, now: str) -> str:
+    """The folder of a sweep: of its name if it has one, so that the same command finds it again; else a new one.
+
+    >>> sweep_folder("figure_8", "2024-05-01_12-00-00")
+    'outputs/figure_8'
+    """
+    return new_folder(name, now) if name == "default" else f"outputs/{name}"
+
+
+def new_folder(name: object, now: str) -> str:
+    """A folder that nobody has, made at once: two commands of the same second get two. A number is a name, too."""
+    folder = first = Path("outputs", str(name), now)
+    first.parent.mkdir(parents=True, exist_ok=True)  # which fails where a link leads nowhere
+    for count in itertools.count(2):
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            folder = first.with_name(f"{now}_{count}")
+    return str(folder)
+
+
+def image_shape(source: DictConfig) -> ListConfig:
+    """The shape [C, H, W] of the images of the source that ``source`` describes, as ``conf/data`` has it.
+
+    >>> image_shape(DictConfig({"_target_": "partae.data.Bars", "size": 5}))
+    [1, 5, 5]
+    """
+    return ListConfig(list(instantiate(source).image_shape))
+
+
+OmegaConf.register_new_resolver("partae.image_shape", image_shape, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("partae.job_folder", job_folder, replace=True)
+OmegaConf.register_new_resolver("partae.new_folder", new_folder, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("partae.sweep_folder", sweep_folder, replace=True, use_cache=True)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from partae import AutoEncoder, dilation
+from partae.checks import InputError
+from partae.decoder import Dictionary
+from partae.encoder import Dense
+from partae.reconstruction import BCE, MSE
+from partae.sparsity import KL, IntrinsicPlasticity
+
+SHAPE = (1, 6, 6)
+
+
+def model(**parts: torch.nn.Module) -> AutoEncoder:
+    return AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), **parts)
+
+
+def test_the_loss_is_the_sum_of_its_named_terms() -> None:
+    sparsity = KL(beta=0.5, p=0.1)
+    autoencoder = model(sparsity=sparsity)
+    images = torch.rand(5, *SHAPE)
+    losses = autoencoder.losses(images)
+    assert list(losses) == ["reconstruction", "sparsity", "decay", "approximation"]
+    torch.testing.assert_close(losses["reconstruction"], MSE()(autoencoder.reconstruct(images), images))
+    torch.testing.assert_close(losses["sparsity"], sparsity(autoencoder.encode(images)))
+    assert losses["decay"] == losses["approximation"] == 0
+
+    autoencoder.on_train_epoch_start()
+    loss = autoencoder.training_step((images, torch.zeros(5)), 0)
+    torch.testing.assert_close(loss, losses["reconstruction"] + losses["sparsity"])
+
+
+def test_the_verbs_agree_with_one_another() -> None:
+    autoencoder, images = model(), torch.rand(3, *SHAPE)
+    code = autoencoder.encode(images)
+    torch.testing.assert_close(autoencoder(images), code)
+    torch.testing.assert_close(autoencoder.reconstruct(images), autoencoder.decode(code))
+    expected = autoencoder.decode(code, atoms=dilation(1)(autoencoder.atoms))
+    torch.testing.assert_close(autoencoder.render(code, dilation(1)), expected)
+    torch.testing.assert_close(autoencoder.max_approximation(images, dilation(1)), expected.clip(0, 1))
+
+
+def test_tied_weights_train_the_atoms_through_the_encoder_too() -> None:
+    autoencoder = AutoEncoder(Dense(SHAPE, 4, tied=True), Dictionary(SHAPE, 4))
+    images = torch.rand(5, *SHAPE)
+    code = torch.sigmoid(images.flatten(1) @ autoencoder.atoms.flatten(1).T)
+    torch.testing.assert_close(autoencoder.encode(images), code)
+    autoencoder.encode(images).sum().backward()
+    assert autoencoder.atoms.grad is not None
+
+
+def test_bce_needs_images_between_0_and_1() -> None:
+    with pytest.raises(InputError, match=r"reconstruction=bce needs .*decoder\.activation=leaky_relu"):
+        AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), reconstruction=BCE())
+
+
+def test_intrinsic_plasticity_needs_the_logistic_activation() -> None:
+    with pytest.raises(InputError, match=r"sparsity=intrinsic_plasticity needs encoder\.activation=logistic"):
+        AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), sparsity=IntrinsicPlasticity())
+
+
+def test_kl_needs_a_code_between_0_and_1() -> None:
+    with pytest.raises(InputError, match=r"sparsity=kl needs .*encoder\.activation=identity"):
+        AutoEncoder(Dense(SHAPE, 4, activation="identity"), Dictionary(SHAPE, 4), sparsity=KL())

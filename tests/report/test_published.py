@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hydra import compose, initialize
+from omegaconf import OmegaConf
+
+import partae.sweep  # noqa: F401  (what conf/ calls)
+from partae.report.published import published_measures
+
+KL = ["sparsity.p=0.05", "sparsity.beta=0.001"]
+
+
+def config(*overrides: str) -> Any:
+    """The configuration of a run, as its folder keeps it."""
+    with initialize(version_base="1.3", config_path="../../conf"):
+        return OmegaConf.to_container(compose("train", overrides=list(overrides)))
+
+
+def test_a_published_model_is_recognised_by_what_it_is_made_of() -> None:
+    assert published_measures(config(*KL))["reconstruction_error"] == 0.0164
+    assert published_measures(config(*KL, "seed=3", "trainer.max_epochs=2")) == published_measures(config(*KL))
+    assert published_measures(config("sparsity=none", "constraint=none"))["max_approximation_error"] == 18.24
+    assert published_measures(config("model=sparse_nmf"))["hoyer_sparsity"] == 0.6504
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "model=asymmetric",
+        "encoder=unrolled",
+        "encoder.hidden=[512]",
+        "latent_dim=50",
+        "data=bars",
+        "data=kmnist",
+        "corruption=masking",
+        "decay=l2",
+        "approximation=dilation",
+        "constraint=none",
+        "constraint=[nonnegative,unit_norm]",
+        "sparsity.p=0.06",
+        "sparsity=l1",
+        "model=nmf",
+        "encoder.activation=logistic",
+        "decoder.activation=sigmoid",
+        "encoder.tied=true",
+        "callbacks=revival",
+        "callbacks=dense_sparse_dense",
+    ],
+)
+def test_another_model_is_not_taken_for_a_published_one(other: str) -> None:
+    overrides = [each for each in KL if other != "sparsity=l1"]
+    assert published_measures(config(*overrides, other)) == {}
+
+
+@pytest.mark.parametrize("strange", ["text", 3, None, [], {"_target_": 3}])
+def test_a_folder_may_say_anything_of_itself(strange: Any) -> None:
+    own = config(*KL)
+    known = published_measures(own)
+    for key in own:
+        assert published_measures({**own, key: strange, "latent_dim": 100}) in ({}, known)

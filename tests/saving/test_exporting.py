@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import partae
+from partae import AutoEncoder
+from partae.checks import InputError
+from partae.decoder import Dictionary
+from partae.encoder import Dense
+from partae.model import Factorization, LeastSquares
+from partae.saving.exporting import digest, export
+from partae.saving.specification import describe
+from partae.sparsity import KL
+from tests.morphology.test_operators import TwoSquares
+
+
+def model(*, tied: bool = False) -> AutoEncoder:
+    hidden = () if tied else (8,)
+    return AutoEncoder(
+        Dense((1, 4, 4), 3, hidden=hidden, tied=tied), Dictionary((1, 4, 4), 3), sparsity=KL(0.01, 0.1)
+    ).eval()
+
+
+def test_safetensors_give_the_model_back(tmp_path: Path) -> None:
+    original = model()
+    file = export(original, "safetensors", tmp_path)
+    assert file is not None
+    images = torch.rand(5, 1, 4, 4)
+    loaded = partae.load(file)
+    assert isinstance(loaded, AutoEncoder)
+    assert not loaded.training
+    torch.testing.assert_close(loaded.reconstruct(images), original.reconstruct(images), rtol=0, atol=0)
+    assert loaded.state_dict().keys() == original.state_dict().keys()
+
+
+def test_a_model_of_numbers_of_numpy_is_given_back(tmp_path: Path) -> None:
+    shape: Any = np.array([1, 4, 4])
+    three: Any = np.int64(3)
+    half: Any = np.float32(0.5)
+    encoder, decoder = Dense(shape, three, hidden=[three]), Dictionary(shape, three, initial_bias=half)
+    original = AutoEncoder(encoder, decoder, sparsity=KL(half, half)).eval()
+    file = export(original, "safetensors", tmp_path)
+    assert file is not None
+    assert describe(partae.load(file)) == describe(original)
+
+
+def test_nothing_is_written_by_default(tmp_path: Path) -> None:
+    assert export(model(), "none", tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_safetensors_file_that_is_cut_short_or_foreign_is_refused(tmp_path: Path) -> None:
+    file = export(model(), "safetensors", tmp_path)
+    assert file is not None
+    content = file.read_bytes()
+    for size in (0, 10, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:size])
+        with pytest.raises(InputError, match=r"model\.safetensors is not a whole safetensors file"):
+            partae.load(file)
+    for metadata in (None, {"partae": "[]"}, {"partae": "null"}):
+        save_file({"atoms": torch.zeros(1)}, file, metadata)
+        with pytest.raises(InputError, match=r"model\.safetensors is not an export of partae"):
+            partae.load(file)
+
+
+def test_a_safetensors_file_is_the_same_each_time_and_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    one = model()
+    file = export(one, "safetensors", tmp_path)
+    assert file is not None
+    content = file.read_bytes()
+    export(one, "safetensors", tmp_path)
+    assert file.read_bytes() == content
+    for place in np.random.default_rng(0).integers(0, 8 * len(content), 300).tolist():
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        with pytest.raises(InputError, match=r"model\.safetensors"):
+            partae.load(file)
+
+
+def test_a_hostile_specification_in_safetensors_is_refused(tmp_path: Path) -> None:
+    file = export(model(), "safetensors", tmp_path)
+    assert file is not None
+    with safe_open(file, framework="pt") as opened:
+        weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        specification = json.loads(opened.metadata()["partae"])["model"]
+    specification["sparsity"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'marker'}"}
+    said = {"model": specification, "sha256": digest(weights, specification, {})}
+    save_file(weights, file, {"partae": json.dumps(said)})
+    with pytest.raises(InputError, match=r"os\.system"):
+        partae.load(file)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tied", [False, True])
+def test_onnxruntime_encodes_as_the_model_does(tmp_path: Path, tied: bool) -> None:
+    original = model(tied=tied)
+    file = export(original, "onnx", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder.onnx"]
+    session = onnxruntime.InferenceSession(str(file))
+    for batch in (1, 7):
+        images = np.random.default_rng(batch).random((batch, 1, 4, 4), dtype=np.float32)
+        (code,) = session.run(["code"], {"images": images})
+        np.testing.assert_allclose(code, original.encode(images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_least_squares_by_any_atoms_are_the_same_in_onnxruntime(tmp_path: Path) -> None:
+    original = Factorization(LeastSquares(), Dictionary((1, 4, 4), 3, "identity")).eval()
+    session = onnxruntime.InferenceSession(str(export(original, "onnx", tmp_path)))
+    images = np.random.default_rng(0).random((5, 1, 4, 4), dtype=np.float32)
+    np.testing.assert_allclose(
+        session.run(["code"], {"images": images})[0], original.encode(images), rtol=1e-4, atol=1e-5
+    )
+    assert isinstance(original.encoder, LeastSquares)
+
+
+@pytest.mark.slow
+def test_a_normalised_code_of_zeros_stays_one_in_onnxruntime(tmp_path: Path) -> None:
+    original = AutoEncoder(Dense((1, 4, 4), 3, "normalised_relu"), Dictionary((1, 4, 4), 3)).eval()
+    torch.nn.init.constant_(original.encoder.last.bias, -1.0)
+    session = onnxruntime.InferenceSession(str(export(original, "onnx", tmp_path)))
+    images = np.stack([np.zeros((1, 4, 4)), 9 * np.ones((1, 4, 4))]).astype(np.float32)
+    (code,) = session.run(["code"], {"images": images})
+    assert not code[0].any()
+    expected = original.encoder(torch.from_numpy(images)).detach()
+    np.testing.assert_allclose(code, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_an_encoder_without_an_onnx_form_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Searching(TwoSquares):
+        """Its code depends on the values of the images, as that of an iteration does."""
+
+        def _encode(self, images: torch.Tensor) -> torch.Tensor:
+            while images.sum() > 1:
+                images = images / 2
+            return super()._encode(images)
+
+    with pytest.raises(InputError, match="export=onnx: the encoder of a Searching has no ONNX form"):
+        export(Searching(), "onnx", tmp_path)
+    assert capfd.readouterr() == ("", ""), "nothing of torch's stands around the message"
+    assert not list(tmp_path.iterdir())
