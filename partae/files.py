@@ -130,10 +130,10 @@ def read_yaml(path: Path, kind: type[Plain] = dict) -> Plain:  # type: ignore[as
     return _checked(path, lambda text: yaml.load(text, SafeLoader), kind)  # noqa: S506
 
 
-def part(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The part of ``tree`` at a dotted key; an empty one where there is none, whatever a file says of itself.
+def subtree(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping in ``tree`` at a dotted key; an empty one where there is none, whatever a file says of itself.
 
-    >>> part({"model": {"encoder": {"hidden": []}}}, "model.encoder")
+    >>> subtree({"model": {"encoder": {"hidden": []}}}, "model.encoder")
     {'hidden': []}
     """
     found: Any = tree

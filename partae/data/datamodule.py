@@ -15,7 +15,7 @@ from torch import Tensor
 from partae.checks import InputError, random_seed, real, whole, wholes
 from partae.data.batches import Batches, Order, scaled
 from partae.data.source import Labelled, Source, Stored, fingerprint_of
-from partae.data.streaming import Part, StreamedBatches, look_at_all, read_all
+from partae.data.streaming import StreamedBatches, Subset, look_at_all, read_all
 from partae.morphology import Operator, operate
 
 EXAMPLES = 10  # images that a figure shows
@@ -142,7 +142,7 @@ class DataModule(LightningDataModule):
             order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
             for split, index in (("val", order[:kept]), ("train", order[kept:])):
                 if len(index):
-                    part = images[index] if isinstance(images, Tensor) else Part(images, index)
+                    part = images[index] if isinstance(images, Tensor) else Subset(images, index)
                     self._keep(split, part, labels[index])
 
     def operate(self, operators: Sequence[Operator]) -> None:

@@ -17,7 +17,7 @@ from partae.data.source import Labelled, Shape, Stored
 CHUNK = 256  # images that a thread reads at once into memory
 
 
-class Part:
+class Subset:
     """Some of the images of a store.
 
     Args:

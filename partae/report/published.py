@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from partae.files import part
+from partae.files import subtree
 
 # Source: B. Ponchon, *Morphological multi-scale decompositions and efficient representations with auto-encoders*,
 # internship report (2018), Table 1: Fashion-MNIST, test images, k = 100.
@@ -46,7 +46,7 @@ def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
         cfg: plain data, as a run's folder keeps it, which may say anything of itself.
     """
     expected: dict[str, Any]
-    constraint = ", ".join(map(str, part(cfg, "constraint"))) or "none"
+    constraint = ", ".join(map(str, subtree(cfg, "constraint"))) or "none"
     for row in _rows():
         numbers = {f"sparsity.{key}": float(row[key]) for key in ("p", "beta") if row[key]}
         if row["model"] == "sparse_nmf":
@@ -68,4 +68,4 @@ def _rows() -> list[dict[str, str]]:
 def _says(cfg: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     """Whether ``cfg`` has each expected value at its dotted key."""
     split = {key.rpartition("."): value for key, value in expected.items()}
-    return all(part(cfg, group).get(name) == value for (group, _, name), value in split.items())
+    return all(subtree(cfg, group).get(name) == value for (group, _, name), value in split.items())

@@ -22,7 +22,7 @@ from partae.saving.checkpoints import check_fits, latest, make_last
 
 
 @dataclass
-class Parts:
+class Job:
     """A job's model, as it is before its training, and what Lightning is given beside it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Parts:
     start: Mapping[str, Any] | None
 
 
-def parts(cfg: DictConfig, folder: Path) -> Parts:
+def build_job(cfg: DictConfig, folder: Path) -> Job:
     """The parts that ``cfg`` composes for a run in ``folder``; torch's random state is the job's afterwards.
 
     Raises:
@@ -76,7 +76,7 @@ def parts(cfg: DictConfig, folder: Path) -> Parts:
     if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
         logger = instantiate(cfg.logger, purge_step=start["global_step"])
     loggers = [logger] if logger else []
-    return Parts(model, callbacks, list(instantiate(cfg.constraint).values()), loggers, file, start)
+    return Job(model, callbacks, list(instantiate(cfg.constraint).values()), loggers, file, start)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from partae.checks import InputError
-from partae.files import checkpoints, part, read_yaml, run_folders
+from partae.files import checkpoints, read_yaml, run_folders, subtree
 
 CONFIGURATIONS = ("config.yaml", "hydra.yaml")
 INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
@@ -208,10 +208,10 @@ def _images_of(folder: Path) -> dict[str, str]:
 
     Where a download lies is left out if that is not there: the run may come from another machine.
     """
-    choice = part(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.choices").get("data")
+    choice = subtree(read_yaml(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.choices").get("data")
     if not (isinstance(choice, str) and re.fullmatch(r"\w[\w./+-]*", choice, re.ASCII)) or ".." in choice:
         return {}
-    data = dict(_leaves(part(read_yaml(folder / ".hydra" / "config.yaml"), "data")))
+    data = dict(_leaves(subtree(read_yaml(folder / ".hydra" / "config.yaml"), "data")))
     if "source.download" in data and not Path(str(data.get("source.root"))).is_dir():
         data.pop("source.root", None)
     # added, or in place of what is there: a user may have added keys to those of conf/

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from partae.checks import InputError
-from partae.files import part, read_json, write_bytes, write_json
+from partae.files import read_json, subtree, write_bytes, write_json
 
 MEASURES, SETTINGS = "metrics.json", "measured_by.json"
 Settings = Mapping[str, Any]
@@ -51,7 +51,7 @@ def record(folder: Path, of: Settings, measures: Mapping[str, float], by: Mappin
     with suppress(InputError, OSError):  # nothing, or damaged: it is written anew
         said = read_json(folder / SETTINGS)
         if said.get("of") == of:
-            settings = {key: each for key, each in part(said, "by").items() if _agrees(each, now)}
+            settings = {key: each for key, each in subtree(said, "by").items() if _agrees(each, now)}
             values = read_json(folder / MEASURES)
             earlier = {key: values[key] for key in settings if isinstance(values.get(key), int | float)}
     every = {**earlier, **measures}

@@ -16,7 +16,7 @@ from torch.utils.tensorboard.summary import hparams
 from partae.data import DataModule
 from partae.metrics.measures import check_svm, measure_svm
 from partae.report import verdicts
-from partae.run.build import Parts, closing, parts
+from partae.run.build import Job, build_job, closing
 from partae.run.folder import finish
 from partae.saving.checkpoints import going_on_from
 
@@ -59,12 +59,12 @@ def _class(part: DictConfig) -> str:
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
     started = time.monotonic()
-    job = parts(cfg, folder)
+    job = build_job(cfg, folder)
     with closing(job.loggers):
         return _train(cfg, folder, job, started)
 
 
-def _train(cfg: DictConfig, folder: Path, job: Parts, started: float) -> dict[str, float]:
+def _train(cfg: DictConfig, folder: Path, job: Job, started: float) -> dict[str, float]:
     model, before = job.model, job.start or {"measures": {}, "seconds": 0.0}
     data: DataModule = instantiate(cfg.data)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible

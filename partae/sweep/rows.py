@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from partae.files import part, read_yaml, write_bytes
+from partae.files import read_yaml, subtree, write_bytes
 from partae.report import Cell
 from partae.run.folder import is_finished, measures_of, status
 
@@ -31,12 +31,12 @@ def read_sweep(folder: Path) -> list[Row]:
     rows: list[tuple[tuple[int, list[str], int, str], Row]] = []
     for file in folder.glob("*/.hydra/hydra.yaml"):
         run = file.parent.parent
-        hydra = part(read_yaml(file), "hydra")
+        hydra = subtree(read_yaml(file), "hydra")
         if hydra.get("mode") != "MULTIRUN":
             continue  # a run of the same name, beside the sweep
         given = map(str, read_yaml(file.with_name("overrides.yaml"), list))
         row: Row = {key: value for key, _, value in (each.partition("=") for each in given)}
-        order = (len(row), list(row), int(part(hydra, "job").get("num", 0)), run.name)
+        order = (len(row), list(row), int(subtree(hydra, "job").get("num", 0)), run.name)
         row.setdefault("seed", str(read_yaml(file.with_name("config.yaml")).get("seed", "")))
         if is_finished(run):
             row |= measures_of(run)

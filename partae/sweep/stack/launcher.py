@@ -34,7 +34,7 @@ from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.model.autoencoder import AutoEncoder
 from partae.run import folder as jobs
-from partae.run.build import Parts, parts
+from partae.run.build import Job, build_job
 from partae.run.interruption import end_in_order
 from partae.run.job import run_job
 from partae.sweep.rows import write_sweep
@@ -50,7 +50,7 @@ WORTH_COMPILING = 5e12  # multiplications and additions of a training that take 
 
 
 @dataclass
-class Job:
+class Entry:
     """A job that may be stacked: its folder, its configuration with all references resolved, and as it was written."""
 
     folder: Path
@@ -84,7 +84,7 @@ def launch(
             enlist, job_config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False
         )
         if told.status.name == "COMPLETED" and told.return_value:  # what failed will fail again, and say so
-            enlisted.append(cast("Job", told.return_value))
+            enlisted.append(cast("Entry", told.return_value))
     write_sweep(sweep)
     configure_log(config.hydra.job_logging, config.hydra.verbose)  # Lightning is as quiet as in a job
     errors: dict[Path, InputError] = {}
@@ -113,7 +113,7 @@ def raising(error: Exception) -> Callable[[DictConfig, Path], dict[str, float]]:
     return train
 
 
-def enlist(cfg: DictConfig) -> Job | None:
+def enlist(cfg: DictConfig) -> Entry | None:
     """Begin the job that Hydra is at, if it is not finished."""
     hydra = HydraConfig.get()
     folder = Path(os.path.relpath(hydra.runtime.output_dir))
@@ -122,15 +122,15 @@ def enlist(cfg: DictConfig) -> Job | None:
     jobs.begin(cfg, hydra, folder)
     shared = json.dumps([OmegaConf.to_container(cfg[group]) for group in SHARED])
     resolved = OmegaConf.create(cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True)))
-    return Job(folder, resolved, shared, cfg.trainer.max_epochs)
+    return Entry(folder, resolved, shared, cfg.trainer.max_epochs)
 
 
-def grouped(enlisted: list[Job]) -> list[list[Job]]:
+def grouped(enlisted: list[Entry]) -> list[list[Entry]]:
     """The jobs of each stack; one that has to run alone is in none, and a line says why."""
-    groups: dict[tuple[Any, ...], list[Job]] = {}
+    groups: dict[tuple[Any, ...], list[Entry]] = {}
     for job in enlisted:
         try:
-            made = parts(job.cfg, job.folder)
+            made = build_job(job.cfg, job.folder)
             reason = reason_alone(made.model, made.callbacks, made.constraints)
             reason = reason or _trainer_alone(job) or _logger_alone(made)
             shape = "" if reason else structure(cast("AutoEncoder", made.model))
@@ -145,14 +145,14 @@ def grouped(enlisted: list[Job]) -> list[list[Job]]:
     return list(groups.values())
 
 
-def _logger_alone(made: Parts) -> str | None:
+def _logger_alone(made: Job) -> str | None:
     for logger in made.loggers:
         if not isinstance(logger, TensorBoardLogger | CSVLogger):
             return f"logger {type(logger).__name__} is not known to keep several runs of one process apart"
     return None
 
 
-def _trainer_alone(job: Job) -> str | None:
+def _trainer_alone(job: Entry) -> str | None:
     others = sorted(set(job.cfg.trainer) - TRAINER_KEYS)
     if others:
         return f"trainer.{others[0]} is not known to leave the models of a stack to themselves"
@@ -161,7 +161,7 @@ def _trainer_alone(job: Job) -> str | None:
     return None
 
 
-def train_stacks(group: list[Job], max_size: int | None, compiled: bool | None) -> dict[Path, InputError]:
+def train_stacks(group: list[Entry], max_size: int | None, compiled: bool | None) -> dict[Path, InputError]:
     """Train jobs that can be stacked, in as many stacks as memory asks for; the errors of those that diverged."""
     errors: dict[Path, InputError] = {}
     waiting = [group]
@@ -188,12 +188,12 @@ def train_stacks(group: list[Job], max_size: int | None, compiled: bool | None) 
     return errors
 
 
-def train_stack(group: list[Job], compiled: bool | None) -> dict[Path, InputError]:
+def train_stack(group: list[Entry], compiled: bool | None) -> dict[Path, InputError]:
     """Train the jobs of ``group`` in one stack; the errors of those that diverged."""
     cfg = group[0].cfg
     data: DataModule = instantiate(cfg.data)
     data.check()
-    built = [parts(job.cfg, job.folder) for job in group]
+    built = [build_job(job.cfg, job.folder) for job in group]
     members = []
     for made in built:
         own = [callback for callback in made.callbacks if not isinstance(callback, ProgressBar)]
@@ -226,7 +226,7 @@ def worth_compiling(model: AutoEncoder, images: int) -> bool:
     return 5 * images * sum(parameter.numel() for parameter in model.parameters()) > WORTH_COMPILING
 
 
-def _fitting(job: Job) -> int:
+def _fitting(job: Entry) -> int:
     """About how many models of this kind can be trained at once in the memory that is free; at least 1."""
     device = instantiate(job.cfg.trainer, logger=False, enable_checkpointing=False).strategy.root_device
-    return fitting(parts(job.cfg, job.folder).model, job.cfg.data.batch_size, device)
+    return fitting(build_job(job.cfg, job.folder).model, job.cfg.data.batch_size, device)

@@ -21,14 +21,14 @@ from omegaconf import DictConfig
 import partae
 from partae.saving.checkpoints import read
 from partae.sweep.stack import Stack
-from partae.sweep.stack.launcher import Job, grouped, train_stacks, worth_compiling
+from partae.sweep.stack.launcher import Entry, grouped, train_stacks, worth_compiling
 from tests.conftest import Compose
 from tests.run.test_resume import differences, in_a_process
 
 ROOT = Path(__file__).parents[3]
 SMALL = ["data=bars", "latent_dim=8", "data.batch_size=500", "trainer.accelerator=cpu"]
 SMALL += ["+trainer.enable_progress_bar=false", "~callbacks.progress", "~callbacks.gallery"]
-Enlist = Callable[..., Job]
+Enlist = Callable[..., Entry]
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def enlisted(composed: Compose, tmp_path: Path) -> Enlist:
     """Jobs of a small sweep, each into a folder of its own."""
     numbers = itertools.count()
 
-    def enlist(*overrides: str, epochs: int = 2) -> Job:
+    def enlist(*overrides: str, epochs: int = 2) -> Entry:
         folder = tmp_path / f"job_{next(numbers)}"
         places = [f"callbacks.checkpoint.dirpath={folder}/checkpoints", f"logger.save_dir={folder}"]
         cfg: DictConfig = composed(*SMALL, *places, f"trainer.max_epochs={epochs}", *overrides)
         shared = str([cfg[group] for group in ("data", "constraint")])
-        return Job(folder, cfg, shared, epochs)
+        return Entry(folder, cfg, shared, epochs)
 
     return enlist
 
