@@ -1,27 +1,32 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+IMAGES := $(foreach set,train t10k,$(addprefix data/FashionMNIST/raw/$(set)-,images-idx3-ubyte labels-idx1-ubyte))
 
-.PHONY: help train test test-slow lint check format docs soak mutation coverage pins audit tensorboard clean
+.PHONY: help data train test test-slow lint check format docs soak coverage pins audit tensorboard clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-$(INSTALLED): pyproject.toml constraints.txt partae/morphology/extrema.c
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("partae needs Python 3.11 or newer: make PYTHON=<path to one>")'
 	$(PYTHON) -m venv .venv
-	rm -f partae/morphology/_extrema.*
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-train: $(INSTALLED)  ## Train the default model on Fashion-MNIST
+data: $(IMAGES)  ## Fetch Fashion-MNIST into data/, from Debian's package if need be
+
+$(IMAGES): | $(INSTALLED)
+	$(BIN)/python -m partae.data.fetching
+
+train: $(INSTALLED) data  ## Train the default model on Fashion-MNIST
 	$(BIN)/python train.py
 
 # a thread for each of two workers: more, and they wait for each other's
-test: $(INSTALLED)  ## Run the quick tests
+test: $(INSTALLED) data  ## Run the quick tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not slow'
 
-test-slow: $(INSTALLED)  ## Run the tests that train on the real data, or take long
+test-slow: $(INSTALLED) data  ## Run the tests that train on the real data, or take long
 	$(BIN)/pytest -m slow
 
 lint: $(INSTALLED)  ## Check format, style and types
@@ -41,9 +46,6 @@ docs: $(INSTALLED)  ## Build the documentation into docs/build
 soak: $(INSTALLED)  ## Type 200 random valid and 200 random invalid command lines
 	$(BIN)/python -m tests.soak
 
-mutation: $(INSTALLED)  ## Put faults into the mathematics, and see that tests fail
-	$(BIN)/python -m tests.mutation
-
 coverage: $(INSTALLED)  ## Measure what all tests run of partae/, branches too
 	$(BIN)/pytest --cov=partae --cov-branch --cov-report=term-missing:skip-covered
 
@@ -59,4 +61,4 @@ tensorboard: $(INSTALLED)  ## Look at all runs
 	$(BIN)/tensorboard --logdir outputs
 
 clean:  ## Remove the environment and all caches; outputs/ and data/ stay
-	rm -rf .venv partae/morphology/_extrema.* .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info docs/build

@@ -3,12 +3,12 @@
 from partae.data.arrays import Arrays
 from partae.data.batches import Batches, Order
 from partae.data.datamodule import DataModule
-from partae.data.fashion_mnist import FashionMNIST
 from partae.data.folder import Folder
-from partae.data.mnist import EMNIST, KMNIST, MNIST
+from partae.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from partae.data.source import Source, Stored
 from partae.data.streaming import StreamedBatches
 from partae.data.synthetic import Bars, Swimmer
+from partae.data.torchvision import Torchvision
 
 __all__ = [
     "EMNIST",
@@ -25,4 +25,5 @@ __all__ = [
     "Stored",
     "StreamedBatches",
     "Swimmer",
+    "Torchvision",
 ]

@@ -1,43 +1,171 @@
-"""Handwriting: MNIST, KMNIST and EMNIST, by torchvision's download or from files that are there."""
+"""MNIST and its kin (Fashion-MNIST, KMNIST, EMNIST), in the files and folders that torchvision downloads."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
 from torchvision import datasets
+from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from partae.checks import one_of
-from partae.data.idx import IDX
+from partae.checks import InputError, flag, one_of
+from partae.data.source import Labelled
+from partae.data.torchvision import downloaded
+from partae.files import write_bytes
+
+DEBIAN_PACKAGE = "dataset-fashion-mnist"
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
-class MNIST(IDX):
+class MNIST:
     """70,000 grey images of digits, 28 × 28, in ten classes: 60,000 to train and 10,000 to test.
 
+    The four files lie in ``<root>/MNIST/raw``, where packed ones (.gz) are unpacked.
+
     Args:
-        root: the data folder; the files lie in ``<root>/MNIST/raw``, as torchvision has them.
-        download: whether the network may be asked.
+        root: the data folder.
+        download: whether torchvision may download missing files.
+
+    Attributes:
+        kind: torchvision's class.
+        url: where it downloads from.
+        counts: number of images in each set.
+        system_folder: another folder that may hold the files.
+        checksums: SHA-256 of unpacked files, by name; verified when a file enters the data folder.
 
     Source: LeCun, Cortes and Burges, *The MNIST database of handwritten digits* (1998).
     """
 
-    kind = datasets.MNIST
-    url = datasets.MNIST.mirrors[0]
-    classes = tuple("0123456789")
+    kind: Any = datasets.MNIST
+    url: str = datasets.MNIST.mirrors[0]
+    classes: tuple[str, ...] = tuple("0123456789")
+    image_shape = (1, 28, 28)
+    counts: Mapping[str, int] = {"train": 60_000, "test": 10_000}
+    system_folder: Path | None = None
+    checksums: Mapping[str, str] = {}
+    advice = "Connect to the network once"
+
+    def __init__(self, root: str | Path = "data", download: bool = True) -> None:
+        self.root = Path(root)
+        self.download = flag("data.source.download", download)
+
+    @property
+    def folder(self) -> Path:
+        """Where the four files lie."""
+        return self.root / self.kind.__name__ / "raw"
+
+    def files(self, split: str) -> tuple[Path, Path]:
+        """The files of the images and of the labels of the "train" or "test" set."""
+        prefix = self._prefix(split)
+        return self.folder / f"{prefix}-images-idx3-ubyte", self.folder / f"{prefix}-labels-idx1-ubyte"
+
+    def missing(self) -> list[Path]:
+        """Those of the four files that the data folder lacks."""
+        return [path for split in ("train", "test") for path in self.files(split) if not path.exists()]
+
+    def prepare(self) -> None:
+        """Put missing files into the data folder: unpacked, copied from the system's folder, or downloaded.
+
+        Raises:
+            InputError: if that fails; the message lists what was tried and what helps.
+        """
+        places = [self.folder, *([self.system_folder] if self.system_folder else [])]
+        for place in places:
+            self.take(place)
+        refusal = "data.source.download=false"
+        if self.download and self.missing():
+            try:
+                with downloaded(self.url, self._download) as place:
+                    self.take(place)
+            except (OSError, RuntimeError) as error:
+                refusal = f"torchvision's download failed: {error}"
+        if missing := self.missing():
+            raise InputError(
+                f"data.source.root={self.root} lacks {', '.join(path.name for path in missing)} of "
+                f"{self.kind.__name__}. None is in {' or '.join(map(str, places))}; {refusal}\n"
+                f"{self.advice}, or put the files (or their .gz) into {self.folder}"
+            )
+
+    def take(self, folder: Path) -> None:
+        """Copy missing files that are in ``folder``, packed or not, into the data folder.
+
+        Raises:
+            InputError: if a file is damaged, or the data folder cannot be written.
+        """
+        for path in self.missing():
+            plain, packed = folder / path.name, folder / f"{path.name}.gz"
+            if not (plain.exists() or packed.exists()):
+                continue
+            source = plain if plain.exists() else packed
+            try:
+                content = plain.read_bytes() if source is plain else gzip.decompress(packed.read_bytes())
+            except (OSError, EOFError, zlib.error) as error:
+                raise InputError(f"{source} cannot be read ({error}): replace or delete it") from error
+            digest = hashlib.sha256(content).hexdigest()
+            if digest != self.checksums.get(path.name, digest):
+                raise InputError(f"{source} is damaged: its SHA-256 is wrong; replace or delete it")
+            try:
+                write_bytes(path, content)
+            except OSError as error:
+                raise InputError(f"data.source.root={self.root} cannot be written ({error.strerror})") from error
+
+    def load(self, split: str) -> Labelled:
+        """Images (N, 1, 28, 28) of uint8 and labels (N,) of the "train" or "test" set.
+
+        Raises:
+            InputError: if a file is unreadable, truncated, or another set's.
+        """
+        images, labels = self.files(split)
+        _check_whole(images, (self.counts[split], 28, 28))
+        _check_whole(labels, (self.counts[split],))
+        return read_image_file(images)[:, None], read_label_file(labels)
+
+    def _prefix(self, split: str) -> str:
+        return {"train": "train", "test": "t10k"}[split]
+
+    def _download(self, root: str) -> Path:
+        """Let torchvision, which verifies MD5, download into ``root``; the folder of the files."""
+        return Path(self.kind(root, download=True).raw_folder)
+
+
+class FashionMNIST(MNIST):
+    """70,000 grey images of garments, 28 × 28, in ten classes: 60,000 to train and 10,000 to test.
+
+    Files come from the first of these that has them: the data folder, the folder of Debian's package
+    dataset-fashion-mnist, torchvision's download.
+
+    Args:
+        root: the data folder; the files lie in ``<root>/FashionMNIST/raw``.
+        download: whether torchvision may download missing files.
+
+    Source: Xiao, Rasul and Vollgraf, *Fashion-MNIST* (2017).
+    """
+
+    kind = datasets.FashionMNIST
+    url = datasets.FashionMNIST.mirrors[0]
+    classes = tuple(datasets.FashionMNIST.classes)
+    system_folder = DEBIAN_FOLDER
     checksums = {  # noqa: RUF012
-        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     }
+    advice = f"Run `make data`, install Debian's package {DEBIAN_PACKAGE}"
 
 
-class KMNIST(IDX):
+class KMNIST(MNIST):
     """70,000 grey images of ten cursive hiragana, 28 × 28: 60,000 to train and 10,000 to test.
 
     Args:
-        root: the data folder; the files lie in ``<root>/KMNIST/raw``, as torchvision has them.
-        download: whether the network may be asked.
+        root: the data folder; the files lie in ``<root>/KMNIST/raw``.
+        download: whether torchvision may download missing files.
 
     Source: Clanuwat et al., *Deep learning for classical Japanese literature* (2018).
     """
@@ -45,15 +173,14 @@ class KMNIST(IDX):
     kind = datasets.KMNIST
     url = datasets.KMNIST.mirrors[0]
     classes = tuple(datasets.KMNIST.classes)
-    counts = {"train": 60_000, "test": 10_000}  # noqa: RUF012
 
 
-class EMNIST(IDX):
+class EMNIST(MNIST):
     """Grey images of handwritten digits and letters, 28 × 28, upright (the files have rows for columns).
 
     Args:
-        root: the data folder; the files lie in ``<root>/EMNIST/raw``, as torchvision has them.
-        download: whether the network may be asked; torchvision downloads all six selections at once, half a gigabyte.
+        root: the data folder; the files lie in ``<root>/EMNIST/raw``.
+        download: whether torchvision may download missing files: half a gigabyte, with all six selections.
         selection: byclass (62 classes), bymerge (47), balanced (47, equally frequent), letters (26), digits or mnist.
 
     Raises:
@@ -69,15 +196,14 @@ class EMNIST(IDX):
         super().__init__(root, download)
         self.selection = one_of("data.source.selection", selection, tuple(SIZES))
         self.classes = tuple(name for name in datasets.EMNIST.classes_split_dict[selection] if name != "N/A")
-        self.first_label = 1 if selection == "letters" else 0
         self.counts = dict(zip(("train", "test"), SIZES[selection], strict=True))
-        self.names = {
-            split: (f"emnist-{selection}-{split}-images-idx3-ubyte", f"emnist-{selection}-{split}-labels-idx1-ubyte")
-            for split in ("train", "test")
-        }
 
-    def _upright(self, images: Tensor) -> Tensor:
-        return images.mT.contiguous()
+    def load(self, split: str) -> Labelled:
+        images, labels = super().load(split)
+        return images.mT.contiguous(), labels - 1 if self.selection == "letters" else labels
+
+    def _prefix(self, split: str) -> str:
+        return f"emnist-{self.selection}-{split}"
 
     def _download(self, root: str) -> Path:
         return Path(datasets.EMNIST(root, self.selection, download=True).raw_folder)
@@ -92,3 +218,19 @@ SIZES = {
     "digits": (240_000, 40_000),
     "mnist": (60_000, 10_000),
 }
+
+
+def _check_whole(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise unless ``path`` is an IDX file of uint8 that is as long as its header and ``shape`` say."""
+    header = bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    try:
+        with path.open("rb") as file:
+            is_whole = file.read(len(header)) == header
+            is_whole &= file.seek(0, os.SEEK_END) == len(header) + math.prod(shape)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    if not is_whole:
+        raise InputError(
+            f"{path} is truncated, altered or another set's: it must be an IDX file of shape {shape}; "
+            "delete it, and it is fetched anew"
+        )

@@ -45,8 +45,8 @@ def test_a_description_is_plain_data(composed: Compose) -> None:
         "os.system",
         "builtins.eval",
         "subprocess.Popen",
-        "partae.data.places.subprocess.Popen",  # through a module to what it imported
-        "partae.data.fashion_mnist.datasets",
+        "partae.data.fetching.subprocess.Popen",  # through a module to what it imported
+        "partae.data.mnist.datasets",
         "partae.data.os.system",
         "partae.saving.checkpoints.pickle.loads",
         "partae.files.os.system",
