@@ -90,7 +90,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "+trainer.limit_test_batches=0.0"], ["trainer.limit_test_batches=0", "leave it out"]),
         (
             ["train.py", "data=bars", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "data.val_size=1"],
-            ["2 devices, but 1 validation images: lower trainer.devices or raise data.val_size"],
+            ["2 devices cannot share 1 val images: lower trainer.devices or raise data.val_size"],
         ),
         (
             [
@@ -101,7 +101,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
                 "trainer.accelerator=cpu",
                 "data.source.test_size=1",
             ],
-            ["2 devices, but 1 test images: lower trainer.devices"],
+            ["2 devices cannot share 1 test images: lower trainer.devices"],
         ),
         (["train.py", "encoder.hidden=512"], ["encoder.hidden", "512"]),
         (["train.py", "trainer.accelerator=abacus", "data=bars"], ["abacus"]),

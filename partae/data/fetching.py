@@ -70,6 +70,6 @@ def debian_package(package: str) -> Iterator[Path]:
 
 if __name__ == "__main__":
     try:
-        fetch(FashionMNIST(*sys.argv[1:2]))
+        fetch(FashionMNIST(sys.argv[1] if sys.argv[1:] else "data"))
     except InputError as error:
         sys.exit(str(error))

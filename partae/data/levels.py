@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.data.source import Stored
+from partae.data.source import Stored, read
 
-DARK = 16  # of 255, the largest level of images that are all but black
-LOOKED_AT = 2000  # images in which a level above that is looked for
+DARK = 16  # of 255
+LOOKED_AT = 2000  # images
 AT_ONCE = 10
 
 
 def check_levels(images: Tensor | Stored, place: str, advice: str) -> None:
-    """Raise if the first 2,000 of uint8 ``images`` (N, C, H, W) have no level above 16, and not all are black.
+    """Raise if the brightest level in the first 2,000 of uint8 ``images`` (N, C, H, W) is between 1 and 16.
 
-    Every error of such images is small, whatever the model. No more are read than the first that is bright enough.
+    Any model would have small errors on such images. No more images are read than up to the first bright one.
 
     Raises:
         InputError: if so; the message names ``place`` and the largest level, and ends with ``advice``, in which
@@ -24,8 +24,7 @@ def check_levels(images: Tensor | Stored, place: str, advice: str) -> None:
     """
     largest = 0
     for index in torch.arange(min(LOOKED_AT, images.shape[0])).split(AT_ONCE):
-        part = images[index] if isinstance(images, Tensor) else images.read(index)
-        largest = max(largest, int(part.max()))
+        largest = max(largest, int(read(images, index).max()))
         if largest > DARK:
             return
     if largest:

@@ -11,7 +11,7 @@ Shape = tuple[int, int, int, int]
 
 
 class Stored(Protocol):
-    """Images that lie on disk until they are wanted.
+    """Images that stay on disk until they are read.
 
     Attributes:
         shape: (N, C, H, W).
@@ -21,9 +21,7 @@ class Stored(Protocol):
     def shape(self) -> Shape: ...
 
     def read(self, index: Tensor) -> Tensor:
-        """The images that ``index`` (B,) names, (B, C, H, W), uint8 in [0, 255] or float in [0, 1].
-
-        Several threads call it at once.
+        """The images at ``index`` (B,), (B, C, H, W), uint8 in [0, 255] or float in [0, 1]. Several threads call it.
 
         Raises:
             InputError: if an image cannot be read; the message names its file.
@@ -33,8 +31,8 @@ class Stored(Protocol):
 class Source(Protocol):
     """Images with labels, in two sets.
 
-    One whose images may change while its arguments do not has a method ``fingerprint() -> str`` too: what tells them
-    from others, wherever they lie. A run that goes on asks for the same images, so does a sweep that is typed again.
+    A source whose images may change while its arguments do not has a method ``fingerprint() -> str``, too, which
+    distinguishes them from others, wherever they lie: a run that goes on must see the same images.
 
     Attributes:
         classes: the name of each class; none where there are no labels, which are 0 then.
@@ -48,13 +46,18 @@ class Source(Protocol):
     def image_shape(self) -> tuple[int, ...]: ...
 
     def prepare(self) -> None:
-        """Fetch what is missing to disk. Called in one process before any `load`."""
+        """Fetch missing files; called in one process before any `load`."""
 
     def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images (N, C, H, W), uint8 in [0, 255] or float in [0, 1], and labels (N,), of the "train" or "test" set."""
 
 
 def fingerprint_of(source: Source) -> str | None:
-    """What tells the images of ``source`` from others of the same arguments; None where the arguments say all."""
-    found = getattr(source, "fingerprint", None)
-    return None if found is None else str(found())
+    """What distinguishes the images of ``source`` from others of the same arguments; None where the arguments do."""
+    fingerprint = getattr(source, "fingerprint", None)
+    return None if fingerprint is None else str(fingerprint())
+
+
+def read(images: Tensor | Stored, index: Tensor) -> Tensor:
+    """The images at ``index`` (B,), (B, C, H, W), wherever they lie."""
+    return images[index] if isinstance(images, Tensor) else images.read(index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from partae.data.batches import Order, scaled
 from partae.data.source import Labelled, Shape, Stored
 
-CHUNK = 256  # images that a thread reads at once into memory
+CHUNK = 256  # images that a thread reads at a time
 
 
 class Subset:
@@ -37,10 +37,10 @@ class Subset:
 
 
 class StreamedBatches:
-    """The batches that `Batches` would give of the same images, each read from disk by a thread of its own.
+    """The same batches as `Batches` of the same images, each read from disk by its own thread.
 
-    No more than ``ahead`` + 1 batches are in memory at a time. On their way to a GPU they are pinned, so that copying
-    them does not hold up the training.
+    No more than ``ahead`` + 1 batches are in memory at a time. Batches for a GPU are pinned, so that copying them does
+    not hold up the training.
 
     Args:
         images: all images.
@@ -72,7 +72,7 @@ class StreamedBatches:
                 batch = reading.popleft().result()
                 reading.extend(pool.submit(self._batch, each) for each in islice(indices, 1))
                 yield batch
-        finally:  # also where somebody stops in the middle of an epoch
+        finally:  # also if the epoch is left in the middle
             pool.shutdown(cancel_futures=True)
 
     def _batch(self, index: Tensor) -> Labelled:
@@ -84,27 +84,15 @@ class StreamedBatches:
 
 def read_all(images: Stored, threads: int) -> Tensor:
     """All images of a store, (N, C, H, W), read by some threads."""
-    first = images.read(torch.arange(min(1, images.shape[0])))
-    whole = torch.empty(images.shape, dtype=first.dtype)
-
-    def fill(index: Tensor) -> None:
-        whole[index[0] : index[-1] + 1] = images.read(index)
-
-    _in_chunks(fill, images.shape[0], threads)
-    return whole
+    return torch.cat(list(_in_chunks(images, threads)))
 
 
-def look_at_all(images: Stored, threads: int) -> None:
-    """Read all images of a store once and keep none, to find those that cannot be read."""
-
-    def look(index: Tensor) -> None:
-        images.read(index)
-
-    _in_chunks(look, images.shape[0], threads)
+def read_through(images: Stored, threads: int) -> None:
+    """Read all images of a store once and keep none, so that one that cannot be read raises."""
+    for _ in _in_chunks(images, threads):
+        pass
 
 
-def _in_chunks(work: Callable[[Tensor], None], count: int, threads: int) -> None:
-    """Do ``work`` on the numbers below ``count``, a chunk at a time in each of some threads."""
+def _in_chunks(images: Stored, threads: int) -> Iterator[Tensor]:
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, index) for index in torch.arange(count).split(CHUNK)]:
-            done.result()
+        yield from pool.map(images.read, torch.arange(images.shape[0]).split(CHUNK))

@@ -18,6 +18,8 @@ from partae.morphology.extrema import places_of_extrema
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
+AT_ONCE = 500  # images
+
 OPERATORS = {
     "dilation": kornia.morphology.dilation,
     "erosion": kornia.morphology.erosion,
@@ -124,8 +126,11 @@ dilation = partial(Operator, "dilation")
 
 
 def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
-    """What each of O operators makes of images (B, C, H, W): (B, O, C, H, W)."""
-    return torch.stack([each(images) for each in operators], dim=1)
+    """Apply each of O operators to images (B, C, H, W): (B, O, C, H, W).
+
+    Only `AT_ONCE` images are operated on at a time, which keeps the memory in between small.
+    """
+    return torch.cat([torch.stack([each(some) for each in operators], dim=1) for some in images.split(AT_ONCE)])
 
 
 def operator(text: str) -> Operator:

@@ -143,8 +143,8 @@ def test_devices_that_share_images_need_one_each(garments: Path) -> None:
     data.check(1)
     assert not data.has("test")
     data.check(3)
-    with pytest.raises(InputError, match=r"4 devices, but 3 validation images: lower trainer\.devices or raise data"):
+    with pytest.raises(InputError, match=r"4 devices cannot share 3 val images: lower trainer\.devices or raise data"):
         data.check(4)
     ready(garments, val_size=0).check(120)
-    with pytest.raises(InputError, match=r"121 devices, but 120 test images: lower trainer\.devices"):
+    with pytest.raises(InputError, match=r"121 devices cannot share 120 test images: lower trainer\.devices"):
         ready(garments, val_size=0).check(121)

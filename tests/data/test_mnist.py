@@ -189,7 +189,7 @@ def test_a_network_that_never_answers_is_given_up_in_time(tmp_path: Path, monkey
 def test_make_data_falls_back_on_debians_package(system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(system, unpacked := tmp_path / "package" / mnist.DEBIAN_FOLDER.relative_to("/"))
     monkeypatch.setattr(FashionMNIST, "system_folder", None)
-    monkeypatch.setattr(fetching.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     source = FashionMNIST(tmp_path / "data")
     with pytest.raises(InputError, match=r"(?s)Name or service not known.*this system has no apt-get"):
         fetching.fetch(source)
