@@ -1,4 +1,4 @@
-"""Images in NumPy's files: a folder of .npy files, which may be larger than the memory, or one .npz file."""
+"""Images in NumPy's files: a folder of .npy files, which may be larger than memory, or one .npz file."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ KINDS = "uint8, or floats in [0, 1]"
 
 
 class Arrays:
-    """Arrays named train_images and test_images and, where there are labels, train_labels and test_labels.
+    """Arrays named train_images and test_images and, if there are labels, train_labels and test_labels.
 
-    Images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), uint8 or floats in [0, 1], of which a thousandth more or less
-    is taken for rounding and clipped; labels are whole numbers, (N,).
+    Images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), uint8 or floats in [0, 1]. Floats outside by less than a
+    thousandth count as rounding and are clipped. Labels are whole numbers, (N,).
 
     Args:
-        root: a folder with ``train_images.npy`` and the others, or an .npz file that holds them. Arrays of a folder
-            are read from disk as they are needed, so that they may be larger than the memory.
-        maximum: the value in [1, 255] of a white pixel in uint8 images. None: 255; images without a level above 16
-            are refused then, but for images of zeros.
+        root: a folder with ``train_images.npy`` and the others, or an .npz file. Arrays of a folder are read from disk
+            when they are needed, so that they may be larger than memory.
+        maximum: the value in [1, 255] of a white pixel in uint8 images. None: 255, and images whose brightest level
+            is between 1 and 16 are refused.
 
     Raises:
         InputError: if ``root`` is neither, or ``maximum`` is out of range.
@@ -58,10 +58,10 @@ class Arrays:
         return () if train is None or test is None else tuple(map(str, np.union1d(train, test).tolist()))
 
     def prepare(self) -> None:
-        """Nothing is missing, or nothing can be done about it."""
+        """Do nothing: the arrays are there or not."""
 
     def fingerprint(self) -> str:
-        """What tells these arrays from others."""
+        """What distinguishes these arrays from others."""
         if self.root.is_file():
             return fingerprint({"": self.root}, 1024)
         return fingerprint({file.name: file for name in NAMES if (file := self.root / f"{name}.npy").exists()}, 1024)
@@ -70,7 +70,7 @@ class Arrays:
         """Images and labels (N,) of the "train" or "test" set.
 
         Raises:
-            InputError: if an array is absent, truncated, or not as it must be; the message names its file.
+            InputError: if an array is missing, truncated or of another kind; the message names its file.
         """
         images = self._images(split)
         labels = self._labels(split)
@@ -78,8 +78,8 @@ class Arrays:
             return images, torch.zeros(images.shape[0], dtype=torch.int64)
         if len(labels) != images.shape[0]:
             raise InputError(f"{self._place(f'{split}_labels')} has {len(labels)} labels for {images.shape[0]} images")
-        known = np.array([int(name) for name in self.classes])
-        return images, torch.from_numpy(np.searchsorted(known, labels))
+        classes = np.array([int(name) for name in self.classes])
+        return images, torch.from_numpy(np.searchsorted(classes, labels))
 
     def _images(self, split: str) -> StoredArray | Tensor:
         name = f"{split}_images"
@@ -90,7 +90,7 @@ class Arrays:
         shape = array.shape if array.ndim == 4 else (*array.shape[:1], 1, *array.shape[1:])
         if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape:
             raise InputError(
-                f"{place} must have some images of shape (N, H, W), (N, 1, H, W) or (N, 3, H, W); got {array.shape}"
+                f"{place} must hold images, (N, H, W), (N, 1, H, W) or (N, 3, H, W); got shape {array.shape}"
             )
         if array.dtype != np.uint8 and (array.dtype.kind != "f" or array.dtype.itemsize > 8):
             raise InputError(f"{place} must be {KINDS}; got {array.dtype}")
@@ -98,58 +98,58 @@ class Arrays:
             raise InputError(f"data.source.maximum is for uint8 images, but {place} is {array.dtype}: leave it null")
         if isinstance(array, np.memmap):
             if not array.flags.c_contiguous:
-                raise InputError(f"{place} is in Fortran's order: save numpy.ascontiguousarray of it")
+                raise InputError(f"{place} is in Fortran order: save numpy.ascontiguousarray of it")
             images: StoredArray | Tensor = StoredArray(Path(place), array.offset, array.dtype, shape, self.maximum)
         else:
             images = torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).view(shape)
             images = _in_range(images, self.maximum, place)
         if self.maximum is None and array.dtype == np.uint8:
-            check_levels(images, place, "give data.source.maximum={largest}, or whatever value is white in them")
+            check_levels(images, place, "give data.source.maximum={largest}, or whatever value is white")
         return images
 
     def _labels(self, split: str) -> NDArray[np.int64] | None:
-        """The labels of a set as they are in the file; None where neither set has any."""
+        """The labels of a set as the file has them; None if neither set has labels."""
         name, other = f"{split}_labels", f"{'test' if split == 'train' else 'train'}_labels"
         labels = self._array(name)
         if labels is None:
             if self._array(other) is not None:
-                raise InputError(f"{self._place(name)} is missing, while there is {other}: give both or neither")
+                raise InputError(f"{self._place(name)} is missing, but {other} is there: give both or neither")
             return None
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise InputError(
                 f"{self._place(name)} must be whole numbers, (N,); got {labels.dtype} of shape {labels.shape}"
             )
         if len(labels) and labels.max() > np.iinfo(np.int64).max:
-            raise InputError(f"{self._place(name)} has a label of {labels.max()}, which no int64 holds")
+            raise InputError(f"{self._place(name)} has the label {labels.max()}, which is no int64")
         return labels.astype(np.int64)
 
     def _place(self, name: str) -> str:
         return str(self.root / f"{name}.npy") if self.root.is_dir() else f"{self.root}[{name}]"
 
     def _array(self, name: str) -> NDArray[Any] | None:
-        """An array by its name, mapped from its file where it has one of its own; None where it is absent."""
+        """An array by its name, mapped if it is a file of its own; None if it is missing."""
         try:
             if self.root.is_dir():
                 path = self.root / f"{name}.npy"
-                # a map takes no memory until it is read, and says whether the file is whole
-                there = path.exists() or path.is_symlink()  # to nowhere, or in a circle
-                return np.load(path, mmap_mode="r", allow_pickle=False) if there else None
+                if not (path.exists() or path.is_symlink()):  # a broken link is an error below
+                    return None
+                # a map takes no memory until it is read, and fails if the file is truncated
+                return np.load(path, mmap_mode="r", allow_pickle=False)
             with np.load(self.root, allow_pickle=False) as arrays:
                 return arrays.get(name)
         except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            file = self._place(name) if self.root.is_dir() else self.root
-            raise InputError(f"{file} is no whole NumPy file of numbers ({error})") from error
+            raise InputError(f"{self._place(name)} is no whole NumPy file of numbers ({error})") from error
 
 
 class StoredArray:
-    """Images in a .npy file.
+    """Images that stay in a .npy file until they are read.
 
     Args:
         path: the file.
         offset: where the first image begins, in bytes.
-        dtype: of a pixel.
+        dtype: of the pixels.
         shape: (N, C, H, W).
-        maximum: the value of a white pixel in uint8 images, if they are to be read as floats.
+        maximum: if given, the value of a white pixel: uint8 images are divided by it.
     """
 
     def __init__(self, path: Path, offset: int, dtype: np.dtype[Any], shape: Shape, maximum: int | None = None) -> None:
@@ -158,22 +158,22 @@ class StoredArray:
     def read(self, index: Tensor) -> Tensor:
         """The images at ``index`` (B,), (B, C, H, W), uint8 in [0, 255] or floats in [0, 1].
 
-        They are read rather than mapped: a map would count as this process's memory, page by page, until it is closed.
+        They are read, not mapped: the pages of a map count as this process's memory until it is closed.
 
         Raises:
-            InputError: if the file has become unreadable or a value is out of range; the message names the file.
+            InputError: if the file cannot be read or a value is out of range; the message names the file.
         """
         images = np.empty((len(index), *self.shape[1:]), self.dtype)
         size = images[0].nbytes if len(images) else 0
         buffer = images.reshape(-1).view(np.uint8).data
         try:
             with self.path.open("rb", buffering=0) as file:
-                if hasattr(os, "posix_fadvise"):  # images come in any order: what lies behind one is not the next
+                if hasattr(os, "posix_fadvise"):  # images come in any order, so that reading ahead is in vain
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
                 for position, image in enumerate(index.tolist()):
                     file.seek(self.offset + image * size)
                     if file.readinto(buffer[position * size : (position + 1) * size]) != size:
-                        raise InputError(f"{self.path} has become shorter while it was in use")
+                        raise InputError(f"{self.path} has become shorter during its use")
         except OSError as error:
             raise InputError(f"{self.path} cannot be read ({error.strerror})") from error
         native = torch.from_numpy(images.astype(self.dtype.newbyteorder("="), copy=False))
@@ -181,7 +181,7 @@ class StoredArray:
 
 
 def _in_range(images: Tensor, maximum: int | None, place: str) -> Tensor:
-    """The same images, checked: floats in [0, 1], or uint8 if ``maximum`` is None, or else uint8 divided by it."""
+    """Images whose values were checked: uint8 or floats in [0, 1]; with ``maximum``, uint8 divided by it."""
     if images.dtype == torch.uint8 and maximum is None:
         return images
     low, high = (each.item() for each in torch.aminmax(images)) if images.numel() else (0, 0)
@@ -189,6 +189,6 @@ def _in_range(images: Tensor, maximum: int | None, place: str) -> Tensor:
         if high > maximum:
             raise InputError(f"{place} has a value of {high}, which is above data.source.maximum={maximum}")
         return images.float() / maximum
-    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a value that is not a number fails both
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # NaN fails both
         raise InputError(f"{place} must be {KINDS}; got values from {low} to {high}")
     return images if low >= 0 and high <= 1 else images.clamp_(0, 1)

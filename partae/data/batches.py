@@ -1,4 +1,4 @@
-"""Batches of images that live on the training device: a batch is an index into them."""
+"""Batches of images that live on the training device."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor
 class Order:
     """The order in which an epoch visits the images: a pure function of (``seed``, epoch).
 
-    Lightning calls `set_epoch` before each epoch, so that a resumed run sees the orders it would have seen.
+    Lightning calls `set_epoch` before each epoch, so that a resumed run sees the same orders as an uninterrupted one.
 
     Args:
         size: number of images.
         seed: of the shuffle; None keeps the images' own order.
         rank: of this process.
         world_size: number of processes. Each takes every ``world_size``-th image; a shuffled order drops the last few
-            images that would give some processes one more than others.
+            images, so that all processes take equally many.
     """
 
     def __init__(self, size: int, seed: int | None = None, rank: int = 0, world_size: int = 1) -> None:
@@ -31,7 +31,7 @@ class Order:
         return len(range(self.rank, self._end, self.world_size))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order `indices` gives."""
+        """Set the epoch whose order `indices` gives."""
         self.epoch = epoch
 
     def indices(self) -> Tensor:
@@ -52,16 +52,16 @@ class Batches:
     """Iterates over (images (B, C, H, W), labels (B,), ...); the last batch of an epoch may be smaller, none is empty.
 
     Args:
-        images: all images, (N, C, H, W), on the device where they are wanted.
+        images: all images, (N, C, H, W), on the training device.
         labels: their classes, (N,), on the same device.
         batch_size: B.
         order: which images come when.
-        more: what else is known of each image, (N, ...), on the same device.
+        more: other values of each image, (N, ...), on the same device.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, batch_size: int, order: Order, *more: Tensor) -> None:
         self.images, self.labels, self.batch_size, self.more = images, labels, batch_size, more
-        # the names under which Lightning looks for `set_epoch`
+        # Lightning looks for `set_epoch` under these names
         self.sampler, self.batch_sampler = order, None
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""One image file as numbers: upright, opaque, grey or in colour. What would not be read as it is meant is refused."""
+"""Reads an image file: upright, opaque, grey or in colour. Refuses what Pillow would read with other values."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)
 
 
-def upright_shape(path: Path) -> tuple[int, int, int]:
-    """(C, H, W) of an image, turned as its camera says; C is 1 (grey) or 3 (colour).
+def read_shape(path: Path) -> tuple[int, int, int]:
+    """Read (C, H, W) of an image that stands upright; C is 1 (grey) or 3 (colour).
 
     Raises:
-        InputError: if the file cannot be read, or would not be read as it is meant; the message names it.
+        InputError: if the file is damaged or of a kind that is refused; the message names it.
     """
     with _opened(path) as image:
         sideways = _orientation(image) in SIDEWAYS
@@ -42,16 +42,16 @@ def upright_shape(path: Path) -> tuple[int, int, int]:
         return (1 if image.mode in GREY else 3), height, width
 
 
-def decoded(path: Path, shape: tuple[int, ...], background: int = 0) -> NDArray[np.uint8]:
-    """An image as uint8 of ``shape`` (C, H, W), to which it is stretched and of which C says whether grey or in colour.
+def read_image(path: Path, shape: tuple[int, ...], background: int = 0) -> NDArray[np.uint8]:
+    """Read an image as uint8 (C, H, W), upright and stretched to ``shape``.
 
     Args:
         path: the file.
-        shape: (C, H, W); C is 1 or 3.
-        background: grey level in [0, 255] that is seen through transparent pixels.
+        shape: (C, H, W); C is 1 (grey) or 3 (colour).
+        background: grey level in [0, 255] behind transparent pixels.
 
     Raises:
-        InputError: if the file cannot be read, or would not be read as it is meant; the message names it.
+        InputError: if the file is damaged or of a kind that is refused; the message names it.
     """
     channels, height, width = shape
     with _opened(path) as opened:
@@ -66,25 +66,28 @@ def decoded(path: Path, shape: tuple[int, ...], background: int = 0) -> NDArray[
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image whose head has been read and which can be read as it is meant; any error names the file."""
+    """An opened image of a kind that is read; any error names the file."""
     try:
-        # Pillow maps a file that it opens itself, and garbles a TIFF that lies on its side
+        # Pillow maps a file that it opens itself, and then garbles a TIFF that must be turned
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            # behind the photograph in a camera's JPEG lie previews, which no viewer shows
+            # a camera's JPEG holds previews after the photograph, which no viewer shows
             count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             if count > 1:
                 raise InputError(f"{path} holds {count} images: save each in a file of its own")
-            if kind := _unread_kind(image):
+            if kind := _refused_kind(image):
                 raise InputError(f"{path} has {kind}: convert it to 8 bits a channel, grey or RGB")
             yield image
     except InputError:
         raise
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} cannot be read as an image: it is none of {', '.join(FORMATS)}") from error
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        raise _unreadable(path, error) from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read as an image ({reason}): mend or delete it") from error
 
 
-def _unread_kind(image: Any) -> str:
-    """The kind of an image's pixels, where Pillow would change their values; otherwise empty."""
+def _refused_kind(image: Any) -> str:
+    """The kind of an image's pixels if Pillow would change their values; else empty."""
     if image.mode not in GREY + COLOUR:
         return f"pixels of kind {image.mode}"
     deep = False
@@ -94,36 +97,28 @@ def _unread_kind(image: Any) -> str:
             return "signed pixels"
         deep = max(tags.get(BITS, (1,))) > 8
     elif image.format in ("PNG", "PPM"):
-        packed = image.tile[0][3]  # what Pillow's decoder is told of the pixels
+        packed = image.tile[0][3]  # the arguments of Pillow's decoder
         if packed in ("L;2", "L;4") and "transparency" in image.info:
             return "a transparent level among those of 2 or 4 bits"
-        white = packed[-1] if isinstance(packed, tuple) else 255  # of a PPM
+        white = packed[-1] if isinstance(packed, tuple) else 255  # in a PPM
         deep = white > 255 or ";16" in packed
     return "16 bits a channel" if deep else ""
 
 
 def _orientation(image: Image.Image) -> Any:
-    """How an image must still be turned, as EXIF numbers it; 1 or any number that EXIF does not know: not at all."""
+    """EXIF's number for how an image must still be turned; 1 and numbers unknown to EXIF: not at all."""
     orientation = image.getexif().get(ORIENTATION, 1)
     if image.format == "TIFF" and orientation != 1:
-        image.load()  # Pillow turns a TIFF as it loads it, and only then says so
+        image.load()  # Pillow turns a TIFF when it loads it, and changes the tag only then
         orientation = image.getexif().get(ORIENTATION, 1)
     return orientation
 
 
 def _opaque(image: Image.Image, background: int) -> Image.Image:
-    """An image over a sheet of grey, where it has transparent pixels."""
+    """The image on a grey background, if it has transparent pixels."""
     if not image.has_transparency_data:
         return image
-    clear = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-    sheet = Image.new("RGB", image.size, (background,) * 3)
-    sheet.paste(clear, mask=clear)
-    return sheet
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    if isinstance(error, UnidentifiedImageError):
-        reason = f"it is none of {', '.join(FORMATS)}"
-    else:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return InputError(f"{path} cannot be read as an image ({reason}): mend or delete it")
+    foreground = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+    opaque = Image.new("RGB", image.size, (background,) * 3)
+    opaque.paste(foreground, mask=foreground)
+    return opaque

@@ -1,4 +1,4 @@
-"""Images made of known parts, so that atoms can be held against the truth."""
+"""Images made of known parts, with which atoms can be compared."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from partae.data.source import Labelled
 
 
 class Bars:
-    """Square images of bars: each row and each column lights up by itself, and where two cross the image stays at 1.
+    """Square images of bars: each row and each column is there or not, and crossings are 1, too.
 
     Labels say which way most bars lie. An image may have no bar at all.
 
     Args:
         size: side of the images, at least 2; there are twice as many bars.
-        probability: that a bar is there, in (0, 1); by default 1 / ``size``, two bars in an image on average.
+        probability: of each bar, in (0, 1); None: 1 / ``size``, two bars in an image on average.
         train_size: number of training images.
         test_size: number of test images.
-        seed: of the images, all of them drawn at once: no image of one set decides on another.
+        seed: of the images.
 
     Attributes:
         parts: the bars, (2 ``size``, 1, ``size``, ``size``), 0 or 1: rows, then columns.
@@ -42,20 +42,17 @@ class Bars:
         seed: int = 0,
     ) -> None:
         self.size = whole("data.source.size", size, minimum=2)
-        self.probability = (
-            1 / size
-            if probability is None
-            else real("data.source.probability", probability, 0, 1, low_open=True, high_open=True)
-        )
+        probability = 1 / self.size if probability is None else probability
+        self.probability = real("data.source.probability", probability, 0, 1, low_open=True, high_open=True)
         self.train_size = whole("data.source.train_size", train_size)
         self.test_size = whole("data.source.test_size", test_size)
         self.seed = random_seed("data.source.seed", seed)
-        self.image_shape = (1, size, size)
+        self.image_shape = (1, self.size, self.size)
         rows = torch.eye(size)[:, None, :, None].expand(-1, -1, -1, size)
         self.parts = torch.cat([rows, rows.transpose(2, 3)]).contiguous()
 
     def prepare(self) -> None:
-        """Nothing is missing: images are drawn when they are loaded."""
+        """Do nothing: images are drawn when they are loaded."""
 
     def load(self, split: str) -> Labelled:
         """Images (N, 1, size, size), 0 or 1, and labels (N,) of the "train" or "test" set."""
@@ -69,20 +66,20 @@ class Bars:
 
 
 class Swimmer:
-    """A swimmer from above, 32 × 32: a torso and four limbs, each in one of four positions; all 256 of its poses.
+    """A swimmer seen from above, 32 × 32: a torso and four limbs, each in one of four positions; 256 poses.
 
-    The test set is every fourth pose, those whose positions, numbered 0 to 3, sum to a multiple of 4. So each position
-    of each limb, and each pair of positions of two limbs, is as frequent in the test set as in the training set: 64
-    poses to test and 192 to train. Labels are the positions of the first limb.
+    The test set holds the 64 poses whose positions, numbered 0 to 3, sum to a multiple of 4, the training set the other
+    192. So each position of a limb, and each pair of positions of two limbs, is as frequent in both sets. Labels are
+    the positions of the first limb.
 
-    The torso is in every image, so that no factorization can tell it from the limbs: leave its pixels out of a
+    The torso is in every image, so that no factorization can separate it from the limbs: leave its pixels out of a
     comparison, ``part_recovery(atoms, swimmer.parts, swimmer.ignored)``.
 
     Attributes:
-        parts: the limbs, (16, 1, 32, 32), 0 or 1: four positions of the left arm, the right arm, the left leg and the
-            right leg, six pixels each. No two share a pixel.
+        parts: the limbs, (16, 1, 32, 32), 0 or 1: four positions each of the left arm, the right arm, the left leg and
+            the right leg, of six pixels each. No two share a pixel.
         torso: (1, 32, 32), 0 or 1, twelve pixels.
-        ignored: where the torso is, (1, 32, 32), of bool: the pixels that a comparison leaves out.
+        ignored: (1, 32, 32), of bool: the pixels of the torso.
 
     Source: Donoho and Stodden, *When does non-negative matrix factorization give a correct decomposition into parts?*,
     NIPS 16 (2003); the drawing is ours.
@@ -104,7 +101,7 @@ class Swimmer:
         self.ignored = self.torso > 0
 
     def prepare(self) -> None:
-        """Nothing is missing: the poses are drawn when they are loaded."""
+        """Do nothing: the poses are drawn when they are loaded."""
 
     def load(self, split: str) -> Labelled:
         """Images (N, 1, 32, 32), 0 or 1, and labels (N,) of the "train" or "test" set."""

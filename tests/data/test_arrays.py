@@ -159,10 +159,10 @@ def save(folder: Path, name: str, array: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("train_images", np.zeros((5, 9, 7, 3), np.uint8), r"train_images\.npy must have some images.*\(5, 9, 7, 3\)"),
-        ("train_images", np.zeros((0, 9, 7), np.uint8), r"train_images\.npy must have some images"),
+        ("train_images", np.zeros((5, 9, 7, 3), np.uint8), r"train_images\.npy must hold images.*\(5, 9, 7, 3\)"),
+        ("train_images", np.zeros((0, 9, 7), np.uint8), r"train_images\.npy must hold images"),
         ("train_images", np.zeros((60, 9, 7), np.int64), r"train_images\.npy must be uint8, or floats.*int64"),
-        ("train_images", np.zeros((60, 9, 7), np.uint8, order="F"), r"train_images\.npy is in Fortran's order"),
+        ("train_images", np.zeros((60, 9, 7), np.uint8, order="F"), r"train_images\.npy is in Fortran order"),
         ("train_images", np.full((60, 9, 7), 1.5), r"train_images\.npy must be .* got values from 1\.5 to 1\.5"),
         ("train_images", np.full((60, 9, 7), 1.00101), r"train_images\.npy must be .* to 1\.00101$"),
         ("train_images", np.full((60, 9, 7), -0.00101), r"train_images\.npy must be .* got values from -0\.00101 "),
@@ -278,7 +278,7 @@ def test_numbers_that_torch_does_not_have_are_refused(some_arrays: Path) -> None
     labels = np.zeros(60, np.uint64)
     labels[0] = 2**64 - 5
     np.save(some_arrays / "train_labels.npy", labels)
-    with pytest.raises(InputError, match=r"train_labels\.npy has a label of 18446744073709551611"):
+    with pytest.raises(InputError, match=r"train_labels\.npy has the label 18446744073709551611"):
         Arrays(some_arrays).classes  # noqa: B018
     np.save(some_arrays / "train_images.npy", np.zeros((60, 9, 7), np.longdouble))
     with pytest.raises(InputError, match=r"train_images\.npy must be uint8, or floats in \[0, 1\]; got float128"):

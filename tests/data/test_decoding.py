@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from partae.checks import InputError
-from partae.data.decoding import decoded, upright_shape
+from partae.data.decoding import read_image, read_shape
 
 Array = NDArray[Any]
 
@@ -35,8 +35,8 @@ def pixels(*shape: int, high: int = 256, dtype: str = "u1") -> Array:
 
 def read(path: Path, channels: int | None = None, **arguments: int) -> Array:
     """An image as it stands, (H, W, C)."""
-    shape = upright_shape(path)
-    return decoded(path, (channels or shape[0], *shape[1:]), **arguments).transpose(1, 2, 0)
+    shape = read_shape(path)
+    return read_image(path, (channels or shape[0], *shape[1:]), **arguments).transpose(1, 2, 0)
 
 
 def png(
@@ -341,7 +341,7 @@ SMALL = pixels(5, 8, 3)
 )
 def test_what_would_not_be_read_as_it_is_meant_is_refused(write: Any, message: str, tmp_path: Path) -> None:
     write(tmp_path / "image.png")
-    for reading in (upright_shape, lambda path: decoded(path, (3, 5, 8))):
+    for reading in (read_shape, lambda path: read_image(path, (3, 5, 8))):
         with pytest.raises(InputError, match=rf"image\.png {message}"):
             reading(tmp_path / "image.png")
 

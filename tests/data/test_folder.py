@@ -108,7 +108,7 @@ def test_a_validation_folder_is_passed_over_with_a_warning(tmp_path: Path) -> No
     in_both_sets(tmp_path, "a.png")
     image(tmp_path / "Val" / "b.png")
     image(tmp_path / "masks" / "c.png")
-    with pytest.warns(UserWarning, match=r"Val is passed over: validation images are cut from .*train") as warned:
+    with pytest.warns(UserWarning, match=r"Val is ignored: validation images are cut from .*train") as warned:
         assert len(Folder(tmp_path).load("train")[0].paths) == 1
     assert len(warned) == 1
 
@@ -118,7 +118,7 @@ def test_a_validation_folder_is_passed_over_with_a_warning(tmp_path: Path) -> No
 def test_a_folder_called_like_a_set_is_no_class(name: str, beside: str, tmp_path: Path) -> None:
     image(tmp_path / name / "a.png")
     image(tmp_path / beside / "b.png")
-    with pytest.raises(InputError, match=rf"{name} is called like a set of images: call the two sets train and test"):
+    with pytest.raises(InputError, match=rf"{name} is named like a set of images: name the two sets train and test"):
         Folder(tmp_path).load("train")
 
 
@@ -239,9 +239,9 @@ def make_capitals(root: Path) -> None:
     [
         (lambda root: root.mkdir(), r"root has no images"),
         (make_nothing, r"data\.source\.root=.*root is not a folder"),
-        (lambda root: image(root / "a.png"), r"root has 1 image, none of which is drawn for the (train|test) set"),
+        (lambda root: image(root / "a.png"), r"root has too few images: none of 1 is drawn for the (train|test) set"),
         (make_capitals, r"Train and .*train differ only by capitals"),
-        (make_circle, r"again is a symbolic link to a folder that it lies in"),
+        (make_circle, r"again is a symbolic link to a folder that contains it"),
         (make_mixed_sizes, r"odd\.png is 5 by 5 pixels while .*a\.png is 4 by 5: give data\.source\.size"),
         (make_mixed_colours, r"grey\.png is grey while .*a\.png is in colour: choose data\.source\.channels"),
         (make_mixed_depths, r"bare\.png lies in no subfolder while others do"),
