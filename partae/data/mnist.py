@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from torchvision import datasets
@@ -16,7 +17,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from partae.checks import InputError, flag, one_of
 from partae.data.source import Labelled
-from partae.data.torchvision import downloaded
+from partae.data.torchvision import check_reachable, time_limit
 from partae.files import write_bytes
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
@@ -35,8 +36,9 @@ class MNIST:
     Attributes:
         kind: torchvision's class.
         url: where it downloads from.
+        options: more arguments of it.
+        system_folders: folders outside of ``root`` that may hold the files, packed or not.
         counts: number of images in each set.
-        system_folder: another folder that may hold the files.
         checksums: SHA-256 of unpacked files, by name; verified when a file enters the data folder.
 
     Source: LeCun, Cortes and Burges, *The MNIST database of handwritten digits* (1998).
@@ -47,8 +49,9 @@ class MNIST:
     classes: tuple[str, ...] = tuple("0123456789")
     image_shape = (1, 28, 28)
     counts: Mapping[str, int] = {"train": 60_000, "test": 10_000}
-    system_folder: Path | None = None
     checksums: Mapping[str, str] = {}
+    options: Mapping[str, Any] = {}
+    system_folders: tuple[Path, ...] = ()
     advice = "Connect to the network once"
 
     def __init__(self, root: str | Path = "data", download: bool = True) -> None:
@@ -75,14 +78,16 @@ class MNIST:
         Raises:
             InputError: if that fails; the message lists what was tried and what helps.
         """
-        places = [self.folder, *([self.system_folder] if self.system_folder else [])]
-        for place in places:
-            self.take(place)
+        places = (self.folder, *self.system_folders)
+        for folder in places:
+            self.take(folder)
         refusal = "data.source.download=false"
         if self.download and self.missing():
             try:
-                with downloaded(self.url, self._download) as place:
-                    self.take(place)
+                check_reachable(self.url)
+                with time_limit(), TemporaryDirectory() as temporary:
+                    dataset = self.kind(temporary, download=True, **self.options)  # which verifies MD5
+                    self.take(Path(dataset.raw_folder))
             except (OSError, RuntimeError) as error:
                 refusal = f"torchvision's download failed: {error}"
         if missing := self.missing():
@@ -129,10 +134,6 @@ class MNIST:
     def _prefix(self, split: str) -> str:
         return {"train": "train", "test": "t10k"}[split]
 
-    def _download(self, root: str) -> Path:
-        """Let torchvision, which verifies MD5, download into ``root``; the folder of the files."""
-        return Path(self.kind(root, download=True).raw_folder)
-
 
 class FashionMNIST(MNIST):
     """70,000 grey images of garments, 28 × 28, in ten classes: 60,000 to train and 10,000 to test.
@@ -150,7 +151,7 @@ class FashionMNIST(MNIST):
     kind = datasets.FashionMNIST
     url = datasets.FashionMNIST.mirrors[0]
     classes = tuple(datasets.FashionMNIST.classes)
-    system_folder = DEBIAN_FOLDER
+    system_folders = (DEBIAN_FOLDER,)
     checksums = {  # noqa: RUF012
         "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -195,6 +196,7 @@ class EMNIST(MNIST):
     def __init__(self, root: str | Path = "data", download: bool = True, selection: str = "balanced") -> None:
         super().__init__(root, download)
         self.selection = one_of("data.source.selection", selection, tuple(SIZES))
+        self.options = {"split": selection}
         self.classes = tuple(name for name in datasets.EMNIST.classes_split_dict[selection] if name != "N/A")
         self.counts = dict(zip(("train", "test"), SIZES[selection], strict=True))
 
@@ -204,9 +206,6 @@ class EMNIST(MNIST):
 
     def _prefix(self, split: str) -> str:
         return f"emnist-{self.selection}-{split}"
-
-    def _download(self, root: str) -> Path:
-        return Path(datasets.EMNIST(root, self.selection, download=True).raw_folder)
 
 
 # number of images to train and to test

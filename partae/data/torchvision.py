@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import socket
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -80,10 +79,10 @@ class Torchvision:
         return torch.stack(images), torch.tensor([int(label) for _, label in items])
 
     def _open(self, split: str) -> Any:
-        kind = getattr(datasets, self.name)
-        takes_train = any("train" in inspect.signature(each.__init__).parameters for each in kind.__mro__)
-        which = {"train": split == "train"} if takes_train else {"split": split}
         try:
+            kind = getattr(datasets, self.name)
+            takes_train = any("train" in inspect.signature(each.__init__).parameters for each in kind.__mro__)
+            which = {"train": split == "train"} if takes_train else {"split": split}
             with time_limit():
                 return kind(self.root, **which, download=self.download, **self.options)
         except Exception as error:  # a class of torchvision may raise anything
@@ -91,19 +90,6 @@ class Torchvision:
                 f"torchvision cannot give data.source.name={self.name} from data.source.root={self.root} with "
                 f"data.source.download={str(self.download).lower()}: {error}"
             ) from error
-
-
-@contextmanager
-def downloaded(url: str, download: Callable[[str], Path]) -> Iterator[Path]:
-    """A temporary folder into which ``download`` fetches files from ``url``.
-
-    Raises:
-        RuntimeError: if the host does not answer in time.
-    """
-    if "http" not in getproxies():
-        _connect(urlsplit(url).netloc)
-    with time_limit(), tempfile.TemporaryDirectory() as folder:
-        yield download(folder)
 
 
 @contextmanager
@@ -117,9 +103,12 @@ def time_limit() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _connect(host: str) -> None:
-    """Raise unless ``host`` answers in time; looking up its name has no time limit, so a thread does it."""
-    pool = ThreadPoolExecutor(max_workers=1)
+def check_reachable(url: str) -> None:
+    """Raise RuntimeError unless the host of ``url`` answers within `TIMEOUT` seconds, or a proxy is asked for it."""
+    if "http" in getproxies():
+        return
+    host = urlsplit(url).netloc
+    pool = ThreadPoolExecutor(max_workers=1)  # since looking up a name has no time limit
     try:
         pool.submit(socket.create_connection, (host, 80), TIMEOUT).result(TIMEOUT).close()
     except TimeoutError:

@@ -43,7 +43,7 @@ def fill(source: MNIST, packed: bool = False) -> dict[str, tuple[np.ndarray, np.
 def small_sets_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "counts", COUNTS)
     monkeypatch.setattr(mnist, "SIZES", dict.fromkeys(mnist.SIZES, (30, 12)))
-    monkeypatch.setattr(FashionMNIST, "system_folder", Path("/nowhere"))
+    monkeypatch.setattr(FashionMNIST, "system_folders", (Path("/nowhere"),))
     monkeypatch.setattr(torchvision, "getproxies", dict)
 
     def refuse(*_: object) -> None:
@@ -67,7 +67,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {file.stem: gzip.decompress(file.read_bytes()) for file in source.folder.iterdir()}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     monkeypatch.setattr(FashionMNIST, "checksums", checksums)
-    monkeypatch.setattr(FashionMNIST, "system_folder", source.folder)
+    monkeypatch.setattr(FashionMNIST, "system_folders", (source.folder,))
     return source.folder
 
 
@@ -158,8 +158,8 @@ def test_torchvision_downloads_what_is_missing(system: Path, tmp_path: Path, mon
 
     download.__name__ = "FashionMNIST"
     monkeypatch.setattr(FashionMNIST, "kind", staticmethod(download))
-    monkeypatch.setattr(FashionMNIST, "system_folder", None)
-    monkeypatch.setattr(torchvision, "_connect", lambda _: None)
+    monkeypatch.setattr(FashionMNIST, "system_folders", ())
+    monkeypatch.setattr(mnist, "check_reachable", lambda _: None)
     source = FashionMNIST(tmp_path / "data")
     source.prepare()
     assert len(source.load("train")[0]) == 30
@@ -170,7 +170,7 @@ def test_without_a_place_one_message_says_what_helps(
     download: bool, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not download:
-        monkeypatch.setattr(mnist, "downloaded", lambda *_: pytest.fail("asked"))
+        monkeypatch.setattr(mnist, "check_reachable", lambda *_: pytest.fail("asked"))
     with pytest.raises(InputError) as error:
         FashionMNIST(tmp_path, download).prepare()
     for words in (f"data.source.root={tmp_path}", "/nowhere", reason, "make data", "dataset-fashion-mnist"):
@@ -188,7 +188,7 @@ def test_a_network_that_never_answers_is_given_up_in_time(tmp_path: Path, monkey
 
 def test_make_data_falls_back_on_debians_package(system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(system, unpacked := tmp_path / "package" / mnist.DEBIAN_FOLDER.relative_to("/"))
-    monkeypatch.setattr(FashionMNIST, "system_folder", None)
+    monkeypatch.setattr(FashionMNIST, "system_folders", ())
     monkeypatch.setattr(shutil, "which", lambda _: None)
     source = FashionMNIST(tmp_path / "data")
     with pytest.raises(InputError, match=r"(?s)Name or service not known.*this system has no apt-get"):
