@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,83 +132,51 @@ PACKED = np.packbits(np.unpackbits(INDICES[..., None], axis=2)[..., -2:].reshape
 BITS = pixels(5, 8, high=2)
 
 
-def fully_grey(path: Path) -> Array:
+OPAQUE = np.full((5, 8), 255)
+
+
+def grey(path: Path) -> tuple[Array, Array]:
     png(path, array := pixels(5, 8), 0)
-    return array[..., None]
+    return array[..., None], OPAQUE
 
 
-def one_bit(path: Path) -> Array:
+def one_bit(path: Path) -> tuple[Array, Array]:
     png(path, np.packbits(BITS, axis=1), 0, 1)
-    return 255 * BITS[..., None]
+    return 255 * BITS[..., None], OPAQUE
 
 
-def two_bits(path: Path) -> Array:
+def two_bits(path: Path) -> tuple[Array, Array]:
     png(path, PACKED, 0, 2)
-    return 85 * INDICES[..., None]
+    return 85 * INDICES[..., None], OPAQUE
 
 
-def palette(path: Path) -> Array:
+def palette(path: Path) -> tuple[Array, Array]:
     png(path, INDICES, 3, before=((b"PLTE", PALETTE.tobytes()),))
-    return PALETTE[INDICES]
+    return PALETTE[INDICES], OPAQUE
 
 
-def palette_of_two_bits(path: Path) -> Array:
-    png(path, PACKED, 3, 2, before=((b"PLTE", PALETTE.tobytes()),))
-    return PALETTE[INDICES]
-
-
-def white_is_zero(path: Path) -> Array:
-    tiff(path.with_suffix(".tiff"), array := pixels(5, 8), photometric=0).rename(path)
-    return 255 - array[..., None]
-
-
-def unknown_extra_sample(path: Path) -> Array:
-    tiff(path, array := pixels(5, 8, 4), photometric=2, t338=0)
-    return array[..., :3]
-
-
-def coarse_ppm(path: Path) -> Array:
-    path.write_bytes(b"P6 8 5 15\n" + (array := pixels(5, 8, 3, high=16)).tobytes())
-    return np.rint(array * 17)
-
-
-def palette_of_tiff(path: Path) -> Array:
+def palette_of_tiff(path: Path, with_alpha: bool = False) -> tuple[Array, Array]:
     table = np.zeros((3, 256), int)
     table[:, :4] = PALETTE.T
-    tiff(path, INDICES, photometric=3, t320=tuple((257 * table).flatten().tolist()))
-    return PALETTE[INDICES]
+    tags: dict[str, Any] = {"t320": tuple((257 * table).flatten().tolist())} | ({"t338": 2} if with_alpha else {})
+    alpha = pixels(5, 8) if with_alpha else OPAQUE
+    tiff(path, np.stack([INDICES, alpha], axis=2) if with_alpha else INDICES, photometric=3, **tags)
+    return PALETTE[INDICES], alpha
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        fully_grey,
-        one_bit,
-        two_bits,
-        palette,
-        palette_of_two_bits,
-        palette_of_tiff,
-        white_is_zero,
-        unknown_extra_sample,
-        coarse_ppm,
-    ],
-)
-@pytest.mark.parametrize("channels", [None, 1, 3])
-def test_opaque_images_are_read_as_they_were_written(write: Any, channels: int | None, tmp_path: Path) -> None:
-    expected = write(tmp_path / "image.png")
-    found = read(tmp_path / "image.png", channels)
-    if channels == 1 and expected.shape[2] == 3:  # luminance, as ITU-R 601 has it
-        np.testing.assert_allclose(found[..., 0], expected @ [0.299, 0.587, 0.114], atol=1)
-    else:
-        np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))
+def white_is_zero(path: Path) -> tuple[Array, Array]:
+    tiff(path.with_suffix(".tiff"), array := pixels(5, 8), photometric=0).rename(path)
+    return 255 - array[..., None], OPAQUE
 
 
-def test_of_a_camera_s_several_images_the_photograph_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "photograph.jpg"
-    array = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None] * 30, (8, 8))
-    Image.fromarray(array).save(path, "MPO", save_all=True, append_images=[Image.new("L", (4, 4))], quality=100)
-    assert path.read_bytes().count(b"\xff\xd8\xff") == 2
-    np.testing.assert_allclose(read(path)[..., 0], array, atol=4)
+def unknown_extra_sample(path: Path) -> tuple[Array, Array]:
+    tiff(path, array := pixels(5, 8, 4), photometric=2, t338=0)
+    return array[..., :3], OPAQUE
+
+
+def coarse_ppm(path: Path) -> tuple[Array, Array]:
+    path.write_bytes(b"P6 8 5 15\n" + (array := pixels(5, 8, 3, high=16)).tobytes())
+    return np.rint(array * 17), OPAQUE
 
 
 def grey_and_alpha(path: Path) -> tuple[Array, Array]:
@@ -220,12 +190,11 @@ def colour_and_alpha(path: Path) -> tuple[Array, Array]:
 
 
 def one_grey_level(path: Path) -> tuple[Array, Array]:
-    array = pixels(5, 8, high=3)
-    png(path, array, 0, before=((b"tRNS", bytes([0, 2])),))
+    png(path, array := pixels(5, 8, high=3), 0, before=((b"tRNS", bytes([0, 2])),))
     return array[..., None], np.where(array == 2, 0, 255)
 
 
-def one_bit_and_none(path: Path) -> tuple[Array, Array]:
+def one_of_two_levels(path: Path) -> tuple[Array, Array]:
     png(path, np.packbits(BITS, axis=1), 0, 1, before=((b"tRNS", bytes([0, 1])),))
     return 255 * BITS[..., None], np.where(BITS == 1, 0, 255)
 
@@ -236,24 +205,18 @@ def one_colour(path: Path) -> tuple[Array, Array]:
     return array, np.where(INDICES == 1, 0, 255)
 
 
-def one_of_a_palette(path: Path) -> tuple[Array, Array]:
-    png(path, INDICES, 3, before=((b"PLTE", PALETTE.tobytes()), (b"tRNS", bytes([255, 0]))))
-    return PALETTE[INDICES], np.array([255, 0, 255, 255])[INDICES]
-
-
 def levels_of_a_palette(path: Path) -> tuple[Array, Array]:
     alpha = np.array([255, 100, 7, 0], np.uint8)
     png(path, PACKED, 3, 2, before=((b"PLTE", PALETTE.tobytes()), (b"tRNS", alpha.tobytes())))
     return PALETTE[INDICES], alpha[INDICES]
 
 
-def palette_and_alpha_of_tiff(path: Path) -> tuple[Array, Array]:
-    table = np.zeros((3, 256), int)
-    table[:, :4] = PALETTE.T
-    alpha = pixels(5, 8)
-    array = np.stack([INDICES, alpha], axis=2)
-    tiff(path, array, photometric=3, t338=2, t320=tuple((257 * table).flatten().tolist()))
-    return PALETTE[INDICES], alpha
+def premultiplied(path: Path, channels: int = 3) -> tuple[Array, Array]:
+    array, alpha = pixels(5, 8, channels), pixels(5, 8, high=200) + 50
+    stored = np.rint(array * (alpha[..., None] / 255)).astype(np.uint8)
+    samples = np.concatenate([stored, alpha[..., None].astype(np.uint8)], axis=2)
+    tiff(path, samples, photometric=2 if channels == 3 else 1, t338=1)
+    return array, alpha
 
 
 def colour_and_alpha_of_webp(path: Path) -> tuple[Array, Array]:
@@ -261,44 +224,40 @@ def colour_and_alpha_of_webp(path: Path) -> tuple[Array, Array]:
     return array[..., :3], array[..., 3]
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        grey_and_alpha,
-        colour_and_alpha,
-        one_grey_level,
-        one_bit_and_none,
-        one_colour,
-        one_of_a_palette,
-        levels_of_a_palette,
-        palette_and_alpha_of_tiff,
-        colour_and_alpha_of_webp,
-    ],
-)
+WRITERS = [grey, one_bit, two_bits, palette, palette_of_tiff, white_is_zero, unknown_extra_sample, coarse_ppm]
+WRITERS += [grey_and_alpha, colour_and_alpha, one_grey_level, one_of_two_levels, one_colour, levels_of_a_palette]
+WRITERS += [
+    partial(palette_of_tiff, with_alpha=True),
+    premultiplied,
+    partial(premultiplied, channels=1),
+    colour_and_alpha_of_webp,
+]
+
+
+@pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("background", [0, 200])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_transparent_pixels_show_the_background(write: Any, background: int, channels: int, tmp_path: Path) -> None:
+def test_images_are_read_as_they_were_written_on_a_background(
+    write: Callable[[Path], tuple[Array, Array]], background: int, channels: int, tmp_path: Path
+) -> None:
     array, alpha = write(tmp_path / "image.png")
     expected = over(array, alpha, background)
     if channels == 1 and array.shape[2] == 3:
-        expected = expected @ [[0.299], [0.587], [0.114]]
+        expected = expected @ [[0.299], [0.587], [0.114]]  # luminance by ITU-R 601
     found = read(tmp_path / "image.png", channels, background=background)
-    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1)
+    tolerance = 2 if "premultiplied" in str(write) else 1  # which are rounded twice
+    if alpha is OPAQUE and channels >= array.shape[2]:
+        tolerance = 0
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=tolerance)
+    assert read_shape(tmp_path / "image.png")[0] == array.shape[2]
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_premultiplied_pixels_show_the_background(channels: int, tmp_path: Path) -> None:
-    alpha = pixels(5, 8, high=200) + 50
-    array = np.rint(pixels(5, 8, channels) * (alpha[..., None] / 255)).astype(np.uint8)  # of a sheet of black
-    stored = np.concatenate([array, alpha[..., None].astype(np.uint8)], axis=2)
-    tiff(tmp_path / "a.tiff", stored, photometric=2 if channels == 3 else 1, t338=1)
-    found = read(tmp_path / "a.tiff", background=200)
-    np.testing.assert_allclose(found, array + 200 * (1 - alpha[..., None] / 255), atol=2)
-
-
-def test_the_background_is_black_if_not_said(tmp_path: Path) -> None:
-    array, alpha = colour_and_alpha(tmp_path / "image.png")
-    np.testing.assert_allclose(read(tmp_path / "image.png"), over(array, alpha, 0), atol=1)
+def test_a_cameras_photograph_is_read_without_its_previews(tmp_path: Path) -> None:
+    path = tmp_path / "photograph.jpg"
+    array = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None] * 30, (8, 8))
+    Image.fromarray(array).save(path, "MPO", save_all=True, append_images=[Image.new("L", (4, 4))], quality=100)
+    assert path.read_bytes().count(b"\xff\xd8\xff") == 2
+    np.testing.assert_allclose(read(path)[..., 0], array, atol=4)
 
 
 def pages(path: Path, kind: str) -> None:
@@ -314,32 +273,24 @@ SMALL = pixels(5, 8, 3)
     ("write", "message"),
     [
         (lambda path: png(path, DEEP, 2, 16), "has 16 bits a channel"),
-        (lambda path: png(path, DEEP[..., :2], 4, 16), "has 16 bits a channel"),
         (lambda path: png(path, DEEP[..., 0], 0, 16), "has pixels of kind I;16"),
         (lambda path: tiff(path, DEEP, 2), "has 16 bits a channel"),
         (lambda path: tiff(path, DEEP[..., :2], 1, t338=2), "cannot be read as an image"),
         (lambda path: tiff(path, DEEP.transpose(2, 0, 1).reshape(5, 8, 3), 2, t284=2), "has 16 bits a channel"),
-        (
-            lambda path: Image.fromarray(DEEP[..., 0]).save(path, "TIFF", compression="tiff_lzw"),
-            "has pixels of kind I;16",
-        ),
         (lambda path: path.write_bytes(b"P6 8 5 65535\n" + DEEP.tobytes()), "has 16 bits a channel"),
         (lambda path: path.write_bytes(b"P5 8 5 1023\n" + DEEP[..., 0].tobytes()), "has pixels of kind I"),
         (lambda path: tiff(path, SMALL[..., 0], t339=2), "has signed pixels"),
         (lambda path: tiff(path, SMALL[..., 0].astype("<i4"), t339=2), "has pixels of kind I"),
         (lambda path: tiff(path, SMALL[..., 0].astype("<f4"), t339=3), "has pixels of kind F"),
         (lambda path: tiff(path, SMALL, 6), "has pixels of kind YCbCr"),
-        (lambda path: tiff(path, SMALL, 8), "has pixels of kind LAB"),
-        (lambda path: tiff(path, pixels(5, 8, 4), 5), "has pixels of kind CMYK"),
         (lambda path: Image.fromarray(pixels(5, 8, 4), "CMYK").save(path, "JPEG"), "has pixels of kind CMYK"),
         (lambda path: png(path, PACKED, 0, 2, before=((b"tRNS", bytes([0, 1])),)), "has a transparent level"),
         (lambda path: pages(path, "PNG"), "holds 10 images: save each in a file of its own"),
-        (lambda path: pages(path, "WEBP"), "holds 10 images: save each in a file of its own"),
         (lambda path: pages(path, "TIFF"), "holds 10 images: save each in a file of its own"),
         (lambda path: pages(path, "GIF"), "cannot be read as an image"),
     ],
 )
-def test_what_would_not_be_read_as_it_is_meant_is_refused(write: Any, message: str, tmp_path: Path) -> None:
+def test_kinds_that_pillow_would_change_are_refused(write: Any, message: str, tmp_path: Path) -> None:
     write(tmp_path / "image.png")
     for reading in (read_shape, lambda path: read_image(path, (3, 5, 8))):
         with pytest.raises(InputError, match=rf"image\.png {message}"):
@@ -347,7 +298,7 @@ def test_what_would_not_be_read_as_it_is_meant_is_refused(write: Any, message: s
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp", "bmp", "ppm"])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0, 0.1, 0.9])
 def test_a_truncated_image_is_named(kind: str, share: float, tmp_path: Path) -> None:
     path = tmp_path / f"image.{kind}"
     Image.fromarray(pixels(40, 40, 3)).save(path)
