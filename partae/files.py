@@ -19,6 +19,7 @@ from partae.checks import InputError
 Plain = TypeVar("Plain", dict[str, Any], list[Any])
 
 BLOCK = 4096  # bytes
+LAST = "last.ckpt"  # the checkpoint that a run goes on from
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C, where it is built, takes a tenth of the time
 
 
@@ -42,14 +43,13 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None or error.filename is not None:
             raise
-        # that the disk is full comes without a name
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk has no name
     finally:
         beside.unlink(missing_ok=True)
 
 
 def no_link(path: Path) -> Path:
-    """Return ``path`` if it is no symbolic link, through which a stranger's folder would have something overwritten.
+    """Return ``path`` if it is no symbolic link, through which a stranger's folder could have any file overwritten.
 
     Raises:
         InputError: if it is one.
@@ -63,16 +63,16 @@ def no_link(path: Path) -> Path:
 
 
 def fingerprint(files: Mapping[str, Path], blocks: int) -> str:
-    """What tells these files from others of the same names, wherever they lie: 16 hexadecimal digits.
+    """16 hexadecimal digits that tell these files from others of the same names, wherever they lie.
 
-    It is of their names and sizes, and of some of what they hold: a second is enough for very many of them.
+    They depend on names, sizes, and some of the content, so that a second is enough for very many files.
 
     Args:
         files: by their names.
-        blocks: of 4,096 bytes, spread over each file, that are looked at; the last one is always among them.
+        blocks: of 4,096 bytes, spread over each file, that are read; the last one is always among them.
 
     Raises:
-        InputError: if one cannot be read; the message names it.
+        InputError: if a file cannot be read; the message names it.
     """
     found = hashlib.blake2b(digest_size=8)
     for name, path in sorted(files.items()):
@@ -113,25 +113,30 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it is damaged, or holds anything else; the message names it.
     """
-    found: dict[str, Any] = _checked(path, json.loads, dict)
-    return found
+    return _read(path, json.loads, dict)
 
 
 def read_yaml(path: Path, kind: type[Plain] = dict) -> Plain:  # type: ignore[assignment]
-    """What is in ``path``, as plain data: no reference in it is followed, nothing built that it names.
-
-    Args:
-        path: the file.
-        kind: what it must hold, a dict or a list.
+    """The plain data in ``path``, a dict or a list as ``kind`` says: no reference in it is followed, no object built.
 
     Raises:
         InputError: if it is damaged, or holds anything else; the message names it.
     """
-    return _checked(path, lambda text: yaml.load(text, SafeLoader), kind)  # noqa: S506
+    return _read(path, lambda text: yaml.load(text, SafeLoader), kind)  # noqa: S506
+
+
+def _read(path: Path, parse: Callable[[str], Any], kind: type[Plain]) -> Plain:
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(found, kind):
+        raise InputError(f"{path} is damaged: it holds no {kind.__name__}")
+    return found
 
 
 def subtree(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The mapping in ``tree`` at a dotted key; an empty one where there is none, whatever a file says of itself.
+    """The mapping in ``tree`` at a dotted key; an empty one where a file has something else there, or nothing.
 
     >>> subtree({"model": {"encoder": {"hidden": []}}}, "model.encoder")
     {'hidden': []}
@@ -143,25 +148,19 @@ def subtree(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of the run in ``folder``, without what a killed process left half written."""
-    return sorted(file for file in (folder / "checkpoints").glob("*.ckpt") if not file.name.startswith("."))
+    """The checkpoints of the run in ``folder``: the last one first, then the others, the newest first.
+
+    What a killed process left half written is not among them.
+    """
+    files = [file for file in (folder / "checkpoints").glob("*.ckpt") if not file.name.startswith(".")]
+    return sorted(files, key=lambda file: (file.name == LAST, file.lstat().st_mtime), reverse=True)
 
 
 def run_folders(path: str | Path) -> list[Path]:
     """The runs in a sweep's folder, by name; none if ``path`` is no such folder."""
-    return sorted(file.parent.parent for file in Path(path).glob("*/checkpoints/last.ckpt"))
+    return sorted(file.parent.parent for file in Path(path).glob(f"*/checkpoints/{LAST}"))
 
 
 def run_folder(file: Path) -> Path:
     """The run folder that a checkpoint belongs to, or the folder that it lies in."""
     return file.parent.parent if file.parent.name == "checkpoints" else file.parent
-
-
-def _checked(path: Path, parse: Callable[[str], Any], kind: type[Plain]) -> Plain:
-    try:
-        found = parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
-    if not isinstance(found, kind):
-        raise InputError(f"{path} is damaged: it holds no {kind.__name__}")
-    return found

@@ -18,7 +18,7 @@ from partae.checks import InputError, flag, one_of, random_seed, whole
 from partae.metrics.measures import SVM_MEASURES, Measures
 from partae.model.lightning import Measured
 from partae.run import folder as jobs
-from partae.saving.checkpoints import check_fits, latest, make_last
+from partae.saving.checkpoints import latest, make_last
 
 
 @dataclass
@@ -68,10 +68,8 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
             if isinstance(bar, ProgressBar):
                 bar.disable()
     file, start = latest(folder) or (None, None)
-    if file and start:
-        check_fits(file, start["state_dict"], model)
-        if jobs.is_first_process():
-            make_last(file)
+    if file and jobs.is_first_process():
+        make_last(file)
     logger = instantiate(cfg.logger) or None
     if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
         logger = instantiate(cfg.logger, purge_step=start["global_step"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -14,18 +15,18 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import LambdaCallback
+from torch import Tensor
 from torch.optim import Optimizer
 
 from partae.checks import InputError
-from partae.files import checkpoints, replacing, write_bytes
-from partae.saving.specification import check_weights, is_held
+from partae.files import LAST, checkpoints, replacing, write_bytes
 
-# what a training must find to go on
+# what a training needs to go on
 NEEDED: dict[str, type] = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "callbacks": Mapping}
 NEEDED |= {"loops": Mapping, "global_step": int, "epoch": int, "seconds": float, "measures": Mapping, "random": Mapping}
-# what optimizers keep of each value of a parameter; kernels take it on trust that it has the parameter's shape
+# the tensors of an optimizer's state that have the shape of their parameter
 OF_EACH_VALUE = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg"}
 OF_EACH_VALUE |= {"acc_delta", "sum", "ax", "prev", "step_size"}
 
@@ -34,7 +35,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it; reads one with ``weights_only=True``, whoever asks."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        content = io.BytesIO()  # of a full disk, torch would say something that nobody understands
+        content = io.BytesIO()  # torch would not name a full disk
         torch.save(checkpoint, content)
         write_bytes(Path(path), content.getbuffer())
 
@@ -45,78 +46,62 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def read(file: Path) -> Mapping[str, Any]:
-    """What the checkpoint ``file`` holds, on the CPU.
+    """The content of the checkpoint ``file``, on the CPU.
 
     Raises:
         InputError: if it is damaged, foreign or hostile.
     """
     try:
-        check_whole(file)
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+                raise InputError(f"{file} is refused: it would unpack to more than its size, and torch packs nothing")
+            if damaged := archive.testzip():  # torch does not compare the checksums
+                raise zipfile.BadZipFile(damaged)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        for key, tensor in _tensors(checkpoint):
-            if not is_held(tensor):
-                raise InputError(f"{file}: {key} says to be larger than what the file holds; it is refused")
     except InputError:
         raise
     except pickle.UnpicklingError as error:
-        raise InputError(f"{file} holds more than weights and is refused, or it is damaged") from error
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise InputError(f"{file} is not a whole checkpoint: it is damaged") from error
+        raise InputError(f"{file} is refused: it holds more than weights, or it is damaged") from error
+    except Exception as error:  # a damaged file makes zipfile and torch raise nearly anything
+        raise InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind") from error
     if not (isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping)):
         raise InputError(f"{file} is not a checkpoint of partae")
+    _check_tensors(file, checkpoint)
     return checkpoint
 
 
-def _tensors(checkpoint: object) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested data, each once, by their dotted keys."""
-    pending, seen = [("", checkpoint)], set()
+def _check_tensors(file: Path, checkpoint: object) -> None:
+    """Refuse a tensor of more values than memory holds for it: any use of it could take all memory."""
+    pending, seen = [checkpoint], set()
     while pending:
-        key, value = pending.pop()
+        value = pending.pop()
         if isinstance(value, Tensor):
-            yield key, value
+            is_plain = value.layout == torch.strided and value.device.type == "cpu"
+            if not is_plain or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+                raise InputError(f"{file} is refused: it says that a tensor is larger than it is")
         elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
             seen.add(id(value))
-            inner = value.items() if isinstance(value, Mapping) else enumerate(value)
-            pending += [(f"{key}.{name}".removeprefix("."), each) for name, each in inner]
-
-
-def check_whole(file: Path) -> None:
-    """Raise unless ``file`` is a whole zip archive that takes no more room unpacked than packed, as torch writes it."""
-    refusal = InputError(f"{file} is not a whole checkpoint: it is truncated, damaged or of another kind")
-    if not zipfile.is_zipfile(file):
-        raise refusal
-    with zipfile.ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
-            raise InputError(f"{file} would take more memory than its size: torch packs no checkpoint; it is refused")
-        try:
-            damaged = archive.testzip() is not None
-        except (NotImplementedError, RuntimeError, zipfile.BadZipFile):  # packed in some way of its own, or locked
-            damaged = True
-        if damaged:
-            raise refusal
+            pending += value.values() if isinstance(value, Mapping) else value
 
 
 def latest(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
-    """The checkpoint of the run in ``folder`` that came farthest, of those that are whole; None if there is none."""
-    found = []
+    """The checkpoint that the run in ``folder`` goes on from, and its content; None where none is whole."""
     for file in checkpoints(folder):
         try:
             checkpoint = read(file)
             for name, kind in NEEDED.items():
                 if not isinstance(checkpoint.get(name), kind):
-                    raise InputError(f"{file} says nothing of {name}: no training can go on from it")
-            found.append((file, checkpoint))
+                    raise InputError(f"{file} has no {name}, which a training needs to go on")
         except InputError as error:
-            warnings.warn(f"{error}; the run goes on from the one before, or from its start", stacklevel=2)
-    return max(found, key=lambda item: item[1]["global_step"], default=None)
+            warnings.warn(f"{error}; the run goes on from another checkpoint, or from its start", stacklevel=2)
+        else:
+            return file, checkpoint
+    return None
 
 
 def make_last(file: Path) -> None:
-    """Make ``file`` the last checkpoint of its run, where a kill between two writes, or damage, left another there.
-
-    What a killed process left half written beside it goes.
-    """
-    last = file.with_name("last.ckpt")
+    """Make ``file`` the last checkpoint of its run, and delete what a killed process left half written beside it."""
+    last = file.with_name(LAST)
     if file != last:
         with replacing(last) as beside:
             shutil.copyfile(file, beside)
@@ -124,73 +109,43 @@ def make_last(file: Path) -> None:
         left.unlink()
 
 
-def check_fits(file: Path, weights: Mapping[str, Any], model: nn.Module) -> None:
-    """Raise unless ``model`` can take the ``weights`` of a checkpoint that was read from ``file``.
-
-    Raises:
-        InputError: if one is of another shape or kind, not finite, or larger than what the file holds.
-    """
-    own = model.state_dict()
-    shapes = {name: tuple(value.shape) if isinstance(value, Tensor) else None for name, value in weights.items()}
-    if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
-        raise InputError(f"{file} holds the weights of another model than this run trains")
-    try:
-        check_weights(weights, own)
-    except Exception as error:  # InputError, or what torch raises of a tensor that is none
-        raise InputError(f"{file}: {error}") from error
-
-
 def check_state(optimizer: Optimizer, file: object = "a checkpoint") -> None:
-    """Raise unless what ``optimizer`` was given by ``file`` fits its parameters: its kernels take that on trust.
+    """Refuse a state of ``optimizer``, read from ``file``, that does not fit its parameters.
+
+    The kernels of an optimizer do not check that, and would crash the process.
 
     Raises:
-        InputError: if it keeps something of a parameter that has another shape or kind.
+        InputError: if a tensor of a parameter's state has another shape or kind than the parameter.
     """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, Tensor) and not _fits(name, value, parameter):
-                raise InputError(f"{file} holds {name} of an optimizer that fits no parameter of this run")
-
-
-def _fits(name: str, value: Tensor, parameter: Tensor) -> bool:
-    """Whether an optimizer may have kept ``value`` under ``name`` for ``parameter``."""
-    if name in OF_EACH_VALUE:
-        return value.shape == parameter.shape and value.dtype == parameter.dtype
-    return name != "step" or value.numel() == 1
-
-
-class _FirstBatch(Callback):
-    """Knows whether a batch has been trained on in this process, whatever a checkpoint says of steps before."""
-
-    is_past = False
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self.is_past = True
+            if not isinstance(value, Tensor):
+                continue
+            fits = value.shape == parameter.shape and value.dtype == parameter.dtype
+            if (name in OF_EACH_VALUE and not fits) or (name == "step" and value.numel() != 1):
+                raise InputError(f"{file} holds a state of an optimizer whose {name} fits no parameter of this run")
 
 
 @contextmanager
 def going_on_from(file: Path | None, trainer: Trainer) -> Iterator[None]:
-    """Name ``file``, where there is one, as what an error before the first trained batch comes from.
+    """Name ``file``, where there is one, in an error of the block before its first trained batch.
 
     Args:
-        file: the checkpoint that the block goes on from, if any.
-        trainer: which the block trains with.
+        file: the checkpoint that ``trainer`` goes on from in the block, if any.
+        trainer: trains in the block.
 
     Raises:
-        InputError: in place of whatever Lightning or an optimizer raises over what the checkpoint says.
+        InputError: in place of whatever Lightning or an optimizer raises over the content of ``file``.
     """
-    if file is None:
-        yield
-        return
-    batch = _FirstBatch()
+    has_trained = threading.Event()
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    callbacks.append(batch)
+    callbacks.append(LambdaCallback(on_train_batch_end=lambda *_: has_trained.set()))
     try:
         yield
     except (InputError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if batch.is_past:
+        if file is None or has_trained.is_set():
             raise
-        reason = (str(error).strip().splitlines() or [""])[0]
+        reason = " ".join(str(error).split())
         raise InputError(f"{file} does not fit this run: {type(error).__name__}: {reason}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -24,11 +25,14 @@ from partae.saving.specification import describe
 
 FILES = {"safetensors": "model.safetensors", "onnx": "encoder.onnx"}
 FORMATS = ("none", *FILES)
-METADATA = "partae"  # the key under which a safetensors file says, as JSON, what model it is and what its weights are
+METADATA = "partae"  # the key of a safetensors file's metadata that holds the model, its gains and a digest, as JSON
 
 
 def export(model: Representation, form: str, folder: Path) -> Path | None:
     """Write ``model`` into ``folder`` in a form of `FORMATS`; the file, or None for "none".
+
+    A safetensors file has the specification of the model in its header; `partae.load` reads both. An ONNX file has the
+    encoder only: any number of ``images`` (B, C, H, W) -> ``code`` (B, K).
 
     Raises:
         InputError: if the form is "onnx", and its packages are missing or the encoder has no such form.
@@ -36,26 +40,42 @@ def export(model: Representation, form: str, folder: Path) -> Path | None:
     if form == "none":
         return None
     file = folder / FILES[form]
-    if form == "safetensors":
-        write_bytes(file, to_safetensors(model))
-    else:
+    if form == "onnx":
         with replacing(file) as beside:
-            to_onnx(model, beside)
+            _write_onnx(model, beside)
+        return file
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    header = {"model": describe(model), "gains": model.gains}
+    header["sha256"] = digest(weights, *header.values())
+    # under one key: safetensors writes several in any order, and a file should be the same each time
+    write_bytes(file, save(weights, metadata={METADATA: json.dumps(header)}))
     return file
 
 
-def to_safetensors(model: Representation) -> bytes:
-    """A file of the weights of ``model``, with its specification in their header; `partae.load` reads both."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # under one key: safetensors writes several in any order, and a file should be the same each time
-    said = {"model": describe(model), "gains": model.gains}
-    return save(weights, metadata={METADATA: json.dumps({**said, "sha256": digest(weights, *said.values())})})
+def read_safetensors(file: Path) -> dict[str, Any]:
+    """The content of a safetensors file that `export` wrote: ``model``, ``gains`` and ``state_dict``.
+
+    Raises:
+        InputError: if it is damaged or foreign.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            header = json.loads((opened.metadata() or {}).get(METADATA, "null"))
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} is not a whole safetensors file: it is damaged or of another kind") from error
+    if not (isinstance(header, Mapping) and {"model"} <= header.keys() <= {"model", "gains", "sha256"}):
+        raise InputError(f"{file} is not an export of partae")
+    content = {"gains": {}, **header}
+    if content.pop("sha256", None) != digest(weights, content["model"], content["gains"]):
+        raise InputError(f"{file} is damaged: its digest is not that of its weights")
+    return {**content, "state_dict": weights}
 
 
 def digest(weights: Mapping[str, Tensor], specification: Any, gains: Any) -> str:
-    """The SHA-256 of ``weights``, their ``specification`` and the ``gains``, by which a single altered bit is noticed.
+    """The SHA-256 of a model, by which a single altered bit is noticed; safetensors has no checksum of its own.
 
-    Without gains, it is that of files of before there were any.
+    Without gains, it is that of version 0.1, which wrote none.
     """
     found = hashlib.sha256(json.dumps([specification, gains] if gains else specification, sort_keys=True).encode())
     for name in sorted(weights):
@@ -63,12 +83,7 @@ def digest(weights: Mapping[str, Tensor], specification: Any, gains: Any) -> str
     return found.hexdigest()
 
 
-def to_onnx(model: Representation, file: Path) -> None:
-    """Write the encoder of ``model`` to ``file``: any number of ``images`` (B, C, H, W) -> ``code`` (B, K).
-
-    Raises:
-        InputError: if the packages of partae's extra "onnx" are missing, or the encoder has no such form.
-    """
+def _write_onnx(model: Representation, file: Path) -> None:
     if missing := [name for name in ("onnx", "onnxscript") if not importlib.util.find_spec(name)]:
         raise InputError(f"export=onnx needs {' and '.join(missing)}: pip install 'partae[onnx]'")
     images = torch.zeros_like(model.atoms)[:1].repeat(2, 1, 1, 1)
@@ -90,7 +105,7 @@ def to_onnx(model: Representation, file: Path) -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Nothing is printed or logged: the exporter tells of whole graphs, and of operators that it leaves out."""
+    """Keep the exporter from printing whole graphs, and from logging the operators that it leaves out."""
     before = logging.root.manager.disable
     logging.disable()
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import traceback
 import warnings
@@ -19,10 +21,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from partae.callbacks import Checkpoint
-from partae.checks import InputError
 from partae.data import Order
 from partae.run.training import train
-from partae.saving.checkpoints import WholeCheckpoints, latest, read
+from partae.saving.checkpoints import read
 
 TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
 SILENT = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
@@ -50,26 +51,25 @@ class Kill(Callback):
 
 
 class KillAtSaving(Kill):
-    """Kills its process when what a checkpoint is to hold is gathered, and nothing of it is on the disk.
-
-    ``batch`` is the number of checkpoints of that epoch that are written before.
-    """
+    """Kills its process when the content of a checkpoint is gathered, after ``batch`` other ones of its epoch."""
 
     saved = 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.current_epoch == self.epoch:
             if self.saved == self.batch:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.kill()
             self.saved += 1
+
+    def kill(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class KillAtWriting(KillAtSaving):
     """Kills its process when half of a checkpoint is on the disk."""
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if trainer.current_epoch == self.epoch:
-            Path.write_bytes = self.half  # type: ignore[assignment, method-assign]
+    def kill(self) -> None:
+        Path.write_bytes = self.half  # type: ignore[assignment, method-assign]
 
     @staticmethod
     def half(path: Path, content: memoryview) -> int:
@@ -87,7 +87,7 @@ class KillAtTest(Kill):
 
 
 def in_a_process(work: Callable[[], object]) -> int:
-    """Do ``work`` in a process of its own; how that ended, a negative signal if by one."""
+    """Do ``work`` in a process of its own; its exit status, negative if a signal ended it."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -103,7 +103,7 @@ def in_a_process(work: Callable[[], object]) -> int:
 
 
 def trained(folder: Path, kill: Kill | None = None, *changes: str, run: Sequence[str] = tuple(RUN)) -> int:
-    """Train ``run`` in ``folder``, in a process of its own, to be killed there or not; how that process ended."""
+    """Train ``run`` in ``folder``, in a process of its own that ``kill`` may end; its exit status."""
     places = [f"callbacks.checkpoint.dirpath={folder / 'checkpoints'}", f"logger.save_dir={folder}"]
     killing = []
     if kill:
@@ -266,13 +266,18 @@ def test_what_a_gpu_draws_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert states["cuda:1"].equal(states["before"])
 
 
-@pytest.fixture
-def stopped(straight: Path, tmp_path: Path) -> Path:
-    """The folder of a run of which one epoch is left to train."""
-    folder = tmp_path / "stopped"
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with one epoch left to train, and its last checkpoint only."""
+    folder = tmp_path_factory.mktemp("stopped")
     assert trained(folder, Kill(3, 1)) == -signal.SIGKILL
     (folder / "checkpoints" / "best.ckpt").unlink()
     return folder
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stopped_once, tmp_path / "stopped"))
 
 
 def change(file: Path, *keys: Any, to: Any) -> None:
@@ -290,12 +295,15 @@ def change(file: Path, *keys: Any, to: Any) -> None:
     torch.save(checkpoint, file)
 
 
+PATHS = ("last_model_path", "best_model_path", "kth_best_model_path")
+
+
 def test_a_checkpoint_deletes_nothing(stopped: Path, tmp_path: Path) -> None:
     file, precious = stopped / "checkpoints" / "last.ckpt", tmp_path / "precious"
     (precious / "sub").mkdir(parents=True)
     (precious / "sub" / "thesis.tex").touch()
     change(file, "callbacks", "Checkpoint", "dirpath", to=...)
-    for key in ("last_model_path", "best_model_path", "kth_best_model_path"):
+    for key in PATHS:
         change(file, "callbacks", "Checkpoint", key, to=f"local://{precious}")
     change(file, "callbacks", "Checkpoint", "best_k_models", to={f"local://{precious}": torch.tensor(9.0)})
     assert trained(stopped) == 0
@@ -303,12 +311,12 @@ def test_a_checkpoint_deletes_nothing(stopped: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_deletes_nothing_behind_a_link(stopped: Path, tmp_path: Path) -> None:
-    """`Checkpoint` by itself: a link is refused before that (`partae.run.folder`)."""
+    """`Checkpoint` by itself: a command refuses the link before (`partae.run.folder`)."""
     folder, precious = stopped / "checkpoints", tmp_path / "precious"
     (precious / "folder.ckpt").mkdir(parents=True)
     (precious / "x.ckpt").touch()
     (folder / "sub").symlink_to(precious)
-    for key in ("last_model_path", "best_model_path", "kth_best_model_path"):
+    for key in PATHS:
         change(folder / "last.ckpt", "callbacks", "Checkpoint", key, to=f"{folder}/sub/folder.ckpt")
     best = {f"{folder}/sub/x.ckpt": torch.tensor(9.0)}
     change(folder / "last.ckpt", "callbacks", "Checkpoint", "best_k_models", to=best)
@@ -324,21 +332,21 @@ MOMENT = ("optimizer_states", 0, "state", 0, "exp_avg")
 @pytest.mark.parametrize(
     ("keys", "value", "words"),
     [
-        (WEIGHT, torch.zeros(6, 1, 9, 9), "holds the weights of another model"),
-        (WEIGHT, ..., "holds the weights of another model"),
-        (WEIGHT, torch.full((6, 1, 8, 8), torch.nan), "decoder.atoms has values that are infinite"),
-        (MOMENT, torch.zeros(1), "last.ckpt holds exp_avg of an optimizer that fits no parameter"),
-        (MOMENT, torch.zeros(()), "last.ckpt holds exp_avg of an optimizer that fits no parameter"),
-        ((*MOMENT[:-1], "step"), torch.zeros(0), "last.ckpt holds step of an optimizer that fits no parameter"),
-        (("optimizer_states", 0, "param_groups", 0, "lr"), "high", "does not fit this run"),
-        (("optimizer_states", 0, "param_groups"), [], "does not fit this run"),
-        (("optimizer_states",), [{}], "does not fit this run"),
-        (("optimizer_states",), [5], "does not fit this run"),
-        (WEIGHT, torch.zeros(6, 1, 8, 8, device="meta"), "last.ckpt"),
-        (("lr_schedulers", 0), {"step": 5}, "does not fit this run"),
-        (("loops",), {"fit_loop": {"epoch_progress": 3}}, "does not fit this run"),
-        (("random",), {}, "has no state of torch's random generators"),
-        (("callbacks", "Checkpoint"), {"best_k_models": 3}, "does not fit this run"),
+        (WEIGHT, torch.zeros(6, 1, 9, 9), "does not fit this run: RuntimeError: .* size mismatch for decoder.atoms"),
+        (WEIGHT, ..., 'does not fit this run: RuntimeError: .* Missing key.s. in state_dict: "decoder.atoms"'),
+        (WEIGHT, torch.full((6, 1, 8, 8), torch.nan), "training diverged in epoch 3"),
+        (MOMENT, torch.zeros(1), "last.ckpt holds a state of an optimizer whose exp_avg fits no parameter"),
+        (
+            (*MOMENT[:-1], "step"),
+            torch.zeros(0),
+            "last.ckpt holds a state of an optimizer whose step fits no parameter",
+        ),
+        (("optimizer_states", 0, "param_groups", 0, "lr"), "high", "last.ckpt does not fit this run"),
+        (("optimizer_states",), [5], "last.ckpt does not fit this run"),
+        (("lr_schedulers", 0), {"step": 5}, "last.ckpt does not fit this run"),
+        (("loops",), {"fit_loop": {"epoch_progress": 3}}, "last.ckpt does not fit this run"),
+        (("random",), {}, "last.ckpt does not fit this run: KeyError: 'cpu'"),
+        (("callbacks", "Checkpoint"), {"best_k_models": 3}, "last.ckpt does not fit this run"),
     ],
 )
 def test_what_a_run_cannot_go_on_from_is_one_message(
@@ -347,32 +355,8 @@ def test_what_a_run_cannot_go_on_from_is_one_message(
     change(stopped / "checkpoints" / "last.ckpt", *keys, to=value)
     assert trained(stopped) == 1  # and no signal of a process that crashed
     error = capfd.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("partae.checks.InputError: ")
-    assert words in error
+    assert re.match(f"partae.checks.InputError: .*{words}", error)
     assert not (stopped / "metrics.json").exists()
-
-
-@pytest.mark.parametrize("key", [WEIGHT, MOMENT], ids=lambda key: key[-1])
-def test_a_tensor_that_says_to_be_larger_than_its_file_takes_no_memory(key: tuple[Any, ...], stopped: Path) -> None:
-    change(stopped / "checkpoints" / "last.ckpt", *key, to=torch.zeros(1).expand(20_000, 20_000))
-    with pytest.warns(
-        UserWarning, match=rf"last\.ckpt: {'.'.join(map(str, key))} says to be larger than what the file"
-    ):
-        assert latest(stopped) is None
-
-
-def test_a_list_that_holds_itself_has_an_end(stopped: Path) -> None:
-    endless: list[Any] = []
-    endless.append(endless)
-    change(stopped / "checkpoints" / "last.ckpt", "endless", to=endless)
-    assert latest(stopped) is not None
-
-
-@pytest.mark.parametrize("name", ["seconds", "global_step", "epoch", "measures", "state_dict", "loops"])
-def test_a_checkpoint_without_what_a_training_needs_is_passed_over(name: str, stopped: Path) -> None:
-    change(stopped / "checkpoints" / "last.ckpt", name, to=...)
-    with pytest.warns(UserWarning, match=f"says nothing of {name}: no training can go on from it"):
-        assert latest(stopped) is None
 
 
 def test_a_truncated_last_checkpoint_is_replaced_when_the_run_goes_on(straight: Path, tmp_path: Path) -> None:
@@ -385,49 +369,3 @@ def test_a_truncated_last_checkpoint_is_replaced_when_the_run_goes_on(straight: 
     one, other = (read(place / "last.ckpt") for place in (straight / "checkpoints", folder))
     assert differences(one, other) == []
     assert measures(tmp_path) == measures(straight)
-
-
-def whole(step: int) -> dict[str, Any]:
-    """What a checkpoint holds at the least."""
-    names = ("model", "state_dict", "callbacks", "loops", "measures", "random")
-    holds: dict[str, Any] = {name: {} for name in names}
-    return {**holds, "optimizer_states": [], "lr_schedulers": [], "global_step": step, "epoch": step, "seconds": 1.0}
-
-
-def test_a_truncated_last_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
-    folder = tmp_path / "checkpoints"
-    for name, step in (("best", 5), ("last", 10)):
-        WholeCheckpoints().save_checkpoint(whole(step), folder / f"{name}.ckpt")
-    found = latest(tmp_path)
-    assert found is not None
-    assert found[0] == folder / "last.ckpt"
-    content = (folder / "last.ckpt").read_bytes()
-    (folder / "last.ckpt").write_bytes(content[: len(content) // 2])
-    with pytest.warns(UserWarning, match=r"last\.ckpt is not a whole checkpoint.* the one before"):
-        found = latest(tmp_path)
-    assert found is not None
-    assert found[0] == folder / "best.ckpt"
-    (folder / "best.ckpt").write_bytes(b"")
-    with pytest.warns(UserWarning, match="from its start"):
-        assert latest(tmp_path) is None
-
-
-class Marked:
-    """Unpickled, it leaves a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.file,)
-
-
-def test_a_run_does_not_go_on_from_more_than_weights(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    content = {"model": {}, "global_step": 1, "payload": Marked(tmp_path / "marker")}
-    torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
-    with pytest.warns(UserWarning, match="holds more than weights and is refused"):
-        assert latest(tmp_path) is None
-    with pytest.raises(InputError, match="holds more than weights"):  # nor where a caller asks for it
-        WholeCheckpoints().load_checkpoint(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
-    assert not (tmp_path / "marker").exists()
