@@ -43,16 +43,16 @@ class Gallery(Callback):
 
     def _draw_if_due(self, trainer: Trainer, pl_module: LightningModule, split: str) -> None:
         epoch = trainer.current_epoch + 1
-        due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
-        if trainer.sanity_checking or not due or not trainer.is_global_zero:
+        is_due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
+        if trainer.sanity_checking or not is_due or not trainer.is_global_zero:
             return
+        data = cast("DataModule", trainer.datamodule)  # type: ignore[attr-defined]
+        training = pl_module.training
+        pl_module.eval()
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                data = cast("DataModule", trainer.datamodule)  # type: ignore[attr-defined]
-                training = pl_module.training
-                pl_module.eval()
                 self._draw(logger, cast("Representation", pl_module), data, split, trainer.global_step - 1)
-                pl_module.train(training)
+        pl_module.train(training)
 
     @torch.no_grad()
     def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, split: str, step: int) -> None:

@@ -12,15 +12,15 @@ from torch.nn.utils.prune import L1Unstructured
 from partae.checks import InputError, one_of, real, whole
 
 
-def kept(values: Tensor, share: float | None, threshold: float | None) -> Tensor:
-    """Which values stay: 1 for those larger in size than ``threshold``, or for all but the smallest ``share``.
+def large_values(values: Tensor, share: float | None, threshold: float | None) -> Tensor:
+    """Where values are large: 1 where a size is above ``threshold``, or not among the smallest ``share``; else 0.
 
     Args:
         values: of any shape.
-        share: of the values to cut, in [0, 1].
-        threshold: at or below which values are cut.
+        share: of the values that are small, in [0, 1]; give this or ``threshold``.
+        threshold: the largest size of a small value.
 
-    >>> kept(torch.tensor([0.1, -3.0, 2.0, 0.0]), share=0.5, threshold=None)
+    >>> large_values(torch.tensor([0.1, -3.0, 2.0, 0.0]), share=0.5, threshold=None)
     tensor([0., 1., 1., 0.])
     """
     if threshold is not None:
@@ -29,10 +29,10 @@ def kept(values: Tensor, share: float | None, threshold: float | None) -> Tensor
 
 
 class DenseSparseDense(Callback):
-    """Cuts small values during the epochs ``begin`` to ``end - 1``; before and after, nothing is held back.
+    """Cuts small values during the epochs ``begin`` to ``end - 1``.
 
-    On the atoms, what is small when epoch ``begin`` starts is held at 0 until epoch ``end``, when it may grow again.
-    On the code, the small entries of each batch are cut during training in that phase.
+    Atoms: the values that are small when epoch ``begin`` starts stay 0 until epoch ``end``, when they may grow again.
+    Code: the small entries of each batch are cut during training in that phase.
 
     Args:
         target: "atoms" or "code".
@@ -64,7 +64,7 @@ class DenseSparseDense(Callback):
         self.share = None if share is None else real(f"{key}.share", share, low=0, high=1)
         self.threshold = None if threshold is None else real(f"{key}.threshold", threshold, low=0)
         self.mask: Tensor | None = None
-        self.sparse = False
+        self.is_sparse = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.target == "code":
@@ -75,12 +75,12 @@ class DenseSparseDense(Callback):
             self.hook.remove()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.sparse = self.begin <= trainer.current_epoch < self.end
-        if self.target == "code" or not self.sparse:
+        self.is_sparse = self.begin <= trainer.current_epoch < self.end
+        if self.target == "code" or not self.is_sparse:
             self.mask = None
         elif self.mask is None:
-            self.mask = kept(cast("Tensor", pl_module.atoms).detach(), self.share, self.threshold)
-        else:
+            self.mask = large_values(cast("Tensor", pl_module.atoms).detach(), self.share, self.threshold)
+        else:  # a checkpoint's
             self.mask = self.mask.to(pl_module.device)
         self.on_train_batch_end(trainer, pl_module)
 
@@ -88,6 +88,11 @@ class DenseSparseDense(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if self.mask is not None:
             cast("Tensor", pl_module.atoms).mul_(self.mask)
+
+    def _cut(self, encoder: nn.Module, arguments: Any, code: Tensor) -> Tensor:
+        if not (self.is_sparse and encoder.training):
+            return code
+        return code * large_values(code.detach(), self.share, self.threshold)
 
     @property
     def state_key(self) -> str:
@@ -98,6 +103,3 @@ class DenseSparseDense(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.mask = state_dict["mask"]
-
-    def _cut(self, encoder: nn.Module, arguments: Any, code: Tensor) -> Tensor:
-        return code * kept(code.detach(), self.share, self.threshold) if self.sparse and encoder.training else code

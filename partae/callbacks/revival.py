@@ -6,27 +6,28 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from partae.checks import InputError, real
 from partae.encoder import Encoder
 from partae.metrics.code import DEAD_SHARE
+from partae.model.autoencoder import AutoEncoder
 from partae.representation import Representation
 
 
 @torch.no_grad()
 def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor) -> None:
-    """Give each dead atom what is missing from one of the images that are reconstructed worst.
+    """Give each dead atom the part that is missing from one of the images that are reconstructed worst.
 
-    The atom becomes the positive part of that image's residual, at the mean norm of all atoms; its unit is drawn afresh
-    to respond to that image with the size that the residual asks for, before its activation (`Encoder.awaken`): under
-    ``normalised_relu``, which then scales the whole code, the size is about right.
+    The atom becomes the positive part of that image's residual, at the mean norm of all atoms. Its unit is drawn afresh
+    so that its activation for that image, before the activation function, has the size that the residual asks for
+    (`Encoder.awaken`). ``normalised_relu`` then scales the whole code, so the size is about right there.
 
     Args:
-        model: whose atoms change in place.
-        encoder: its encoder, whose units change in place.
-        dead: the units, (N,) of int64; where there are fewer images, the first so many.
+        model: its atoms change in place.
+        encoder: of the model; its units change in place.
+        dead: the units, (N,) of int64; only the first B where there are fewer images.
         images: (B, C, H, W), two or more.
     """
     training = model.training
@@ -43,14 +44,15 @@ def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor
 
 
 @torch.no_grad()
-def forget(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
-    """Give units the mean state of the others in whatever ``optimizer`` keeps of parameters with a row for each unit.
+def reset_state(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
+    """Give units the mean of the others in the state that ``optimizer`` keeps of parameters with a row for each unit.
 
-    A dead unit's squared gradients have faded to 0: Adam's first step with them would be so large that it dies again.
+    The squared gradients of a dead unit have faded to 0: Adam's first step with them would be so large that it dies
+    again.
 
     Args:
-        optimizer: whose state changes in place.
-        units: (N,) of int64, fewer than ``latent_dim``.
+        optimizer: its state changes in place.
+        units: (N,) of int64.
         latent_dim: K, the number of units.
     """
     others = torch.ones(latent_dim, dtype=torch.bool, device=units.device).index_fill(0, units, value=False)
@@ -63,7 +65,7 @@ def forget(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
 
 
 class Revival(Callback):
-    """After an epoch, revives the atoms that hardly any training image used in it, by what the last batch misses.
+    """After an epoch, revives the atoms that hardly any training image used in it, from images of the last batch.
 
     Devices that share each batch count together, and revive the same.
 
@@ -84,20 +86,12 @@ class Revival(Callback):
         self.dead = torch.empty(0, dtype=torch.long)
         self.images = torch.empty(0)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"dead": self.dead, "images": self.images if len(self.dead) else torch.empty(0)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.dead, self.images = state_dict["dead"], state_dict["images"]
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        encoder = cast("Encoder", pl_module.encoder)
+        encoder = cast("AutoEncoder", pl_module).encoder
         if getattr(encoder, "tied", False):
-            raise InputError(
-                "callbacks=revival needs encoder.tied=false: a dead unit has no weights of its own to draw"
-            )
+            raise InputError("callbacks=revival needs encoder.tied=false: a tied encoder has no weights of its own")
         self.strategy = trainer.strategy
-        self.hook = encoder.register_forward_hook(self._watch)
+        self.hook = encoder.register_forward_hook(self._count)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.hook.remove()
@@ -105,12 +99,14 @@ class Revival(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # not at the end of the epoch before: its checkpoint holds the model that was validated
         if len(self.dead) and trainer.current_epoch < self.until * (trainer.max_epochs or 0) and len(self.images) > 1:
-            dead, images = self.dead.to(pl_module.device), self.images.to(pl_module.device)
-            encoder = cast("Encoder", pl_module.encoder)
-            revive(cast("Representation", pl_module), encoder, dead, images)
+            model, dead = cast("AutoEncoder", pl_module), self.dead.to(pl_module.device)
+            revive(model, model.encoder, dead, self.images.to(pl_module.device))
             for optimizer in trainer.optimizers:
-                forget(optimizer, dead, encoder.latent_dim)
+                reset_state(optimizer, dead, len(model.atoms))
         self.seen = 0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self.images = batch[0]  # as they are: the encoder may see less of them
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         used = cast("Tensor", trainer.strategy.reduce(self.used, reduce_op="sum"))
@@ -119,13 +115,16 @@ class Revival(Callback):
             images = cast("Tensor", pl_module.all_gather(self.images))
             self.images = images.reshape(-1, *images.shape[-3:])
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self.images = batch[0]  # as they are: the encoder may see less of them
-
-    def _watch(self, encoder: torch.nn.Module, _: tuple[Any, ...], code: Tensor) -> None:
+    def _count(self, encoder: nn.Module, _: tuple[Any, ...], code: Tensor) -> None:
         if encoder.training:
             size = code.detach().abs()
             largest = cast("Tensor", self.strategy.reduce(size.max(), reduce_op="max"))
             used = (size > self.share * largest).sum(dim=0)
             self.used: Tensor = self.used + used if self.seen else used
             self.seen += len(code)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"dead": self.dead, "images": self.images if len(self.dead) else torch.empty(0)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.dead, self.images = state_dict["dead"], state_dict["images"]

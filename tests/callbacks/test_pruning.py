@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from partae import AutoEncoder
-from partae.callbacks.pruning import DenseSparseDense, kept
+from partae.callbacks.pruning import DenseSparseDense, large_values
 from partae.checks import InputError
 from tests.conftest import Compose
 
@@ -64,10 +64,10 @@ def test_small_entries_of_the_code_are_cut_in_the_sparse_phase_only(composed: Co
 
 def test_what_is_kept_is_larger_than_what_is_cut() -> None:
     values = torch.randn(20, 5)
-    mask = kept(values, share=0.3, threshold=None)
+    mask = large_values(values, share=0.3, threshold=None)
     assert mask.mean() == pytest.approx(0.7)
     assert values.abs()[mask == 1].min() > values.abs()[mask == 0].max()
-    torch.testing.assert_close(kept(values, None, threshold=0.5), (values.abs() > 0.5).float())
+    torch.testing.assert_close(large_values(values, None, threshold=0.5), (values.abs() > 0.5).float())
 
 
 def test_the_mask_outlives_a_checkpoint() -> None:

@@ -10,7 +10,7 @@ from pytorch_lightning import Trainer
 
 from partae import AutoEncoder
 from partae.callbacks import Revival
-from partae.callbacks.revival import forget, revive
+from partae.callbacks.revival import reset_state, revive
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense, Encoder, Unrolled
@@ -54,7 +54,7 @@ def test_a_revived_unit_takes_its_first_step_as_the_others_do() -> None:
     optimizer = torch.optim.Adam([values], lr=0.01)
     values.grad = torch.tensor([[1.0, 3.0], [3.0, 1.0], [0.0, 0.0]])
     optimizer.step()
-    forget(optimizer, torch.tensor([2]), 3)
+    reset_state(optimizer, torch.tensor([2]), 3)
     state = optimizer.state[values]
     for name in ("exp_avg", "exp_avg_sq"):
         torch.testing.assert_close(state[name][2], state[name][:2].mean(dim=0))
