@@ -113,12 +113,3 @@ def one_of(key: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise InputError(f"{key} must be one of {', '.join(known)}; got {value!r}")
     return value
-
-
-def within(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
-    """Whether the interval ``inner`` lies in ``outer``, both as (low, high).
-
-    >>> within((0.0, 1.0), (0.0, float("inf")))
-    True
-    """
-    return outer[0] <= inner[0] and inner[1] <= outer[1]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partae.checks import InputError, one_of, random_seed, real, whole, wholes, within
+from partae.checks import InputError, one_of, random_seed, real, whole, wholes
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None, np.int64(0), np.float64(1), np.True_, np.ones(1, int)])
@@ -57,9 +57,3 @@ def test_real_knows_open_ends() -> None:
 def test_one_of_lists_what_there_is() -> None:
     with pytest.raises(InputError, match=r"encoder\.activation must be one of relu, tanh; got 'rellu'"):
         one_of("encoder.activation", "rellu", ("relu", "tanh"))
-
-
-def test_within() -> None:
-    assert within((0, 1), (0, 1))
-    assert not within((-1, 1), (0, 1))
-    assert not within((0, math.inf), (0, 1))

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from partae.activation import ANYTHING
 from partae.approximation import Approximation, NoApproximation
-from partae.checks import InputError, within
+from partae.checks import InputError
 from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.decay import NoDecay
@@ -192,7 +192,7 @@ def _check_fit(model: AutoEncoder) -> None:
     )
     for group, part, interval, source, maker, what in pairs:
         needed, made = getattr(part, interval, ANYTHING), getattr(maker, interval, ANYTHING)
-        if not within(made, needed):
+        if made[0] < needed[0] or made[1] > needed[1]:
             raise InputError(
                 f"{group}={type(part).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "
                 f"{source}.activation={maker.activation} gives values in [{made[0]:g}, {made[1]:g}]: "
