@@ -8,7 +8,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -22,7 +22,6 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from partae.checks import InputError, real, whole
 from partae.constraint import NonNegative
@@ -38,8 +37,9 @@ from partae.schedule import Cosine
 from partae.sparsity import KL
 
 TASKS = ("SLURM_NTASKS", "WORLD_SIZE")  # where a cluster says how many processes it has started
+LOCK = threading.RLock()  # a fit changes what all threads share, and puts it back: one fit at a time
 Array = NDArray[np.floating[Any]]
-Part = TypeVar("Part")
+Module = TypeVar("Module")
 
 
 class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -117,32 +117,18 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         images = self._images(X, reset=True)
         self.scale_ = float(np.abs(images).max()) or 1.0
         seed = int(check_random_state(self.random_state).randint(2**31))
-        with _Drawing(torch.Generator().manual_seed(seed)):  # on the CPU, whatever trains them
-            model = self._model()
-        scaled = torch.from_numpy(images / self.scale_).float()
-        batches = Batches(
-            scaled, torch.zeros(len(scaled)), whole("batch_size", self.batch_size), Order(len(scaled), seed)
-        )
         if tasks := next((count for name in TASKS if (count := os.environ.get(name, "1")) != "1"), None):
             warnings.warn(
                 f"PartAutoEncoder trains on one device: each of the {tasks} tasks of this job fits a model of its own",
                 stacklevel=2,
             )
-        with _QUIETLY, interruptible():
-            trainer = Trainer(
-                max_epochs=whole("max_epochs", self.max_epochs),
-                accelerator=self.accelerator,
-                devices=1,
-                plugins=LightningEnvironment(),  # one process trains, of however many a cluster says it has started
-                callbacks=self._constraints(),
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            trainer.fit(model, batches)
-        # nothing of the trainer, which holds the images, stays; in double precision the code of an image is the same
-        # to all digits that matter, whichever images stand beside it
+        with LOCK, _quiet(), interruptible():
+            with torch.random.fork_rng(devices=[]):  # the CPU draws the weights, whatever trains them
+                torch.default_generator.manual_seed(seed)
+                model = self._build_model()
+            self._build_trainer().fit(model, self._batches(images, seed))
+        # a new model does not hold the trainer, and so the images; in double precision the code of an image does not
+        # depend on the images beside it
         learned = restore(describe(model), model.cpu().state_dict(), AutoEncoder)
         self.auto_encoder_ = learned.eval().requires_grad_(False).double()
         self.components_ = self.auto_encoder_.atoms.flatten(1).numpy().astype(images.dtype) * self.scale_
@@ -177,20 +163,35 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _n_features_out(self) -> int:
         return len(self.components_)
 
-    def _model(self) -> AutoEncoder:
+    def _batches(self, images: Array, seed: int) -> Batches:
+        scaled = torch.from_numpy(images / self.scale_).float()
+        size = whole("batch_size", self.batch_size)
+        return Batches(scaled, torch.zeros(len(scaled)), size, Order(len(scaled), seed))
+
+    def _build_model(self) -> AutoEncoder:
         lr = real("learning_rate", self.learning_rate, low=0, low_open=True)
         return AutoEncoder(
             Dense(self._image_shape, self.latent_dim, self.activation, self.hidden),
             Dictionary(self._image_shape, self.latent_dim, self.decoder_activation),
-            sparsity=_built(self.sparsity),
-            decay=_built(self.decay),
+            sparsity=_build(self.sparsity),
+            decay=_build(self.decay),
             optimizer=partial(torch.optim.Adam, lr=lr, betas=(0.5, 0.999), fused=True),
             schedule=Cosine(),
         )
 
-    def _constraints(self) -> list[Callback]:
+    def _build_trainer(self) -> Trainer:
         constraints = self.constraint if isinstance(self.constraint, Sequence) else [self.constraint]
-        return [_built(constraint) for constraint in constraints if constraint is not None]
+        return Trainer(
+            max_epochs=whole("max_epochs", self.max_epochs),
+            accelerator=self.accelerator,
+            devices=1,
+            plugins=LightningEnvironment(),  # one process trains, of however many a cluster has started
+            callbacks=[_build(constraint) for constraint in constraints if constraint is not None],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
 
     @property
     def _image_shape(self) -> tuple[int, ...]:
@@ -213,33 +214,14 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return tags
 
 
-def _built(part: Part | Callable[[], Part]) -> Part:
-    """A part of its own: an instance of a class, or a copy of what was given, which a fit must not change."""
-    return cast("Part", part() if isinstance(part, type) else copy.deepcopy(part))
-
-
-class _Drawing(TorchFunctionMode):
-    """Modules that are built within draw their weights from ``generator``, as they would from torch's default one.
-
-    That one belongs to all threads, and a fit in one of them must neither change it nor depend on the others.
-    """
-
-    functions = (torch.Tensor.uniform_, nn.init.uniform_, nn.init.kaiming_uniform_)
-
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        drawn = {"generator": self.generator} if func in self.functions else {}
-        return func(*args, **{**(kwargs or {}), **drawn})
+def _build(given: Module | Callable[[], Module]) -> Module:
+    """An instance of the class ``given``, or a copy of the module ``given``, which a fit must not change."""
+    return cast("Module", given() if isinstance(given, type) else copy.deepcopy(given))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's notes of hardware and loaders to itself."""
+    """Hide what Lightning says of hardware and loaders."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -251,26 +233,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-class _WhileAnyFits:
-    """Holds ``context``, which changes what all threads share, from the first of the fits at once to the last."""
-
-    def __init__(self, context: Callable[[], AbstractContextManager[None]]) -> None:
-        self.context, self.held = context, ExitStack()
-        self.lock, self.fits = threading.Lock(), 0
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.fits == 0:
-                self.held.enter_context(self.context())
-            self.fits += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.fits -= 1
-            if self.fits == 0:
-                self.held.close()
-
-
-_QUIETLY = _WhileAnyFits(_quiet)
