@@ -53,23 +53,18 @@ def test_its_code_serves_a_classifier_in_a_pipeline() -> None:
     assert scores.mean() > 0.95  # chance is 0.5
 
 
-def test_a_grid_search_chooses_among_penalties_and_sizes() -> None:
+def test_a_grid_search_chooses_among_penalties_and_numbers_of_numpy() -> None:
     X, labels = images(120)  # noqa: N806
-    grid = {"partautoencoder__sparsity": [NoSparsity, KL(0.1, 0.01)], "partautoencoder__latent_dim": [4]}
-    search = GridSearchCV(make_pipeline(estimator(max_epochs=1), LogisticRegression()), grid, cv=2)
+    choices = {"sparsity": [NoSparsity, KL(0.1, 0.01)], "latent_dim": np.array([4]), "hidden": [np.array([5])]}
+    choices |= {"learning_rate": np.array([0.01], np.float32)}
+    encoder = estimator(max_epochs=np.int64(1), batch_size=np.int64(16))
+    grid = {f"partautoencoder__{name}": values for name, values in choices.items()}
+    search = GridSearchCV(make_pipeline(encoder, LogisticRegression()), grid, cv=2)
     search.fit(X.reshape(len(X), -1), labels)
-    assert search.best_estimator_[0].latent_dim == 4
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
-def test_a_grid_of_numpy_is_searched() -> None:
-    X, _ = images(40)  # noqa: N806
-    grid = {"latent_dim": np.arange(2, 4), "learning_rate": np.array([0.01], np.float32), "hidden": [np.array([5])]}
-    search = GridSearchCV(estimator(max_epochs=np.int64(1), batch_size=np.int64(16)), grid, cv=2)
-    search.fit(X.reshape(len(X), -1))
-    best = search.best_estimator_
+    best = search.best_estimator_[0]
     assert type(clone(best).latent_dim) is np.int64
     assert best.auto_encoder_.encoder.hidden == (5,)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 def test_images_keep_their_shape_and_their_unit() -> None:
@@ -212,7 +207,7 @@ def test_one_process_trains_whatever_a_cluster_has_started(
         assert weights(estimator(max_epochs=1).fit(X)) == expected
 
 
-def test_given_parts_are_used_and_left_as_they_are() -> None:
+def test_given_modules_are_used_and_left_as_they_are() -> None:
     X, _ = images(100)  # noqa: N806
     sparsity = KL(0.5, 0.3)
     fitted = estimator(sparsity=sparsity, constraint=[NonNegative, UnitNorm()], max_epochs=1).fit(X)

@@ -45,11 +45,6 @@ WRITERS: dict[str, tuple[str, Writer]] = {
         lambda path: figures.save(figures.atoms(np.ones((1, 1, 2, 2))), path.with_suffix("")),
     ),
 }
-writers = pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
-writers_slowly = pytest.mark.parametrize(
-    ("name", "write"),
-    [pytest.param(*WRITERS[kind], id=kind, marks=[pytest.mark.slow] * (kind == "figure")) for kind in WRITERS],
-)
 
 
 def killed(write: Callable[[], object], moment: int) -> bool:
@@ -84,7 +79,10 @@ def room_for(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@writers_slowly
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [pytest.param(*WRITERS[kind], id=kind, marks=[pytest.mark.slow] * (kind == "figure")) for kind in WRITERS],
+)
 def test_a_kill_at_any_line_leaves_the_old_file_or_the_new_one(name: str, write: Writer, tmp_path: Path) -> None:
     whole = tmp_path / "whole" / name
     write(whole)
@@ -101,7 +99,7 @@ def test_a_kill_at_any_line_leaves_the_old_file_or_the_new_one(name: str, write:
     assert b"old" in seen
 
 
-@writers
+@pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
 def test_a_full_disk_at_any_byte_leaves_the_old_file_alone(name: str, write: Writer, tmp_path: Path) -> None:
     write(tmp_path / "whole" / name)
     size = (tmp_path / "whole" / name).stat().st_size
@@ -114,14 +112,6 @@ def test_a_full_disk_at_any_byte_leaves_the_old_file_alone(name: str, write: Wri
         assert refusal.value.errno == errno.EFBIG
         assert file.read_bytes() == b"old"
         assert list(file.parent.iterdir()) == [file]
-
-
-def test_the_old_way_to_write_fails_these_tests(tmp_path: Path) -> None:
-    file = tmp_path / "metrics.json"
-    file.write_bytes(b"old")
-    with room_for(1), pytest.raises(OSError, match="large"):
-        file.write_bytes(b"new")
-    assert file.read_bytes() == b"n"
 
 
 def test_a_full_disk_is_named_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,31 +33,24 @@ class Zeros(Callback):
         self.code[-1].append((pl_module.encode(batch[0]) == 0).float().mean().item())
 
 
-def phases(composed: Compose, garments: Path, pruning: DenseSparseDense) -> Zeros:
+def zeros_of_epochs(composed: Compose, garments: Path, pruning: DenseSparseDense) -> Zeros:
     cfg = composed(f"data.source.root={garments}", "data.val_size=100", "data.batch_size=100", "latent_dim=10")
     zeros = Zeros()
-    Trainer(
-        max_epochs=4,
-        accelerator="cpu",
-        callbacks=[pruning, zeros],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    ).fit(instantiate(cfg.model), instantiate(cfg.data))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(max_epochs=4, accelerator="cpu", callbacks=[pruning, zeros], **quiet, enable_model_summary=False)
+    trainer.fit(instantiate(cfg.model), instantiate(cfg.data))
     return zeros
 
 
 def test_atoms_are_held_at_zero_in_the_sparse_phase_only(composed: Compose, garments: Path) -> None:
-    zeros = phases(composed, garments, DenseSparseDense("atoms", begin=1, end=3, share=0.4)).atoms
+    zeros = zeros_of_epochs(composed, garments, DenseSparseDense("atoms", begin=1, end=3, share=0.4)).atoms
     assert max(zeros[0]) == 0
     assert min(zeros[1] + zeros[2]) == max(zeros[1] + zeros[2]) == pytest.approx(0.4, abs=1e-3)
     assert max(zeros[3]) < 0.1
 
 
 def test_small_entries_of_the_code_are_cut_in_the_sparse_phase_only(composed: Compose, garments: Path) -> None:
-    zeros = phases(composed, garments, DenseSparseDense("code", begin=1, end=3, share=0.4)).code
+    zeros = zeros_of_epochs(composed, garments, DenseSparseDense("code", begin=1, end=3, share=0.4)).code
     assert max(zeros[0] + zeros[3]) == 0
     assert zeros[1] + zeros[2] == pytest.approx([0.4] * 6, abs=1e-3)
 
@@ -68,15 +61,6 @@ def test_what_is_kept_is_larger_than_what_is_cut() -> None:
     assert mask.mean() == pytest.approx(0.7)
     assert values.abs()[mask == 1].min() > values.abs()[mask == 0].max()
     torch.testing.assert_close(large_values(values, None, threshold=0.5), (values.abs() > 0.5).float())
-
-
-def test_the_mask_outlives_a_checkpoint() -> None:
-    pruning = DenseSparseDense(share=0.5)
-    pruning.mask = torch.tensor([1.0, 0.0])
-    again = DenseSparseDense(share=0.5)
-    again.load_state_dict(pruning.state_dict())
-    assert again.mask is not None
-    assert again.mask.tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -30,27 +30,28 @@ def model(*, tied: bool = False) -> AutoEncoder:
     ).eval()
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """An export of `model` to safetensors."""
+    found = export(model(), "safetensors", tmp_path)
+    assert found is not None
+    return found
+
+
 def test_safetensors_give_the_model_back(tmp_path: Path) -> None:
-    original = model()
-    file = export(original, "safetensors", tmp_path)
-    assert file is not None
-    images = torch.rand(5, 1, 4, 4)
-    loaded = partae.load(file)
-    assert isinstance(loaded, AutoEncoder)
-    assert not loaded.training
-    torch.testing.assert_close(loaded.reconstruct(images), original.reconstruct(images), rtol=0, atol=0)
-    assert loaded.state_dict().keys() == original.state_dict().keys()
-
-
-def test_a_model_of_numbers_of_numpy_is_given_back(tmp_path: Path) -> None:
     shape: Any = np.array([1, 4, 4])
-    three: Any = np.int64(3)
+    three: Any = np.int64(3)  # numbers of NumPy are written too
     half: Any = np.float32(0.5)
     encoder, decoder = Dense(shape, three, hidden=[three]), Dictionary(shape, three, initial_bias=half)
     original = AutoEncoder(encoder, decoder, sparsity=KL(half, half)).eval()
-    file = export(original, "safetensors", tmp_path)
-    assert file is not None
-    assert describe(partae.load(file)) == describe(original)
+    original.gains = {"dilation:1": 0.5}
+    loaded = partae.load(str(export(original, "safetensors", tmp_path)))
+    images = torch.rand(5, 1, 4, 4)
+    assert isinstance(loaded, AutoEncoder)
+    assert not loaded.training
+    assert loaded.gains == original.gains
+    assert describe(loaded) == describe(original)
+    assert torch.equal(loaded.reconstruct(images), original.reconstruct(images))
 
 
 def test_nothing_is_written_by_default(tmp_path: Path) -> None:
@@ -58,15 +59,13 @@ def test_nothing_is_written_by_default(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_safetensors_file_that_is_cut_short_or_foreign_is_refused(tmp_path: Path) -> None:
-    file = export(model(), "safetensors", tmp_path)
-    assert file is not None
+def test_a_safetensors_file_that_is_cut_short_or_foreign_is_refused(file: Path) -> None:
     content = file.read_bytes()
     for size in (0, 10, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:size])
         with pytest.raises(InputError, match=r"model\.safetensors is not a whole safetensors file"):
             partae.load(file)
-    for metadata in (None, {"partae": "[]"}, {"partae": "null"}):
+    for metadata in (None, {"partae": "[]"}, {"partae": "null"}, {"partae": '{"model": {}, "more": 1}'}):
         save_file({"atoms": torch.zeros(1)}, file, metadata)
         with pytest.raises(InputError, match=r"model\.safetensors is not an export of partae"):
             partae.load(file)
@@ -74,8 +73,8 @@ def test_a_safetensors_file_that_is_cut_short_or_foreign_is_refused(tmp_path: Pa
 
 def test_a_safetensors_file_is_the_same_each_time_and_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     one = model()
-    file = export(one, "safetensors", tmp_path)
-    assert file is not None
+    file = tmp_path / "model.safetensors"
+    export(one, "safetensors", tmp_path)
     content = file.read_bytes()
     export(one, "safetensors", tmp_path)
     assert file.read_bytes() == content
@@ -87,18 +86,23 @@ def test_a_safetensors_file_is_the_same_each_time_and_every_flipped_bit_is_notic
             partae.load(file)
 
 
-def test_a_hostile_specification_in_safetensors_is_refused(tmp_path: Path) -> None:
-    file = export(model(), "safetensors", tmp_path)
-    assert file is not None
+def test_a_file_without_gains_is_read_as_version_0_1_wrote_it(file: Path) -> None:
     with safe_open(file, framework="pt") as opened:
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        specification = json.loads(opened.metadata()["partae"])["model"]
-    specification["sparsity"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'marker'}"}
-    said = {"model": specification, "sha256": digest(weights, specification, {})}
-    save_file(weights, file, {"partae": json.dumps(said)})
+        header = json.loads(opened.metadata()["partae"])
+    del header["gains"]
+    save_file(weights, file, {"partae": json.dumps(header)})
+    assert partae.load(file).gains == {}
+
+
+def test_a_hostile_specification_in_safetensors_is_refused(file: Path) -> None:
+    marker, weights = file.with_name("marker"), {"atoms": torch.zeros(1)}
+    hostile = {"_target_": "os.system", "command": f"touch {marker}"}
+    header = {"model": hostile, "sha256": digest(weights, hostile, {})}
+    save_file(weights, file, {"partae": json.dumps(header)})
     with pytest.raises(InputError, match=r"os\.system"):
         partae.load(file)
-    assert not (tmp_path / "marker").exists()
+    assert not marker.exists()
 
 
 @pytest.mark.slow
