@@ -1,4 +1,8 @@
-"""Checks of what a user gives. A message names the config key, the value, and what to do about it."""
+"""Checks of what a user gives.
+
+Each check returns the value that it is given, as one of Python's own types. Where the value is no such thing, it raises
+`InputError`: its message names the config key ``key`` and the value, and says what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,7 @@ class InputError(ValueError):
 
 
 def whole(key: str, value: int, minimum: int = 1, maximum: int | None = None) -> int:
-    """Return ``value`` as an int if it is whole, at least ``minimum``, and at most ``maximum``, where there is one.
-
-    Whole numbers of NumPy are taken too: a checkpoint holds what is returned, but none of these.
-
-    Raises:
-        InputError: if it is not; the message names ``key``.
+    """A whole number of at least ``minimum``, and at most ``maximum`` where there is one; NumPy's are taken too.
 
     >>> whole("latent_dim", 100)
     100
@@ -36,10 +35,7 @@ def whole(key: str, value: int, minimum: int = 1, maximum: int | None = None) ->
 
 
 def random_seed(key: str, value: int) -> int:
-    """Return ``value`` as an int if it is a seed that every generator takes: whole, from 0 to 2^32 - 1.
-
-    Raises:
-        InputError: if it is not; the message names ``key``.
+    """A seed that every generator takes: a whole number from 0 to 2^32 - 1.
 
     >>> random_seed("data.seed", 0)
     0
@@ -48,10 +44,7 @@ def random_seed(key: str, value: int) -> int:
 
 
 def wholes(key: str, values: Sequence[int] | NDArray[Any]) -> tuple[int, ...]:
-    """Return ``values`` as a tuple of ints if they are a list, or an array (N,), of whole numbers of at least 1.
-
-    Raises:
-        InputError: if they are not; the message names ``key``.
+    """A list, or an array (N,), of whole numbers of at least 1; returned as a tuple.
 
     >>> wholes("encoder.hidden", [512, 256])
     (512, 256)
@@ -71,10 +64,7 @@ def real(
     low_open: bool = False,
     high_open: bool = False,
 ) -> float:
-    """Return ``value`` as a float if it is a finite number from ``low`` to ``high``, an open end left out.
-
-    Raises:
-        InputError: if it is not; the message names ``key``.
+    """A finite number from ``low`` to ``high``, without an end that is open.
 
     >>> real("sparsity.beta", 1, low=0)
     1.0
@@ -88,10 +78,7 @@ def real(
 
 
 def flag(key: str, value: bool) -> bool:
-    """Return ``value`` if it is a bool; a word like "no" is not.
-
-    Raises:
-        InputError: if it is not; the message names ``key``.
+    """True or false; a word like "no" is neither.
 
     >>> flag("encoder.tied", True)
     True
@@ -102,10 +89,7 @@ def flag(key: str, value: bool) -> bool:
 
 
 def one_of(key: str, value: str, known: tuple[str, ...]) -> str:
-    """Return ``value`` if it is one of ``known``.
-
-    Raises:
-        InputError: if it is not; the message names ``key`` and lists ``known``.
+    """One of the names ``known``, which the message lists.
 
     >>> one_of("encoder.activation", "relu", ("relu", "tanh"))
     'relu'

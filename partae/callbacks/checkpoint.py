@@ -41,7 +41,7 @@ class Checkpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         for optimizer in trainer.optimizers:
-            check_state(optimizer, trainer.ckpt_path)
+            check_state(optimizer, trainer.ckpt_path or "a checkpoint")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.monitor or getattr(pl_module, "validated_step", trainer.global_step) == trainer.global_step:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
 
 from partae import figures
 from partae.checks import whole
@@ -67,12 +64,9 @@ class Gallery(Callback):
             str(self.operator): self.operator(images),
             "max-approximation": model.max_approximation(images, self.operator),
         }
+        arrays = {name: row.numpy(force=True) for name, row in rows.items()}
         writer = logger.experiment
-        writer.add_figure("atoms", figures.atoms(_array(model.atoms)), step)
-        writer.add_figure("images", figures.image_rows({name: _array(row) for name, row in rows.items()}, names), step)
+        writer.add_figure("atoms", figures.atoms(model.atoms.numpy(force=True)), step)
+        writer.add_figure("images", figures.image_rows(arrays, names), step)
         writer.add_histogram("code/entries", code, step)
         writer.add_histogram("code/mean_activation_of_each_unit", code.mean(dim=0), step)
-
-
-def _array(tensor: Tensor) -> NDArray[np.floating]:
-    return tensor.detach().cpu().numpy()

@@ -90,9 +90,8 @@ class DenseSparseDense(Callback):
             cast("Tensor", pl_module.atoms).mul_(self.mask)
 
     def _cut(self, encoder: nn.Module, arguments: Any, code: Tensor) -> Tensor:
-        if not (self.is_sparse and encoder.training):
-            return code
-        return code * large_values(code.detach(), self.share, self.threshold)
+        is_cut = self.is_sparse and encoder.training
+        return code * large_values(code.detach(), self.share, self.threshold) if is_cut else code
 
     @property
     def state_key(self) -> str:

@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from partae.checks import InputError, real
-from partae.encoder import Encoder
 from partae.metrics.code import DEAD_SHARE
 from partae.model.autoencoder import AutoEncoder
-from partae.representation import Representation
 
 
 @torch.no_grad()
-def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor) -> None:
+def revive(model: AutoEncoder, dead: Tensor, images: Tensor) -> None:
     """Give each dead atom the part that is missing from one of the images that are reconstructed worst.
 
     The atom becomes the positive part of that image's residual, at the mean norm of all atoms. Its unit is drawn afresh
@@ -25,8 +23,7 @@ def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor
     (`Encoder.awaken`). ``normalised_relu`` then scales the whole code, so the size is about right there.
 
     Args:
-        model: its atoms change in place.
-        encoder: of the model; its units change in place.
+        model: its atoms and the units of its encoder change in place.
         dead: the units, (N,) of int64; only the first B where there are fewer images.
         images: (B, C, H, W), two or more.
     """
@@ -39,7 +36,7 @@ def revive(model: Representation, encoder: Encoder, dead: Tensor, images: Tensor
     norm = model.atoms.flatten(1).norm(dim=1).mean()
     norm = torch.where(norm > 0, norm, 1)  # where all atoms are 0
     model.atoms[dead] = missing[worst] * (norm / sizes[worst].clamp(min=1e-12))[:, None, None, None]
-    encoder.awaken(dead, images, worst, sizes[worst] / norm)
+    model.encoder.awaken(dead, images, worst, sizes[worst] / norm)
     model.train(training)
 
 
@@ -100,7 +97,7 @@ class Revival(Callback):
         # not at the end of the epoch before: its checkpoint holds the model that was validated
         if len(self.dead) and trainer.current_epoch < self.until * (trainer.max_epochs or 0) and len(self.images) > 1:
             model, dead = cast("AutoEncoder", pl_module), self.dead.to(pl_module.device)
-            revive(model, model.encoder, dead, self.images.to(pl_module.device))
+            revive(model, dead, self.images.to(pl_module.device))
             for optimizer in trainer.optimizers:
                 reset_state(optimizer, dead, len(model.atoms))
         self.seen = 0

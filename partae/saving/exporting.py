@@ -45,7 +45,7 @@ def export(model: Representation, form: str, folder: Path) -> Path | None:
             _write_onnx(model, beside)
         return file
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    header = {"model": describe(model), "gains": model.gains}
+    header: dict[str, Any] = {"model": describe(model), "gains": model.gains}
     header["sha256"] = digest(weights, *header.values())
     # under one key: safetensors writes several in any order, and a file should be the same each time
     write_bytes(file, save(weights, metadata={METADATA: json.dumps(header)}))

@@ -40,7 +40,7 @@ def test_a_revived_unit_answers_for_what_was_missing_from_the_worst_image(name: 
     before = (images - model.reconstruct(images)).detach()
     worst = before.clamp(min=0).flatten(1).norm(dim=1).topk(2).indices
     untouched = model.atoms[:3].clone()
-    revive(model, model.encoder, torch.tensor([3, 4]), images)
+    revive(model, torch.tensor([3, 4]), images)
     torch.testing.assert_close(model.atoms[:3], untouched, rtol=0, atol=0)
     code = model.encode(images)
     for unit, image in zip((3, 4), worst.tolist(), strict=True):
@@ -104,6 +104,6 @@ def test_atoms_that_are_all_0_are_revived_too() -> None:
     model, images = with_dead_units(ENCODERS["shallow"]()), torch.rand(30, *SHAPE)
     with torch.no_grad():
         model.atoms.zero_()
-    revive(model, model.encoder, torch.arange(5), images)
+    revive(model, torch.arange(5), images)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     assert (model.atoms.flatten(1).norm(dim=1) > 0).all()

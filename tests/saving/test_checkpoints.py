@@ -137,7 +137,14 @@ class Stretched:
         self.stride = stride
 
     def __reduce__(self) -> tuple[Any, ...]:
-        arguments = (torch.zeros(4)._typed_storage(), 0, (10**9, 1, 4, 4), self.stride, False, OrderedDict())
+        arguments: tuple[Any, ...] = (
+            torch.zeros(4)._typed_storage(),
+            0,
+            (10**9, 1, 4, 4),
+            self.stride,
+            False,
+            OrderedDict(),
+        )
         return torch._utils._rebuild_tensor_v2, arguments
 
 
