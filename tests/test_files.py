@@ -21,7 +21,7 @@ from partae import AutoEncoder, figures
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.files import replacing, write_bytes, write_json
+from partae.files import replacing, run_folder, write_bytes, write_json
 from partae.saving.checkpoints import WholeCheckpoints
 from partae.saving.exporting import export
 from partae.sweep.rows import write_csv
@@ -157,24 +157,20 @@ def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def in_the_locales_encoding(source: str) -> Iterator[str]:
-    """The calls in a Python file that read or write text without a word on its encoding."""
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call):
-            continue
-        function, said = ast.unparse(node.func), ast.unparse(node)
-        texts = function.endswith((".read_text", ".write_text", ".fdopen", "TextIOWrapper"))
-        opened = function == "open" or (function.endswith(".open") and function != "Image.open")
-        if (texts or opened) and "encoding=" not in said and not re.search(r"'[rwax]b\+?'", said):
-            yield said
+def calls_without_encoding(source: str) -> list[str]:
+    """The calls in a Python file that read or write text in the encoding of the locale."""
+    calls = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    opens = [call for call in calls if re.match(r"(.*\.)?(open|fdopen|TextIOWrapper|read_text|write_text)\(", call)]
+    return [call for call in opens if not re.search(r"encoding=|'[rwax]b\+?'|^Image\.open", call)]
 
 
 def test_text_is_read_and_written_in_one_encoding_everywhere() -> None:
-    assert list(in_the_locales_encoding("a.read_text()\nopen(a, 'rb')\na.open('w')")) == [
-        "a.read_text()",
-        "a.open('w')",
-    ]
+    assert calls_without_encoding("a.read_text()\nopen(a, 'rb')\na.open('w')") == ["a.read_text()", "a.open('w')"]
     files = [file for file in ROOT.rglob("*.py") if file.relative_to(ROOT).parts[0] not in ("tests", ".venv", "build")]
     assert len(files) > 50
-    found = {file: list(in_the_locales_encoding(file.read_text(encoding="utf-8"))) for file in files}
+    found = {file: calls_without_encoding(file.read_text(encoding="utf-8")) for file in files}
     assert {file: calls for file, calls in found.items() if calls} == {}
+
+
+def test_run_folder_of_a_checkpoint() -> None:
+    assert run_folder(Path("run/checkpoints/last.ckpt")) == run_folder(Path("run/lonely.ckpt")) == Path("run")

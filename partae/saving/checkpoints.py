@@ -71,14 +71,14 @@ def read(file: Path) -> Mapping[str, Any]:
 
 
 def _check_tensors(file: Path, checkpoint: object) -> None:
-    """Refuse a tensor of more values than memory holds for it: any use of it could take all memory."""
+    """Refuse a tensor that is larger than its values in the file: any use of it could take all memory."""
     pending, seen = [checkpoint], set()
     while pending:
         value = pending.pop()
         if isinstance(value, Tensor):
             is_plain = value.layout == torch.strided and value.device.type == "cpu"
             if not is_plain or value.untyped_storage().nbytes() < value.numel() * value.element_size():
-                raise InputError(f"{file} is refused: it says that a tensor is larger than it is")
+                raise InputError(f"{file} is refused: it does not hold every value of its tensors")
         elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
             seen.add(id(value))
             pending += value.values() if isinstance(value, Mapping) else value

@@ -21,7 +21,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from partae.callbacks import Checkpoint
-from partae.data import Order
 from partae.run.training import train
 from partae.saving.checkpoints import read
 
@@ -227,18 +226,6 @@ def test_a_killed_run_of_any_choice_goes_on_bit_for_bit(group: str, name: str, t
     assert differences(one, other) == []
 
 
-def test_a_run_that_repeats_an_order_is_told_from_one_that_goes_on(
-    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert trained(tmp_path, KILLS[0]) == -signal.SIGKILL
-    monkeypatch.setattr(Order, "set_epoch", lambda *_: None)  # what Lightning does where an order has no such method
-    assert trained(tmp_path) == 0
-    one, other = (read(folder / "checkpoints" / "last.ckpt") for folder in (straight, tmp_path))
-    assert ".state_dict.decoder.atoms" in differences(one, other)
-    assert measures(tmp_path) != measures(straight)
-    assert events(tmp_path) != events(straight)
-
-
 def test_a_run_that_was_moved_remembers_its_best_checkpoint(tmp_path: Path) -> None:
     run = [*RUN, "callbacks.checkpoint.monitor=val/dead_atoms"]  # the same in each epoch: the first remains the best
     run += ["callbacks.checkpoint.filename='{epoch}-{val/loss:.3f}'"]  # which lies in a folder, by its slash
@@ -295,34 +282,21 @@ def change(file: Path, *keys: Any, to: Any) -> None:
     torch.save(checkpoint, file)
 
 
-PATHS = ("last_model_path", "best_model_path", "kth_best_model_path")
-
-
-def test_a_checkpoint_deletes_nothing(stopped: Path, tmp_path: Path) -> None:
-    file, precious = stopped / "checkpoints" / "last.ckpt", tmp_path / "precious"
-    (precious / "sub").mkdir(parents=True)
-    (precious / "sub" / "thesis.tex").touch()
-    change(file, "callbacks", "Checkpoint", "dirpath", to=...)
-    for key in PATHS:
-        change(file, "callbacks", "Checkpoint", key, to=f"local://{precious}")
-    change(file, "callbacks", "Checkpoint", "best_k_models", to={f"local://{precious}": torch.tensor(9.0)})
-    assert trained(stopped) == 0
-    assert (precious / "sub" / "thesis.tex").exists()
-
-
-def test_a_checkpoint_deletes_nothing_behind_a_link(stopped: Path, tmp_path: Path) -> None:
-    """`Checkpoint` by itself: a command refuses the link before (`partae.run.folder`)."""
+@pytest.mark.parametrize("place", ["local://{precious}", "{folder}/link/folder.ckpt"])
+def test_a_checkpoint_deletes_nothing(place: str, stopped: Path, tmp_path: Path) -> None:
     folder, precious = stopped / "checkpoints", tmp_path / "precious"
     (precious / "folder.ckpt").mkdir(parents=True)
-    (precious / "x.ckpt").touch()
-    (folder / "sub").symlink_to(precious)
-    for key in PATHS:
-        change(folder / "last.ckpt", "callbacks", "Checkpoint", key, to=f"{folder}/sub/folder.ckpt")
-    best = {f"{folder}/sub/x.ckpt": torch.tensor(9.0)}
-    change(folder / "last.ckpt", "callbacks", "Checkpoint", "best_k_models", to=best)
+    (precious / "thesis.ckpt").touch()
+    (folder / "link").symlink_to(precious)  # which a command refuses before (`partae.run.folder`)
+    path = place.format(precious=precious, folder=folder)
+    changes = dict.fromkeys(("last_model_path", "best_model_path", "kth_best_model_path"), path)
+    scores = {path: torch.tensor(9.0), f"{folder}/link/thesis.ckpt": torch.tensor(9.0)}
+    for key, value in {**changes, "best_k_models": scores}.items():
+        change(folder / "last.ckpt", "callbacks", "Checkpoint", key, to=value)
+    if place.startswith("local"):
+        change(folder / "last.ckpt", "callbacks", "Checkpoint", "dirpath", to=...)
     assert trained(stopped) == 0
-    assert (precious / "x.ckpt").exists()
-    assert (precious / "folder.ckpt").exists()
+    assert {each.name for each in precious.iterdir()} == {"folder.ckpt", "thesis.ckpt"}
 
 
 WEIGHT = ("state_dict", "decoder.atoms")
