@@ -36,7 +36,7 @@ class Zeros(Callback):
 def zeros_of_epochs(composed: Compose, garments: Path, pruning: DenseSparseDense) -> Zeros:
     cfg = composed(f"data.source.root={garments}", "data.val_size=100", "data.batch_size=100", "latent_dim=10")
     zeros = Zeros()
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(max_epochs=4, accelerator="cpu", callbacks=[pruning, zeros], **quiet, enable_model_summary=False)
     trainer.fit(instantiate(cfg.model), instantiate(cfg.data))
     return zeros
