@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from partae.checks import real
-from partae.nmf.euclidean import Euclidean
-from partae.nmf.least_squares import nonnegative_least_squares
+from partae.nmf.least_squares import nonnegative_least_squares, sparse_least_squares
 
 
 class LeastSquares(nn.Module):
@@ -72,7 +71,7 @@ class NonNegativeLeastSquares(nn.Module):
     def forward(self, images: Tensor, atoms: Tensor, bias: Tensor) -> Tensor:
         data, dictionary = (images - bias).flatten(1), atoms.flatten(1)
         if self.sparseness is not None:
-            return Euclidean(self.sparseness, None, per_image=True).encode(data, dictionary)
+            return sparse_least_squares(data, dictionary, self.sparseness)
         return nonnegative_least_squares(dictionary @ dictionary.T, data @ dictionary.T - self.l1)
 
 

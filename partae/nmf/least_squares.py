@@ -1,11 +1,15 @@
-"""Non-negative least squares in Gram form, for many codes at once."""
+"""The code with the least squared error for fixed atoms, for many images at once."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from partae.nmf.updates import sparse_rows
+
 CHECK_EVERY = 10
+SETTLED = 1e-6  # fall of an image's error in one step, relative to its squared norm, at which its code is done
+MAX_STEPS = 100  # for a code of a given sparseness
 
 
 def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000) -> Tensor:
@@ -20,7 +24,7 @@ def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000)
     Args:
         gram: products of the atoms, (K, K).
         cross: products of images and atoms, (B, K).
-        max_iter: after which a row is taken as it is; met only where atoms are nearly dependent.
+        max_iter: steps after which a row is returned as it is; only nearly dependent atoms need so many.
 
     Source: Beck and Teboulle, *A fast iterative shrinkage-thresholding algorithm*, SIAM J. Imaging Sciences 2 (2009);
     O'Donoghue and Candès, *Adaptive restart for accelerated gradient schemes*, Found. Comput. Math. 15 (2015).
@@ -51,3 +55,23 @@ def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000)
             cross, tolerance = cross[going], tolerance[going]
         point = torch.addcmul(code, age / (age + 3), move)
     return solved / norms
+
+
+def sparse_least_squares(images: Tensor, atoms: Tensor, sparseness: float) -> Tensor:
+    """The code (B, K), at least 0, of images (B, F) by atoms (K, F), each image's with the given Hoyer sparseness.
+
+    The problem has many minima. This one is reached by projected gradient steps from the projection of the code of
+    `nonnegative_least_squares`.
+    """
+    gram, cross = atoms @ atoms.T, images @ atoms.T
+    update = sparse_rows(sparseness)
+    code = update.project(nonnegative_least_squares(gram, cross))
+    least = SETTLED * images.square().sum(dim=1, keepdim=True)
+    settled = torch.zeros_like(least, dtype=torch.bool)
+    for _ in range(MAX_STEPS):
+        improved, changes = update(code, gram, cross)
+        code = torch.where(settled, code, improved)
+        settled |= (changes < 0) & (changes >= -least)
+        if settled.all():
+            break
+    return code

@@ -6,8 +6,8 @@ factor fixed the squared error is, up to a constant, a quadratic in Gram form,
 .. math:: q(X) = \tfrac12 \langle X G, X \rangle - \langle X, B \rangle,
 
 of ``gram`` G (K, K), the products of the other factor's columns, and ``cross`` B (M, K), its products with the images.
-The residual is never formed. A step returns the new factor and by how much q changed, which is at most 0: computed from
-the move itself, since q after minus q before would drown in rounding.
+The residual is never formed. A step returns the new factor and the change of q, at most 0. It computes that change from
+the move itself, since the difference of two values of q would drown in rounding.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from partae.projection import hoyer
+
 Update = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 GROWTH = 1.2  # of the step after a success
 SHORTEST = 1e-5  # step, and the inverse of the longest, in units of the inverse of the largest eigenvalue
-TRIES = 36  # which lead from the longest step past the shortest
+TRIES = 36  # halvings from the longest step past the shortest
 
 
 def change(move: Tensor, gradient: Tensor, gram: Tensor, per: Literal["row", "column"] = "column") -> Tensor:
-    """By how much a ``move`` (M, K) changes q, in float64: of each row, (M, 1), or of all of it, (1, 1)."""
+    """The change of q by a ``move`` (M, K), in float64: of each row, (M, 1), or of all of it, (1, 1)."""
     slope = torch.addmm(gradient, move, gram, alpha=0.5)
     by_row = slope.mul_(move).sum(dim=1, keepdim=True, dtype=torch.float64)
     return by_row if per == "row" else by_row.sum(dim=0, keepdim=True)
@@ -43,7 +45,7 @@ def multiplicative(factor: Tensor, gram: Tensor, cross: Tensor) -> tuple[Tensor,
     """
     product, tiny = factor @ gram, torch.finfo(factor.dtype).tiny
     updated = factor * cross / product.clamp(min=tiny)
-    # entries on their way to 0 would spend their time as subnormal numbers, with which products are 20 times slower
+    # entries on their way to 0 become subnormal numbers, which make products 20 times slower
     updated = torch.where(updated < tiny**0.5 * updated.max(), 0, updated)
     return updated, change(updated - factor, product - cross, gram)
 
@@ -76,9 +78,19 @@ class ProjectedGradient:
             projected = self.project(torch.addcmul(factor, step, gradient, value=-1))
             changed = change(projected - factor, gradient, gram, self.per)
             falls = changed <= 0
-            shortest = bool((step <= SHORTEST * unit).all())
+            is_shortest = bool((step <= SHORTEST * unit).all())
             step = torch.where(falls, step * GROWTH, step / 2).clamp(min=SHORTEST * unit, max=unit / SHORTEST)
-            if shortest or falls.any():
+            if is_shortest or falls.any():
                 break
         self.step = step
         return torch.where(falls, projected, factor), torch.where(falls, changed, 0)
+
+
+def sparse_rows(sparseness: float) -> ProjectedGradient:
+    """Steps that keep each row of the factor at a Hoyer sparseness."""
+    return ProjectedGradient(lambda factor: hoyer(factor, sparseness), per="row")
+
+
+def sparse_columns(sparseness: float, norm: float | None = None) -> ProjectedGradient:
+    """Steps that keep each column of the factor at a Hoyer sparseness, and at an L2 norm where one is given."""
+    return ProjectedGradient(lambda factor: hoyer(factor.T, sparseness, norm).T, per="column")
