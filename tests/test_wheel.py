@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tomllib
 from functools import partial
@@ -21,7 +20,7 @@ def test_every_package_is_in_the_wheel() -> None:
     assert sorted(listed) == sorted([*found, "partae.commands"])
 
 
-def install(folder: Path, **environment: str) -> Path:
+def install(folder: Path) -> Path:
     """The folder of a wheel's packages, built and installed in ``folder``."""
     source, site = folder / "source", folder / "site"
     # a build leaves files in its source
@@ -30,10 +29,11 @@ def install(folder: Path, **environment: str) -> Path:
         (source / name).write_bytes((ROOT / name).read_bytes())
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-index", "--no-deps"]
-    environment["PYTHONPATH"] = str(site)
-    in_a_process([*pip, "wheel", *offline, "--no-build-isolation", str(source)], folder, **environment)
+    run = partial(in_a_process, folder=folder, PYTHONPATH=str(site))
+    run([*pip, "wheel", *offline, "--no-build-isolation", str(source)])
     (wheel,) = folder.glob("*.whl")
-    in_a_process([*pip, "install", *offline, "--target", str(site), str(wheel)], folder, **environment)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    run([*pip, "install", *offline, "--target", str(site), str(wheel)])
     return site
 
 
@@ -49,14 +49,3 @@ def test_the_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
     assert (elsewhere / "run" / "metrics.json").exists()
     run([str(site / "bin" / "partae-evaluate"), "ckpt=run"])
     assert (elsewhere / "run" / "evaluation" / "report.html").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("compiler", ["cc", "false"])
-def test_the_wheel_has_what_a_c_compiler_makes_where_there_is_one(compiler: str, tmp_path: Path) -> None:
-    if not shutil.which(compiler):
-        pytest.skip(f"there is no {compiler}")
-    site = install(tmp_path, CC=compiler)
-    found = "from partae.morphology.extrema import COMPILED; print(COMPILED is not None)"
-    printed = in_a_process([sys.executable, "-c", found], tmp_path, PYTHONPATH=str(site))
-    assert printed == f"{compiler == 'cc'}\n"
