@@ -1,4 +1,4 @@
-"""Activations by name, each with the interval that its values lie in."""
+"""Activations: those that have a name, each with the interval of its values, and who uses one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Logistic(Printed):
     Attributes:
         slope: (K,), 1 at first.
         bias: (K,), 0 at first.
-        inputs: the last inputs (B, K) in training, for the rule that adapts slope and bias.
+        inputs: the last inputs (B, K) in training, which the rule that adapts slope and bias needs.
 
     >>> Logistic(2)(torch.zeros(1, 2))
     tensor([[0.5000, 0.5000]])
@@ -56,8 +56,8 @@ class NormalisedReLU(Printed):
 
     .. math:: y = \frac{\max(x, 0)}{\sqrt{\frac{1}{K} \sum_j \max(x_j, 0)^2}}
 
-    At one length, the sum of a code's entries tells its Hoyer sparsity: an L1 penalty then asks for sparsity and for
-    nothing else, where it otherwise shrinks the code too.
+    Among codes of one length, the sum of the entries determines Hoyer sparsity: an L1 penalty then asks for sparsity
+    only, where it would otherwise shrink the code too.
 
     Args:
         width: K, the number of units.
@@ -92,19 +92,36 @@ ACTIVATIONS: dict[str, tuple[Callable[[int], nn.Module], Interval]] = {
 }
 
 
-def activation(key: str, name: str, width: int) -> tuple[nn.Module, Interval]:
-    """The activation called ``name`` of ``width`` units, and the interval of its values.
+class Activated(Printed):
+    """A module whose last step is an activation, given by name or as a module.
 
-    Args:
-        key: the config key that chose it, for the message.
-        name: one of `ACTIVATIONS`.
-        width: the number of units.
-
-    Raises:
-        InputError: if there is no such activation.
-
-    >>> activation("encoder.activation", "sigmoid", 100)
-    (Sigmoid(), (0.0, 1.0))
+    Attributes:
+        activate: the activation, (B, K) -> (B, K).
     """
-    build, interval = ACTIVATIONS[one_of(key, name, tuple(ACTIVATIONS))]
-    return build(width), interval
+
+    activate: nn.Module
+    _name: str | None = None
+
+    def build_activation(self, key: str, choice: str | nn.Module, width: int) -> Interval:
+        """Set `activate`, and return the interval of its values.
+
+        Args:
+            key: the config key of the choice, for the message.
+            choice: a name in `ACTIVATIONS`; or a module, which may state the interval of its values as ``interval``.
+            width: the number of units.
+
+        Raises:
+            InputError: if there is no such activation.
+        """
+        if isinstance(choice, nn.Module):
+            self.activate = choice
+            return getattr(choice, "interval", ANYTHING)
+        self._name = one_of(key, choice, tuple(ACTIVATIONS))
+        build, interval = ACTIVATIONS[self._name]
+        self.activate = build(width)
+        return interval
+
+    @property
+    def activation(self) -> str | nn.Module:
+        """The activation as it was chosen: a name, or else a module."""
+        return self._name or self.activate

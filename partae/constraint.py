@@ -5,24 +5,27 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor, nn
 
 from partae import projection
-from partae.checks import flag, real
+from partae.checks import InputError, flag, real
 
 
 class Constraint(Callback):
     """Projects the atoms after each training batch, and once before the first of a new run.
 
-    A constraint defines `project`. Validation and every checkpoint see projected atoms. Several constraints are applied
-    one after another, in the order of the command line.
+    A constraint defines `project`. Validation and every checkpoint see projected atoms. Several constraints apply one
+    after another, in the order of the command line.
 
     Args:
         bias: whether the decoder's bias is projected too, as if it were one more atom.
 
     Attributes:
-        name: of its choice on the command line.
+        name: the config name, for messages.
+
+    Raises:
+        InputError: if ``bias`` is not a bool; or at the start of a training, if the decoder computes its atoms.
     """
 
     name: ClassVar[str] = "<name>"
@@ -34,19 +37,21 @@ class Constraint(Callback):
         """The nearest atoms (K, C, H, W) that keep the constraint."""
         raise NotImplementedError
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.ckpt_path is None:  # a second time, a projection would move the last digits of a run that goes on
-            self._apply(pl_module)
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if not isinstance(pl_module.atoms, nn.Parameter):
+            raise InputError(
+                f"constraint={self.name} projects atoms that are learned themselves, and "
+                f"decoder={type(pl_module.decoder).__name__} computes them: choose constraint=none"
+            )
+        if trainer.ckpt_path is None:  # projecting again would change the last digits of a resumed run
+            self.apply(pl_module.atoms, pl_module.bias)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self._apply(pl_module)
-
-    def _apply(self, model: Any) -> None:
-        self.apply(model.atoms, model.decoder.bias)
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        self.apply(pl_module.atoms, pl_module.bias)
 
     @torch.no_grad()
     def apply(self, atoms: Tensor, bias: Tensor, *, stacked: bool = False) -> None:
-        """Project ``atoms`` (K, C, H, W), and ``bias`` (C, H, W) if asked for, where they are.
+        """Project ``atoms`` (K, C, H, W), and ``bias`` (C, H, W) where `bias` is true, in place.
 
         With ``stacked`` both have one more dimension in front, that of the models.
         """

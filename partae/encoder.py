@@ -11,57 +11,76 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from partae.activation import Logistic
-from partae.activation import activation as activation_named
+from partae.activation import Activated, Logistic
 from partae.checks import InputError, flag, whole, wholes
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
-class Encoder(nn.Module):
+class Encoder(Activated):
     """Inner layers from the images to features, then one dense layer and an activation to the code.
 
     Weights are drawn Glorot-uniform, biases start at 0.
 
     Args:
+        image_shape: (C, H, W) of the images.
         inner: images (B, C, H, W) -> features (B, F).
         features: F.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code: sigmoid, identity, relu, normalised_relu (all codes of one length), leaky_relu (slope
-            0.1), softplus, tanh or logistic (with a slope and a bias of its own for each unit, which intrinsic
-            plasticity adapts, in place of the layer's bias).
+        activation: of the code: a name in `partae.activation.ACTIVATIONS`, or a module. The units of logistic have a
+            slope and a bias of their own, in place of the layer's bias.
+        tied: whether the decoder's atoms are the weights of the dense layer, which then has none of its own.
 
     Attributes:
-        code_range: the interval that each entry of the code lies in.
+        code_range: the interval of each entry of the code.
 
     Raises:
         InputError: if a size is not a whole number of at least 1, or the activation is unknown.
     """
 
-    def __init__(self, inner: nn.Sequential, features: int, latent_dim: int, activation: str) -> None:
+    can_be_tied = False  # with weights that are the atoms
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        inner: nn.Sequential,
+        features: int,
+        latent_dim: int,
+        activation: str | nn.Module,
+        tied: bool = False,
+    ) -> None:
         super().__init__()
+        self.image_shape = image_shape
         self.latent_dim = whole("latent_dim", latent_dim)
-        self.activation = activation
+        self.tied = flag("encoder.tied", tied)
+        if tied and not self.can_be_tied:
+            raise InputError(f"encoder.tied=true needs encoder=dense; got encoder={type(self).__name__.lower()}")
         self.inner = inner
-        self.last = _drawn(nn.Linear(features, self.latent_dim))
-        self.activate, self.code_range = activation_named("encoder.activation", activation, self.latent_dim)
+        self.last = _initialise(nn.Linear(features, self.latent_dim))
+        self.code_range = self.build_activation("encoder.activation", activation, self.latent_dim)
         if isinstance(self.activate, Logistic):
             self.last.register_parameter("bias", None)
+        if tied:
+            self.last.register_parameter("weight", None)
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
         """Code (B, K) of images (B, C, H, W); tied weights are the ``atoms`` (K, C, H, W)."""
-        code: Tensor = self.activate(self.last(self.inner(images)))
-        return code
+        features = self.inner(images)
+        if not self.tied:
+            return self.activate(self.last(features))
+        if atoms is None:
+            raise InputError("an encoder with encoder.tied=true has no weights of its own: give it the atoms")
+        return self.activate(F.linear(features, atoms.flatten(1), self.last.bias))
 
     @torch.no_grad()
     def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
-        """Draw units afresh, each in favour of one image: ``size`` for that, and -``size`` for the mean of all images.
+        """Set the weights of units anew: ``size`` for one image each, and -``size`` for the mean of all images.
 
         Args:
-            units: to draw afresh, (N,) of int64.
+            units: (N,) of int64.
             images: (B, C, H, W), two or more.
-            chosen: which of the images each unit is to respond to, (N,) of int64.
-            size: what each gives for its image before its activation, (N,).
+            chosen: the index of the image that each unit is to respond to, (N,) of int64.
+            size: the response of each unit to its image before the activation, (N,).
         """
         features = self.inner(images)
         mean = features.mean(dim=0)
@@ -73,7 +92,7 @@ class Encoder(nn.Module):
 
 
 class Dense(Encoder):
-    """Dense layers from the pixels to the code: one (shallow) unless ``hidden`` names more.
+    """Dense layers from the pixels to the code: a single one unless ``hidden`` names more.
 
     Args:
         image_shape: (C, H, W) of the images.
@@ -84,15 +103,17 @@ class Dense(Encoder):
         tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
 
     Raises:
-        InputError: if a size is not a whole number of at least 1, the activation is unknown, tied weights are asked
-            for with hidden layers, or batch norm without.
+        InputError: if a size is not a whole number of at least 1, the activation is unknown, ``tied`` is true with
+            hidden layers, or ``batch_norm`` without.
     """
+
+    can_be_tied = True
 
     def __init__(
         self,
         image_shape: Sequence[int],
         latent_dim: int,
-        activation: str = "sigmoid",
+        activation: str | nn.Module = "sigmoid",
         hidden: Sequence[int] = (),
         batch_norm: bool = False,
         tied: bool = False,
@@ -106,23 +127,10 @@ class Dense(Encoder):
         widths = (math.prod(image_shape), *hidden)
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in itertools.pairwise(widths):
-            layers += _normalised(inputs, outputs) if batch_norm else [_drawn(nn.Linear(inputs, outputs))]
+            layers += _normalised(inputs, outputs) if batch_norm else [_initialise(nn.Linear(inputs, outputs))]
             layers.append(nn.LeakyReLU(0.1))
-        super().__init__(nn.Sequential(*layers), widths[-1], latent_dim, activation)
-        self.image_shape = image_shape
-        self.hidden = hidden
-        self.batch_norm = batch_norm
-        self.tied = tied
-        if tied:
-            self.last.register_parameter("weight", None)
-
-    def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
-        if not self.tied:
-            return super().forward(images)
-        if atoms is None:
-            raise InputError("encoder.tied=true has no weights of its own: give it the atoms")
-        code: Tensor = self.activate(F.linear(self.inner(images), atoms.flatten(1), self.last.bias))
-        return code
+        super().__init__(image_shape, nn.Sequential(*layers), widths[-1], latent_dim, activation, tied)
+        self.hidden, self.batch_norm = hidden, batch_norm
 
 
 class Unrolled(Encoder):
@@ -130,9 +138,9 @@ class Unrolled(Encoder):
 
     .. math:: h_0 = f(B x + b), \qquad h_{t+1} = f(B x + b + S h_t)
 
-    A unit that another explains away falls silent, which no single layer can do: sparse coding by gradient steps has
-    this form, with :math:`S = I - B D` for a dictionary D. Here B and S are learned, so that a few steps suffice. The
-    interaction S starts at 0, where the encoder is shallow.
+    Sparse coding by gradient steps has this form, with :math:`S = I - B D` for a dictionary D: a unit falls silent
+    where others explain the image, which no single layer can do. Here B and S are learned, so that a few steps suffice.
+    S starts at 0, where the encoder is shallow.
 
     Args:
         image_shape: (C, H, W) of the images.
@@ -145,8 +153,7 @@ class Unrolled(Encoder):
         interaction: S, (K, K): what each unit (row) adds to each other (column).
 
     Raises:
-        InputError: if a size is not a whole number of at least 1, the activation is unknown, or tied weights are asked
-            for.
+        InputError: if a size is not a whole number of at least 1, the activation is unknown, or ``tied`` is true.
 
     Source: Gregor and LeCun, *Learning fast approximations of sparse coding*, ICML (2010).
     """
@@ -155,22 +162,18 @@ class Unrolled(Encoder):
         self,
         image_shape: Sequence[int],
         latent_dim: int,
-        activation: str = "relu",
+        activation: str | nn.Module = "relu",
         steps: int = 6,
         tied: bool = False,
     ) -> None:
         image_shape = wholes("image_shape", image_shape)
-        if flag("encoder.tied", tied):
-            raise InputError("encoder=unrolled cannot have encoder.tied=true: choose encoder=dense, or tied=false")
-        super().__init__(nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation)
-        self.image_shape = image_shape
+        super().__init__(image_shape, nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation, tied)
         self.steps = whole("encoder.steps", steps, maximum=1000)
-        self.tied = tied
         self.interaction = nn.Parameter(torch.zeros(self.latent_dim, self.latent_dim))
 
     def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
         drive = self.last(self.inner(images))
-        code: Tensor = self.activate(drive)
+        code = self.activate(drive)
         for _ in range(self.steps):
             code = self.activate(torch.addmm(drive, code, self.interaction))
         return code
@@ -196,7 +199,7 @@ class Conv(Encoder):
 
     Raises:
         InputError: if a size is not a whole number of at least 1, the images are smaller than 8 × 8, the activation is
-            unknown, or tied weights are asked for.
+            unknown, or ``tied`` is true.
 
     Source: Chen et al., *InfoGAN: interpretable representation learning by information maximizing generative
     adversarial nets*, NIPS 29 (2016), whose recognition network it is, without that network's second output.
@@ -206,33 +209,27 @@ class Conv(Encoder):
         self,
         image_shape: Sequence[int],
         latent_dim: int,
-        activation: str = "sigmoid",
+        activation: str | nn.Module = "sigmoid",
         tied: bool = False,
     ) -> None:
         channels, height, width = image_shape = wholes("image_shape", image_shape)
-        if flag("encoder.tied", tied):
-            raise InputError("encoder=conv cannot have encoder.tied=true: choose encoder=dense, or encoder.tied=false")
         if min(height, width) < 8:
-            raise InputError(
-                f"encoder=conv needs images of at least 8 by 8 pixels; got data.image_shape={list(image_shape)}"
-            )
+            raise InputError(f"encoder=conv needs at least 8 by 8 pixels; got data.image_shape={list(image_shape)}")
         inner = nn.Sequential(
-            _drawn(nn.Conv2d(channels, 64, 4, stride=2, padding=1)),
+            _initialise(nn.Conv2d(channels, 64, 4, stride=2, padding=1)),
             nn.LeakyReLU(0.1),
-            _drawn(nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)),
+            _initialise(nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)),
             nn.BatchNorm2d(128),
             nn.LeakyReLU(0.1),
             nn.Flatten(),
             *_normalised(128 * (height // 4) * (width // 4), 1024),
             nn.LeakyReLU(0.1),
         )
-        super().__init__(inner, 1024, latent_dim, activation)
-        self.image_shape = image_shape
-        self.tied = tied
+        super().__init__(image_shape, inner, 1024, latent_dim, activation, tied)
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm that takes a batch of a single image, which has no variance, by the running mean and variance."""
+    """Batch norm that normalises a single image, which has no variance, by the running mean and variance."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and len(inputs) == 1:
@@ -241,12 +238,12 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 def _normalised(inputs: int, outputs: int) -> list[nn.Module]:
-    """A dense layer and its batch norm, whose shift stands for the layer's bias."""
-    return [_drawn(nn.Linear(inputs, outputs, bias=False)), BatchNorm(outputs)]
+    """A dense layer and its batch norm, whose shift takes the place of the layer's bias."""
+    return [_initialise(nn.Linear(inputs, outputs, bias=False)), BatchNorm(outputs)]
 
 
-def _drawn(layer: Layer) -> Layer:
-    """The layer with Glorot-uniform weights and biases of 0."""
+def _initialise(layer: Layer) -> Layer:
+    """Give the layer Glorot-uniform weights and biases of 0, and return it."""
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

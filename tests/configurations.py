@@ -164,6 +164,8 @@ def valid(draw: Random) -> Configuration:
     chosen: dict[str, dict[str, Any]] = {}
     for group in sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"):
         choices = yamls(group)
+        if group == "model":  # this one needs an estimator
+            del choices["factorization"]
         if group == "data":  # the two that need no file
             choices = {name: choices[name] for name in ("bars", "swimmer")}
         if group == "experiment":

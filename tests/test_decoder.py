@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
 from partae.checks import InputError
 from partae.decoder import Dictionary
+from partae.run.training import train
+from tests.conftest import Compose
 
 
 def test_decoding_is_the_activation_of_the_weighted_atoms_and_the_bias() -> None:
@@ -38,6 +45,36 @@ def test_without_a_learned_bias_it_stays_as_it_starts(start: float) -> None:
     assert Dictionary((1, 2, 2), latent_dim=2, initial_bias=start).bias.requires_grad
 
 
-def test_an_unknown_activation_is_refused_by_key() -> None:
-    with pytest.raises(InputError, match=r"decoder\.activation .* got 'sine'"):
-        Dictionary((1, 2, 2), latent_dim=1, activation="sine")
+def test_a_decoder_of_ones_own_is_one_class_and_one_file(
+    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its atoms are computed, so that they need no constraint, and cannot be projected by one."""
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "from partae.decoder import Decoder\n"
+        "class Softplus(Decoder):\n"
+        "    def __init__(self, image_shape, latent_dim):\n"
+        "        super().__init__()\n"
+        "        self.image_shape, self.latent_dim = image_shape, latent_dim\n"
+        "        self.free = torch.nn.Parameter(torch.randn(latent_dim, *image_shape))\n"
+        "        self.register_buffer('bias', torch.zeros(*image_shape))\n"
+        "    @property\n"
+        "    def atoms(self):\n"
+        "        return torch.nn.functional.softplus(self.free)\n"
+        "    def decode(self, code, atoms=None, bias=None):\n"
+        "        atoms, bias = self.atoms if atoms is None else atoms, self.bias if bias is None else bias\n"
+        "        return torch.einsum('bk,kchw->bchw', code, atoms) + bias\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "decoder").mkdir()
+    (tmp_path / "decoder" / "softplus.yaml").write_text(
+        "_target_: mine.Softplus\nimage_shape: ${data.image_shape}\nlatent_dim: ${latent_dim}\n"
+    )
+    own = [f"hydra.searchpath=[{tmp_path}]", "decoder=softplus", "data=bars", "latent_dim=4", "trainer.max_epochs=1"]
+    own += ["trainer.accelerator=cpu", "approximation=dilation"]
+    measures = train(composed(*own, "constraint=none"), tmp_path / "run")
+    assert 0 < measures["test/max_approximation_error"] < math.inf
+    with pytest.raises(InputError, match=r"constraint=nonnegative .*decoder=Softplus computes them"):
+        train(composed(*own), tmp_path / "other")
+    with pytest.raises(InstantiationException, match=r"reconstruction=bce .*decoder=Softplus gives values"):
+        instantiate(composed(*own, "reconstruction=bce").model)

@@ -18,7 +18,7 @@ from partae.checks import InputError
 from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.decay import NoDecay
-from partae.decoder import Dictionary
+from partae.decoder import Decoder
 from partae.encoder import Encoder
 from partae.model.lightning import Batch, Losses, Means, Measured, with_total
 from partae.morphology import Operator
@@ -53,7 +53,7 @@ class AutoEncoder(Measured):
     def __init__(
         self,
         encoder: Encoder,
-        decoder: Dictionary,
+        decoder: Decoder,
         reconstruction: nn.Module | None = None,
         sparsity: nn.Module | None = None,
         decay: nn.Module | None = None,
@@ -186,16 +186,16 @@ class AutoEncoder(Measured):
 
 def _check_fit(model: AutoEncoder) -> None:
     """Refuse a penalty or loss whose domain the chosen activations may leave."""
-    pairs = (
+    for group, module, interval, source, giver, what in (
         ("sparsity", model.sparsity, "code_range", "encoder", model.encoder, "a code"),
         ("reconstruction", model.reconstruction, "image_range", "decoder", model.decoder, "a reconstruction"),
-    )
-    for group, part, interval, source, maker, what in pairs:
-        needed, made = getattr(part, interval, ANYTHING), getattr(maker, interval, ANYTHING)
-        if made[0] < needed[0] or made[1] > needed[1]:
+    ):
+        needed, given = getattr(module, interval, ANYTHING), getattr(giver, interval, ANYTHING)
+        if given[0] < needed[0] or given[1] > needed[1]:
+            name = f".activation={giver.activation}" if hasattr(giver, "activation") else f"={type(giver).__name__}"
             raise InputError(
-                f"{group}={type(part).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "
-                f"{source}.activation={maker.activation} gives values in [{made[0]:g}, {made[1]:g}]: "
+                f"{group}={type(module).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "
+                f"{source}{name} gives values in [{given[0]:g}, {given[1]:g}]: "
                 f"choose {source}.activation=sigmoid or another {group}"
             )
     for module in model.children():

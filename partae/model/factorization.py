@@ -76,7 +76,10 @@ class Factorization(Measured):
                 decode as it does, or not so many.
         """
         if self.estimator is None:
-            raise InputError("a loaded factorization cannot be trained again: its estimator is not in the checkpoint")
+            raise InputError(
+                "a factorization without model.estimator cannot be trained: name one, as conf/model/pca.yaml does; a "
+                "loaded one has none, since checkpoints hold none"
+            )
         name, flat = f"model.estimator={type(self.estimator).__name__}", images.flatten(1)
         # ours computes where the images are, scikit-learn's on the CPU, to tolerances meant for double precision
         data = flat if isinstance(self.estimator, SparseNMF) else flat.cpu().double().numpy()

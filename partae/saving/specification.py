@@ -60,7 +60,7 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
             raise InputError(f"{kind.__name__} must keep its argument {name} as an attribute of that name")
         value = getattr(module, name)
         if isinstance(value, nn.Module):
-            if comparing or argument.default is argument.empty or _is_buildable(type(value)):
+            if comparing or argument.default is not None or _is_buildable(type(value)):
                 spec[name] = describe(value, comparing=comparing)
         elif comparing and isinstance(value, Tensor):
             pass

@@ -147,6 +147,19 @@ def test_hyperparameters_are_those_that_the_model_takes(composed: Compose) -> No
     assert not {"encoder", "sparsity", "sparsity.beta", "optimizer", "trainer.max_epochs"} & shown.keys()
 
 
+def test_any_estimator_of_scikit_learn_is_one_file(composed: Compose, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "svd.yaml").write_text(
+        "defaults: [factorization, _self_]\n"
+        "decoder: {biased: false}\n"
+        "estimator: {_target_: sklearn.decomposition.TruncatedSVD, n_components: '${latent_dim}'}\n"
+    )
+    cfg = composed(f"hydra.searchpath=[{tmp_path}]", "model=svd", *BARS)
+    measures = train(cfg, tmp_path / "run")
+    assert measures["test/reconstruction_error"] < 0.05
+    assert not partae.load(tmp_path / "run").bias.any()
+
+
 def test_the_verbs_agree_with_one_another() -> None:
     images = torch.rand(40, 1, 5, 5)
     model = factorization(PCA(6)).fit(images)
@@ -253,7 +266,7 @@ def test_what_cannot_be_fitted_is_said_in_one_message(composed: Compose, folder:
     nmf = instantiate(composed("model=nmf", "data=bars", "latent_dim=4").model)
     with pytest.raises(InputError, match="cannot be fitted: Negative values"):
         nmf.fit(-torch.ones(10, 1, 8, 8))
-    with pytest.raises(InputError, match="cannot be trained again"):
+    with pytest.raises(InputError, match=r"without model\.estimator cannot be trained"):
         factorization(None).fit(torch.rand(9, 1, 5, 5))
 
 
