@@ -50,6 +50,37 @@ class Logistic(Printed):
             self.inputs = inputs.detach()
         return torch.sigmoid(self.slope * inputs + self.bias)
 
+    @torch.no_grad()
+    def adapt(self, inputs: Tensor, p: Tensor, rate: Tensor) -> None:
+        """Move slope and bias by one step of `intrinsic_plasticity`, for inputs (B, K); a slope stays positive."""
+        slope, bias = intrinsic_plasticity(inputs, torch.sigmoid(self.slope * inputs + self.bias), self.slope, p)
+        self.slope.add_(rate * slope).clamp_(min=1e-3)
+        self.bias.add_(rate * bias)
+
+
+def intrinsic_plasticity(inputs: Tensor, outputs: Tensor, slope: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    r"""The directions that move the slope and bias of a logistic unit towards exponentially distributed outputs.
+
+    .. math::
+        \Delta b = 1 - \Big(2 + \frac{1}{p}\Big) y + \frac{y^2}{p},
+        \qquad \Delta a = \frac{1}{a} + x \, \Delta b
+
+    averaged over the batch: the descent of the Kullback-Leibler divergence from the exponential of mean ``p``.
+
+    Args:
+        inputs: x, (B, K).
+        outputs: y = logistic(a x + b), (B, K).
+        slope: a, (K,).
+        p: mean of the exponential, in (0, 1).
+
+    Returns:
+        The directions of the slope and of the bias, each (K,).
+
+    Source: Triesch, *A gradient rule for the plasticity of a neuron's intrinsic excitability*, ICANN (2005).
+    """
+    bias = 1 - (2 + 1 / p) * outputs + outputs.square() / p
+    return 1 / slope + (inputs * bias).mean(dim=0), bias.mean(dim=0)
+
 
 class NormalisedReLU(Printed):
     r"""ReLU, then each code divided by its root mean square: all codes have the length :math:`\sqrt K`.

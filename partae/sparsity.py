@@ -31,7 +31,7 @@ def hoyer_sparsity(code: Tensor) -> Tensor:
     root = math.sqrt(code.shape[1])
     if root == 1:
         return code.new_zeros(len(code))
-    # a scale-free measure: dividing by the largest entry first keeps the squares of tiny codes above 0
+    # the measure is scale-free: dividing by the largest entry first keeps the squares of tiny codes above 0
     largest = code.detach().abs().amax(dim=1, keepdim=True)
     scaled = code / torch.where(largest == 0, 1, largest)
     l1, l2 = scaled.norm(p=1, dim=1), scaled.norm(p=2, dim=1)
@@ -40,8 +40,7 @@ def hoyer_sparsity(code: Tensor) -> Tensor:
 
 
 def mean_activation(code: Tensor) -> Tensor:
-    """Mean activation of each unit: (B, K) -> (K,), at least in single precision."""
-    # half precision has no number between 1 - 1e-3 and 1
+    """Mean activation of each unit: (B, K) -> (K,), at least in single precision, which can come near 1."""
     return code.mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
 
 
@@ -55,37 +54,48 @@ class NoSparsity(nn.Module):
         return code.new_zeros(())
 
 
-class MeanActivationPenalty(Printed):
+class Penalty(Printed):
+    """A penalty on codes in ``code_range``: code (B, K) -> scalar.
+
+    Args:
+        beta: weight in the loss, at least 0.
+
+    Raises:
+        InputError: if an argument is out of range.
+    """
+
+    code_range = ANYTHING
+    beta: Tensor
+
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
+
+
+class MeanActivationPenalty(Penalty):
     r"""Pulls each unit's mean activation :math:`t_j` towards ``p`` by a ``divergence`` of the two.
 
     .. math:: \beta \sum_{j=1}^{K} d(t_j, p), \qquad t_j = \frac{1}{B} \sum_{i=1}^{B} h^{(i)}_j
 
-    Zero when every unit's mean is ``p``. Training sees the mean of a batch; what is logged of an epoch or of a set of
+    Zero when every unit's mean is ``p``. Training sees the mean of a batch; the logged value of an epoch or of a set of
     images is the penalty on the mean over all of them.
 
     Args:
         beta: weight in the loss, at least 0.
         p: expected activation of a unit, any number.
-
-    Raises:
-        InputError: if ``beta`` or ``p`` is out of range.
     """
 
-    code_range = ANYTHING
-    beta: Tensor
     p: Tensor
 
-    def __init__(self, beta: float = 0.001, p: float = 0.05) -> None:
-        super().__init__()
-        self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
+    def __init__(self, beta: float, p: float) -> None:
+        super().__init__(beta)
         self.register_buffer("p", torch.tensor(real("sparsity.p", p)))
 
     def divergence(self, activation: Tensor) -> Tensor:
-        """How far each mean activation is from ``p``, at least 0: any shape -> the same shape."""
+        """The divergence of each mean activation from ``p``, at least 0: any shape -> the same shape."""
         raise NotImplementedError
 
     def forward(self, code: Tensor) -> Tensor:
-        """Penalty of a code (B, K), a scalar."""
         return self.of_mean(mean_activation(code))
 
     def of_mean(self, activation: Tensor) -> Tensor:
@@ -98,14 +108,7 @@ class KL(MeanActivationPenalty):
 
     .. math:: d(t, p) = p \log\frac{p}{t} + (1 - p) \log\frac{1 - p}{1 - t}
 
-    It grows as a mean nears 0 or 1; means are held 1e-7 away from both.
-
-    Args:
-        beta: weight in the loss, at least 0.
-        p: expected activation of a unit, in (0, 1).
-
-    Raises:
-        InputError: if ``beta`` or ``p`` is out of range.
+    It grows as a mean nears 0 or 1; means are clamped to [1e-7, 1 - 1e-7]. ``p`` must be in (0, 1).
 
     Source: Ng, *Sparse autoencoder*, CS294A lecture notes (2011).
 
@@ -128,9 +131,7 @@ class L2(MeanActivationPenalty):
 
     .. math:: d(t, p) = (t - p)^2
 
-    The default ``p`` is the source's, 0.02.
-
-    Source: Lee, Ekanadham and Ng, *Sparse deep belief net model for visual area V2*, NIPS 20 (2008).
+    Source: Lee, Ekanadham and Ng, *Sparse deep belief net model for visual area V2*, NIPS 20 (2008), with ``p`` = 0.02.
 
     >>> L2(beta=1.0, p=0.0)(torch.full((8, 3), 0.5))
     tensor(0.7500)
@@ -144,17 +145,9 @@ class L2(MeanActivationPenalty):
 
 
 class EpsilonL1(MeanActivationPenalty):
-    r"""Absolute deviation of the mean activation from ``p``, smoothed at 0.
+    r"""Absolute deviation of the mean activation from ``p``, smoothed at 0 over a width ``epsilon`` above 0.
 
     .. math:: d(t, p) = \sqrt{(t - p)^2 + \epsilon^2} - \epsilon
-
-    Args:
-        beta: weight in the loss, at least 0.
-        p: expected activation of a unit, any number.
-        epsilon: width of the smoothing, above 0.
-
-    Raises:
-        InputError: if an argument is out of range.
 
     Source: Lee, Lee, Abbeel and Ng, *Efficient L1 regularized logistic regression*, AAAI (2006), for the smoothing.
 
@@ -188,92 +181,46 @@ class Log(MeanActivationPenalty):
         return (activation - self.p).square().log1p()
 
 
-class L1(Printed):
+class L1(Penalty):
     """Mean L1 norm of the codes.
-
-    Args:
-        beta: weight in the loss, at least 0.
-
-    Raises:
-        InputError: if ``beta`` is out of range.
 
     >>> L1(beta=0.5)(torch.tensor([[1.0, -1.0], [0.0, 2.0]]))
     tensor(1.)
     """
 
-    code_range = ANYTHING
-    beta: Tensor
-
     def __init__(self, beta: float = 0.0003) -> None:
-        super().__init__()
-        self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
+        super().__init__(beta)
 
     def forward(self, code: Tensor) -> Tensor:
-        """Penalty of a code (B, K), a scalar."""
         return self.beta * code.abs().sum(dim=1).mean()
 
 
-class Hoyer(Printed):
-    """Mean squared difference between each code's `hoyer_sparsity` and a target.
-
-    Args:
-        beta: weight in the loss, at least 0.
-        target: the sparsity to reach, in [0, 1]; 1 is sparsest.
-
-    Raises:
-        InputError: if an argument is out of range.
+class Hoyer(Penalty):
+    """Mean squared difference between each code's `hoyer_sparsity` and a target in [0, 1]; 1 is sparsest.
 
     >>> Hoyer(beta=1.0, target=0.5)(torch.eye(4))
     tensor(0.2500)
     """
 
-    code_range = ANYTHING
-    beta: Tensor
     target: Tensor
 
     def __init__(self, beta: float = 0.01, target: float = 0.65) -> None:
-        super().__init__()
-        self.register_buffer("beta", torch.tensor(real("sparsity.beta", beta, low=0)))
+        super().__init__(beta)
         self.register_buffer("target", torch.tensor(real("sparsity.target", target, low=0, high=1)))
 
     def forward(self, code: Tensor) -> Tensor:
-        """Penalty of a code (B, K), a scalar."""
         return self.beta * (hoyer_sparsity(code) - self.target).square().mean()
 
 
-def intrinsic_plasticity(inputs: Tensor, outputs: Tensor, slope: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The directions in which slope and bias of a logistic unit bring its outputs to an exponential distribution.
-
-    .. math::
-        \Delta b = 1 - \Big(2 + \frac{1}{p}\Big) y + \frac{y^2}{p},
-        \qquad \Delta a = \frac{1}{a} + x \, \Delta b
-
-    averaged over the batch: the descent of the Kullback-Leibler divergence from the exponential of mean ``p``.
-
-    Args:
-        inputs: x, (B, K).
-        outputs: y = logistic(a x + b), (B, K).
-        slope: a, (K,).
-        p: mean of the exponential, in (0, 1).
-
-    Returns:
-        The directions of the slope and of the bias, each (K,).
-
-    Source: Triesch, *A gradient rule for the plasticity of a neuron's intrinsic excitability*, ICANN (2005).
-    """
-    bias = 1 - (2 + 1 / p) * outputs + outputs.square() / p
-    return 1 / slope + (inputs * bias).mean(dim=0), bias.mean(dim=0)
-
-
 class IntrinsicPlasticity(Printed, NoSparsity):
-    """Makes a code sparse by the units' own slope and bias, instead of by a term of the loss.
+    """Makes a code sparse by the units' own slope and bias, not by a term of the loss.
 
     It needs ``encoder.activation=logistic``, whose slope and bias `adapt` moves after each optimizer step. The rule
     brings each unit as near to the exponential distribution of mean ``p`` as two parameters can; a unit whose inputs
     fall into two clusters stays some hundredths away from that mean.
 
     Args:
-        p: the mean that each unit's activation is to have, in (0, 1).
+        p: the target of each unit's mean activation, in (0, 1).
         rate: step size of the rule, above 0.
 
     Raises:
@@ -292,28 +239,12 @@ class IntrinsicPlasticity(Printed, NoSparsity):
         self.register_buffer("rate", torch.tensor(real("sparsity.rate", rate, low=0, low_open=True)))
 
     def check_fit(self, model: Any) -> None:
-        """Refuse a model whose units have no slope and bias of their own.
-
-        Raises:
-            InputError: if the encoder's activation is not the logistic one.
-        """
+        """Raise InputError unless the units of ``model`` are logistic ones."""
+        activation = model.encoder.activation
         if not isinstance(model.encoder.activate, Logistic):
-            raise InputError(
-                "sparsity=intrinsic_plasticity needs encoder.activation=logistic, whose slope and bias it adapts; got "
-                f"encoder.activation={model.encoder.activation}"
-            )
+            raise InputError(f"sparsity=intrinsic_plasticity needs encoder.activation=logistic; got {activation}")
 
     def adapt(self, model: Any) -> None:
         """Adapt the units of ``model`` to its last batch."""
-        logistic: Logistic = model.encoder.activate
-        if logistic.inputs is None:
-            raise InputError("intrinsic plasticity needs a batch before it can adapt")
-        self.update(logistic, model.of_all_processes(logistic.inputs))
-
-    @torch.no_grad()
-    def update(self, logistic: Logistic, inputs: Tensor) -> None:
-        """Move slope and bias by one step of the rule, for inputs (B, K); a slope stays positive."""
-        outputs = torch.sigmoid(logistic.slope * inputs + logistic.bias)
-        slope, bias = intrinsic_plasticity(inputs, outputs, logistic.slope, self.p)
-        logistic.slope.add_(self.rate * slope).clamp_(min=1e-3)
-        logistic.bias.add_(self.rate * bias)
+        logistic = model.encoder.activate
+        logistic.adapt(model.of_all_processes(logistic.inputs), self.p, self.rate)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import special
 from torch import nn
 
-from partae.activation import Logistic
+from partae.activation import Logistic, intrinsic_plasticity
 from partae.checks import InputError
 from partae.sparsity import (
     EPSILON,
@@ -22,7 +22,6 @@ from partae.sparsity import (
     Log,
     MeanActivationPenalty,
     hoyer_sparsity,
-    intrinsic_plasticity,
 )
 
 CODE = torch.rand(20, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -192,7 +191,7 @@ def test_units_reach_the_mean_asked_for(p: float) -> None:
     logistic, rule = Logistic(5), IntrinsicPlasticity(p, rate=0.02)
     scale = torch.tensor([0.1, 0.5, 1.0, 3.0, 10.0])
     for _ in range(4000):
-        rule.update(logistic, torch.randn(64, 5) * scale + 1)
+        logistic.adapt(torch.randn(64, 5) * scale + 1, rule.p, rule.rate)
     mean = logistic(torch.randn(20_000, 5) * scale + 1).mean(dim=0)
     torch.testing.assert_close(mean, torch.full((5,), p), atol=0.02, rtol=0)
 
