@@ -20,7 +20,7 @@ class Approximation(Printed):
     """A term of the loss: (model, code (B, K), images (B, C, H, W)) -> scalar.
 
     Attributes:
-        applied: the operators that it trains for, whose results on the images the term may be given.
+        applied: the operators that it trains for.
     """
 
     applied: tuple[Operator, ...] = ()
@@ -32,7 +32,7 @@ class Approximation(Printed):
     def forward(self, model: Representation, code: Tensor, images: Tensor, operated: Tensor | None = None) -> Tensor:
         """Loss of the code (B, K) of images (B, C, H, W), a scalar.
 
-        ``operated`` (B, O, C, H, W) holds what each operator makes of the images, where that is known already.
+        ``operated`` (B, O, C, H, W) are the images operated on by each of `applied`, where that is done already.
         """
         raise NotImplementedError
 
@@ -47,7 +47,7 @@ class MaxApproximation(Approximation):
     ``max_approximation_error`` of the same images.
 
     Args:
-        operators: what to approximate, each as name:radius.
+        operators: those to approximate, each as name:radius.
         weight: omega, in the loss, at least 0.
 
     Attributes:
@@ -70,7 +70,7 @@ class MaxApproximation(Approximation):
         self.gains = nn.Parameter(torch.ones(len(self.applied)))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Take weights of before there were gains, too: as if these were 1."""
+        """Load weights that were written before there were gains: these are 1 then."""
         state_dict.setdefault(f"{prefix}gains", torch.ones(len(self.applied)))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -84,11 +84,11 @@ class MaxApproximation(Approximation):
             F.mse_loss(gain * model.render(code, each), target)
             for gain, each, target in zip(self.gains, self.applied, operated.unbind(1), strict=True)
         ]
-        return self.weight / len(errors) * reduce(torch.add, errors)  # a stack of one takes longer
+        return self.weight / len(errors) * reduce(torch.add, errors)  # faster than torch.stack for one error
 
 
 class Overlap(Approximation):
-    r"""Trains towards parts that do not overlap, where the maximum of weighted atoms is their sum.
+    r"""Trains towards atoms that do not overlap: the maximum of such weighted atoms is their sum.
 
     .. math:: \omega \cdot \frac{1}{P} \sum_{j \ne l} \mathbb{E}[\, |h_j h_l| \,] \; \langle |w_j|, |w_l| \rangle
 

@@ -1,8 +1,7 @@
 """Corruption of the images that the encoder sees in training: images (B, C, H, W) -> images (B, C, H, W).
 
-With one, an auto-encoder is a denoising one: it learns to reconstruct the images from what is left of them, and its
-code depends less on what tells an image from its neighbours. Outside of training, the encoder sees the images as they
-are.
+It makes a denoising auto-encoder, which learns to reconstruct the images from the corrupted ones. Outside of training,
+the encoder sees the images as they are.
 
 Source: Vincent et al., *Stacked denoising autoencoders*, Journal of Machine Learning Research 11 (2010).
 """
@@ -59,5 +58,5 @@ class Masking(Printed):
         self.share = real("corruption.share", share, low=0, high=1, high_open=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        """In training, images that lack pixels."""
+        """In training, images without the masked pixels."""
         return images * F.dropout(torch.ones_like(images[:, :1]), self.share, self.training)

@@ -18,14 +18,14 @@ class NoDecay(nn.Module):
 
 
 class AsymmetricDecay(Printed):
-    r"""A cost of each value of the atoms, of which values at or above 0 pay the share ``alpha`` only.
+    r"""A cost of each value of the atoms, which is ``alpha`` times as high for values at or above 0.
 
     .. math:: \lambda \sum_w c(w) \cdot \begin{cases} \alpha & w \ge 0 \\ 1 & w < 0 \end{cases}
 
     Args:
         lambda_: weight in the loss, at least 0.
-        alpha: share of the cost that values at or above 0 pay, at least 0: 1 is a symmetric decay, 0 one of negative
-            values only.
+        alpha: share of the cost that values at or above 0 pay, at least 0: 1 makes the decay symmetric, 0 leaves them
+            free.
 
     Raises:
         InputError: if an argument is out of range.
@@ -40,7 +40,7 @@ class AsymmetricDecay(Printed):
         self.register_buffer("alpha", torch.tensor(real("decay.alpha", alpha, low=0)))
 
     def cost(self, atoms: Tensor) -> Tensor:
-        """What each value costs before the asymmetry, at least 0: any shape -> the same shape."""
+        """The cost of each value before the asymmetry, at least 0: any shape -> the same shape."""
         raise NotImplementedError
 
     def forward(self, atoms: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class AsymmetricL1L2(AsymmetricDecay):
         c(w) = \frac{w^2}{2} +
         \begin{cases} |w| - \kappa / 2 & |w| > \kappa \\ w^2 / (2 \kappa) & |w| \le \kappa \end{cases}
 
-    The source adds the constant :math:`\kappa / 2`, without which 0 costs nothing.
+    The source adds the constant :math:`\kappa / 2`; here 0 costs nothing.
 
     Args:
         lambda_: weight in the loss, at least 0.
@@ -111,22 +111,14 @@ class AsymmetricL1L2(AsymmetricDecay):
 
 
 class L2(AsymmetricL2):
-    """Plain weight decay: `AsymmetricL2` with ``alpha = 1``.
-
-    Args:
-        lambda_: weight in the loss, at least 0.
-    """
+    """Plain weight decay: `AsymmetricL2` with ``alpha = 1``."""
 
     def __init__(self, lambda_: float = 0.00001) -> None:
         super().__init__(lambda_, alpha=1.0)
 
 
 class L1(AsymmetricL1):
-    """Plain L1 decay: `AsymmetricL1` with ``alpha = 1``.
-
-    Args:
-        lambda_: weight in the loss, at least 0.
-    """
+    """Plain L1 decay: `AsymmetricL1` with ``alpha = 1``."""
 
     def __init__(self, lambda_: float = 0.00001) -> None:
         super().__init__(lambda_, alpha=1.0)

@@ -1,4 +1,4 @@
-"""Modules that tell their values when they are printed."""
+"""Modules that show their arguments when they are printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Printed(nn.Module):
-    """A module whose printed form tells the arguments of its constructor, which it keeps as attributes of their names.
+    """A module whose printed form shows its constructor's arguments, which it keeps as attributes of the same names.
 
     >>> from partae.sparsity import KL
     >>> KL(beta=0.01, p=0.1)
@@ -21,7 +21,7 @@ class Printed(nn.Module):
 
 
 def _short(value: object) -> str:
-    """A buffer of one number as the number that it was given, anything else as it is."""
+    """The value as it was given, also where a buffer keeps it."""
     if isinstance(value, Tensor) and value.ndim == 0:
         value = float(f"{value.item():g}")  # without the digits that single precision adds
     return str(value)

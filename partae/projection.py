@@ -1,4 +1,4 @@
-"""Projections onto the set that a constraint asks for: pure functions, a tensor -> one of the same shape."""
+"""Projections onto the set of a constraint: pure functions, a tensor -> one of the same shape."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def hoyer(vectors: Tensor, sparseness: float | Tensor, l2: float | Tensor | None
     r"""The nearest non-negative vectors of a given sparseness and L2 norm: (..., N) -> (..., N).
 
     The sparseness fixes the L1 norm, :math:`\|x\|_1 = (\sqrt{N} (1 - s) + s) \|x\|_2`. The nearest vector is
-    :math:`\max(a + b v, 0)`: it keeps the J largest entries of :math:`v`, moved and scaled until both norms are right.
-    J comes from a sort and a binary search, so that all vectors are projected at once, exactly, in a number of passes
-    that N alone decides: the function maps under `torch.func.vmap`.
+    :math:`\max(a + b v, 0)`: it keeps the J largest entries of :math:`v`, shifted and scaled to the two norms. A sort
+    and a binary search find J, so that the number of passes depends on N only: all vectors are projected at once,
+    exactly, and the function maps under `torch.func.vmap`.
 
-    Where the nearest vector is not unique, the largest entries being equal, the first of them grows and the others
-    stay equal. A zero vector stays zero unless ``l2`` says otherwise; a vector of length 1 becomes its norm.
+    Where the largest entries are equal, the nearest vector is not unique: the first of them grows and the others stay
+    equal. A zero vector stays zero unless ``l2`` says otherwise; a vector of length 1 becomes its norm.
 
     Args:
         vectors: any leading dimensions, float32 or float64. Flatten atoms first: ``hoyer(atoms.flatten(1), ...)``.

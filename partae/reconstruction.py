@@ -22,12 +22,12 @@ class MSE(nn.Module):
 
 
 class BCE(nn.Module):
-    r"""Binary cross-entropy of pixels taken for probabilities, mean over images and pixels; lower is better.
+    r"""Binary cross-entropy of pixels as probabilities, mean over images and pixels; lower is better.
 
     .. math:: -x \log \hat x - (1 - x) \log (1 - \hat x)
 
-    Its least value is the entropy of the images, not 0. Logarithms are held above -100. A pixel that is not a number
-    makes the loss not a number.
+    Its least value is the entropy of the images, not 0. Logarithms are at least -100. A pixel that is not a number makes
+    the loss not a number.
     """
 
     image_range = (0.0, 1.0)
@@ -36,6 +36,6 @@ class BCE(nn.Module):
         """Loss of reconstructions (B, C, H, W) of images (B, C, H, W), a scalar."""
         with torch.autocast(reconstruction.device.type, enabled=False):  # half precision would round 1 - x to 0
             reconstruction = reconstruction.to(images)
-            unknown = reconstruction.isnan()  # of a diverged model: torch has an assertion for it, not a value
+            unknown = reconstruction.isnan()  # of a diverged model: torch raises an error for it
             loss = F.binary_cross_entropy(reconstruction.masked_fill(unknown, 0.5), images)
             return torch.where(unknown.any(), math.nan, loss)

@@ -13,14 +13,14 @@ from partae.morphology import Array, Operator
 
 
 class Representation(nn.Module):
-    """A part-based representation: a map from images to codes, and atoms that a code puts together again.
+    """A part-based representation: a map from images to codes, and atoms that a code combines to images again.
 
     A model defines ``atoms``, ``bias``, ``_encode`` and ``_decode``, on tensors; the verbs follow from these. They take
-    a numpy array or a tensor and give back the same kind, in the precision of the atoms; an array is computed on where
-    these live, and without gradients.
+    a numpy array or a tensor and return the same kind, in the precision of the atoms. An array is moved to the device
+    of the atoms, and gets no gradient.
 
     Attributes:
-        gains: what `partae.calibrate` has fitted, by operator, as in ``{"dilation:1": 0.9}``.
+        gains: the gains fitted by `partae.calibrate`, by operator, as in ``{"dilation:1": 0.9}``.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Representation(nn.Module):
 
     @property
     def bias(self) -> Tensor:
-        """What is added to the weighted atoms, (C, H, W)."""
+        """The bias that is added to the weighted atoms, (C, H, W)."""
         raise NotImplementedError
 
     def _encode(self, images: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class Representation(nn.Module):
         return self._computed("decode", "a code", code, checked)
 
     def _computed(self, verb: str, what: str, given: Array, compute: Callable[[Tensor], Tensor]) -> Array:
-        """What ``compute`` makes of an array or a tensor of floats, of the same kind."""
+        """``compute`` of an array or a tensor of floats, as the same kind; ``verb`` and ``what`` are for the message."""
         floats = given.is_floating_point() if isinstance(given, Tensor) else np.issubdtype(given.dtype, np.floating)
         if not floats:
             raise InputError(f"{verb} needs {what}, of floats; got {given.dtype}")
@@ -106,15 +106,14 @@ class Representation(nn.Module):
         return self.decode(code, operator(self.atoms), operator(self.bias[None])[0] if bias else None)
 
     def gain(self, operator: Operator) -> float:
-        """The factor of the renderings of ``operator`` that the model knows: at least 0, and 1 if it knows none."""
+        """The factor by which renderings of ``operator`` are multiplied: at least 0, and 1 if none was fitted."""
         return self.gains.get(str(operator), 1.0)
 
     def max_approximation(self, images: Array, operator: Operator, *, bias: bool = False) -> Array:
-        """What ``operator`` would make of ``images``, by operating on the K atoms only: (B, C, H, W), in [0, 1].
+        """An approximation of ``operator(images)`` by operating on the K atoms only: (B, C, H, W), in [0, 1].
 
-        This is the best rendering that the model knows: times its `gain` for the operator, then clipped to [0, 1]. The
-        raw one, as published, is ``model.render(model.encode(images), operator)``. With ``bias`` the operator is
-        applied to the bias too.
+        It is the rendering times the `gain` for the operator, clipped to [0, 1]. The raw one, as published, is
+        ``model.render(model.encode(images), operator)``. With ``bias`` the operator is applied to the bias too.
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 

@@ -10,7 +10,7 @@ from partae.checks import real
 
 
 def by_step(schedule: Callable[[float], float], steps: int) -> Callable[[int], float]:
-    """What ``schedule`` says of each of ``steps`` steps, counted from 0.
+    """The factor of each of ``steps`` steps, counted from 0, by ``schedule``.
 
     >>> by_step(lambda progress: progress, 4)(0)
     0.125

@@ -30,17 +30,17 @@ from partae.sparsity import NoSparsity, mean_activation
 class AutoEncoder(Measured):
     """Composes the modules below and sums their loss terms.
 
-    Any of them may have ``check_fit(model)``, which refuses a model that it does not fit, and ``adapt(model)``, which
-    is called after each training step: for what a module learns without a gradient.
+    Any of them may have two hooks: ``check_fit(model)``, which refuses a model that it does not fit; and
+    ``adapt(model)``, called after each training step, for what a module learns without a gradient.
 
     Args:
-        encoder: images (B, C, H, W) -> code (B, K); says the interval of its code as ``code_range``.
-        decoder: code -> images, by ``atoms`` (K, C, H, W); says the interval of its images as ``image_range``.
+        encoder: images (B, C, H, W) -> code (B, K) in its ``code_range``.
+        decoder: code -> images in its ``image_range``, by ``atoms`` (K, C, H, W).
         reconstruction: loss of (reconstruction, images).
         sparsity: penalty on the code.
         decay: penalty on the atoms.
         approximation: loss of the max-approximation.
-        corruption: images -> what the encoder is given of them in training.
+        corruption: images -> the images that the encoder sees in training.
         optimizer: parameters -> optimizer.
         schedule: progress of the training in [0, 1] -> factor of the learning rate.
 
@@ -107,7 +107,7 @@ class AutoEncoder(Measured):
         return losses, mean_activation(code.detach())
 
     def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
-        of_mean = getattr(self.sparsity, "of_mean", None)  # not the mean of what it is of each batch
+        of_mean = getattr(self.sparsity, "of_mean", None)  # which the mean over the batches is not
         return means | {"sparsity": of_mean(activation)} if of_mean else means
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -116,10 +116,10 @@ class AutoEncoder(Measured):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """The optimizer of ``parameters``; it may hold those of several models of the same settings.
+        """The optimizer of ``parameters``, which may be those of several models of the same settings.
 
         Raises:
-            InputError: if it does not take its arguments.
+            InputError: if an argument of the optimizer is unknown or out of range.
         """
         try:
             return self.optimizer(parameters)
@@ -135,7 +135,7 @@ class AutoEncoder(Measured):
 
     def on_train_epoch_start(self) -> None:
         self.train_means, self.first_step = Means(), self.global_step + 1
-        if self._is_shared:  # each process draws for its own images, and the same again after a resume
+        if self._is_shared:  # each process draws numbers of its own, and the same ones after a resume
             drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
             torch.manual_seed(drawn + self.global_rank)
 
@@ -152,13 +152,13 @@ class AutoEncoder(Measured):
         super().on_train_epoch_end()
         losses = self._checked_train_means()
         self.log_losses("train", losses, logger=False)
-        # Lightning would give them to the logger after the epoch's checkpoint: a run killed between would lack them
+        # Lightning logs after the epoch's checkpoint: a run that is killed in between would lack these values
         values = {f"train/{name}": value.item() for name, value in with_total(losses).items()}
         for logger in self.loggers:
             logger.log_metrics(values, self.global_step - 1)
 
     def _checked_train_means(self) -> Losses:
-        """Each loss term over the images of the epoch, so far; training stops where one is not finite."""
+        """Each loss term over the images of the epoch so far; raises InputError if one is not finite."""
         means = self.losses_of_set(*self.train_means.compute(self.trainer.strategy))
         batches = self.trainer.accumulate_grad_batches  # of a step
         self.check_finite("mean losses", means, self.first_step + int(self.train_means.finite) // batches)
@@ -175,13 +175,13 @@ class AutoEncoder(Measured):
         return self._trainer is not None and self._trainer.world_size > 1
 
     def of_all_processes(self, rows: Tensor) -> Tensor:
-        """The rows of the whole batch where processes share it in training: a mean over the batch is one over all."""
+        """The rows of the whole batch, gathered from all processes that share it in training."""
         if not (self.training and self._is_shared):
             return rows
-        parts = list(cast("Tensor", self.all_gather(rows.detach())))
-        # these rows themselves, with a gradient that outweighs the mean over the processes
-        parts[self.global_rank] = rows.detach() + len(parts) * (rows - rows.detach())
-        return torch.cat(parts)
+        gathered = list(cast("Tensor", self.all_gather(rows.detach())))
+        # own rows have a gradient, times the number of processes, over which gradients are averaged later
+        gathered[self.global_rank] = rows.detach() + len(gathered) * (rows - rows.detach())
+        return torch.cat(gathered)
 
 
 def _check_fit(model: AutoEncoder) -> None:

@@ -21,9 +21,9 @@ from partae.sparsity import mean_activation
 class SparseRBM(AutoEncoder):
     r"""A restricted Boltzmann machine, whose atoms join K hidden units to the pixels.
 
-    Pixels in [0, 1] are taken for probabilities. The code is each unit's probability given the image, and decoding
-    gives each pixel's given the units: a tied auto-encoder, except for what it is trained on, the likelihood of the
-    images. Of this, k steps of Gibbs sampling give nearly the gradient, as that of a difference of free energies,
+    Pixels in [0, 1] count as probabilities. The code is each unit's probability given the image, and decoding gives
+    each pixel's given the units: a tied auto-encoder, but trained on the likelihood of the images. Its gradient is
+    nearly that of a difference of free energies, with :math:`v_k` after k steps of Gibbs sampling,
 
     .. math:: F(v) - F(v_k), \qquad F(v) = -b \cdot v - \sum_{j=1}^{K} \log\big(1 + e^{w_j \cdot v + c_j}\big)
 
@@ -40,7 +40,7 @@ class SparseRBM(AutoEncoder):
         steps: k, of Gibbs sampling, at least 1.
 
     Raises:
-        InputError: if the encoder or the decoder is none of these, or ``steps`` is out of range.
+        InputError: if the encoder or the decoder has other settings, or ``steps`` is out of range.
 
     Source: Hinton, *Training products of experts by minimizing contrastive divergence*, Neural Computation 14 (2002);
     Lee, Ekanadham and Ng, *Sparse deep belief net model for visual area V2*, NIPS 20 (2008), whose pixels are Gaussian.
@@ -69,14 +69,14 @@ class SparseRBM(AutoEncoder):
                 raise InputError(f"a Boltzmann machine needs {key}={str(needed).lower()}; got {str(value).lower()}")
 
     def free_energy(self, images: Tensor) -> Tensor:
-        """Of each image (B, C, H, W), up to one constant for all: (B,); the lower, the likelier."""
+        """Free energy (B,) of images (B, C, H, W), up to a constant; lower is likelier."""
         pixels = images.flatten(1)
         units = F.linear(pixels, self.atoms.flatten(1), self.encoder.last.bias)
         return -pixels @ self.bias.flatten() - F.softplus(units).sum(dim=1)
 
     @torch.no_grad()
     def sample(self, images: Tensor) -> Tensor:
-        """Where Gibbs sampling leads images (B, C, H, W): units drawn, pixels by their probabilities."""
+        """The images (B, C, H, W) after Gibbs sampling, which draws the units and takes the pixels' probabilities."""
         for _ in range(self.steps):
             images = self.decoder(torch.bernoulli(self.encoder(images, self.atoms)))
         return images
@@ -95,8 +95,8 @@ class SparseDBN(SparseRBM):
     """A deep belief network of two: a machine on the images, and one on its units.
 
     Training is greedy: the first half of the epochs trains the first machine, the second half the other one on its
-    code. The network's code are the first machine's units as the second explains them, up to its own units and down
-    again, so that the first one's atoms decode it; `top_code` are the second one's units.
+    code. The network's code are the first machine's units as the second one reconstructs them, so that the first one's
+    atoms decode it; `top_code` are the second one's units.
 
     Args:
         encoder: of the first machine.
@@ -112,7 +112,7 @@ class SparseDBN(SparseRBM):
     Lee, Ekanadham and Ng (2008), as above.
     """
 
-    is_shared_out = False  # half of it rests, which processes that share batches would wait for
+    is_shared_out = False  # processes that share batches would wait for gradients of the half that rests
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
-"""How an image that no estimator has seen is coded by atoms that stay as they are.
+"""Coders: images (B, C, H, W), atoms (K, C, H, W) and a bias (C, H, W) -> code (B, K), each image by itself.
 
-A coder maps images (B, C, H, W) to a code (B, K), given atoms (K, C, H, W) and a bias (C, H, W). It has nothing to
-learn, so that the atoms and the bias are all that a checkpoint needs. Each image is coded by itself.
+A coder has nothing to learn, so that a checkpoint needs nothing but the atoms and the bias.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from partae.nmf.least_squares import nonnegative_least_squares, sparse_least_squ
 
 
 class LeastSquares(nn.Module):
-    r"""The code of least squared error, whatever the signs of its entries; of several such codes, the shortest.
+    r"""The code of least squared error, its entries of any sign; among several such codes, the shortest.
 
     .. math:: \min_h \tfrac12 \Big\|x - b - \sum_j h_j w_j\Big\|_2^2
 
@@ -47,7 +46,7 @@ class Linear(nn.Module):
         return (images - bias).flatten(1) @ self.matrix
 
 
-InnerProducts = LeastSquares  # as checkpoints call it that were written when it knew orthonormal atoms only
+InnerProducts = LeastSquares  # its name in checkpoints of before it took any but orthonormal atoms
 
 
 class NonNegativeLeastSquares(nn.Module):
@@ -56,8 +55,8 @@ class NonNegativeLeastSquares(nn.Module):
     .. math:: \min_{h \ge 0} \tfrac12 \Big\|x - b - \sum_j h_j w_j\Big\|_2^2 + \alpha \|h\|_1
 
     Args:
-        l1: alpha, what each unit of the code costs, at least 0.
-        sparseness: Hoyer's, that each image's code must have, in [0, 1]; None leaves it free.
+        l1: alpha, the cost of each unit of the code, at least 0.
+        sparseness: Hoyer's, of each image's code, in [0, 1]; None leaves it free.
 
     Raises:
         InputError: if an argument is out of range.

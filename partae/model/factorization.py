@@ -1,4 +1,4 @@
-"""PCA, NMF and their like behind the verbs of a model: an estimator learns the atoms, a coder codes by them."""
+"""PCA, NMF and the like as models: an estimator learns the atoms, a coder encodes by them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may
 class Factorization(Measured):
     """The atoms of an estimator, with a map from any image to its code.
 
-    It is trained and tested by Lightning as an auto-encoder is: its one step is a fit to all training images. What it
-    has learned are the decoder's atoms and bias; the estimator is in no checkpoint, and a loaded model has none.
+    Lightning trains and tests it as it does an auto-encoder: its one step fits the estimator to all training images.
+    The result are the decoder's atoms and bias; checkpoints leave the estimator out, so that a loaded model has none.
 
     Args:
         encoder: a coder, (images, atoms, bias) -> code.
@@ -81,10 +81,10 @@ class Factorization(Measured):
                 "loaded one has none, since checkpoints hold none"
             )
         name, flat = f"model.estimator={type(self.estimator).__name__}", images.flatten(1)
-        # ours computes where the images are, scikit-learn's on the CPU, to tolerances meant for double precision
+        # SparseNMF computes where the images are; scikit-learn's tolerances are meant for double precision
         data = flat if isinstance(self.estimator, SparseNMF) else flat.cpu().double().numpy()
         try:
-            with warnings.catch_warnings():  # dictionary learning needs but a rough code of each batch
+            with warnings.catch_warnings():  # a rough code of each batch is enough for dictionary learning
                 warnings.filterwarnings("ignore", "Objective did not converge", ConvergenceWarning)
                 self.estimator.fit(data)
                 atoms, bias = _linear(self.estimator, data[:VERIFIED])
@@ -101,7 +101,7 @@ class Factorization(Measured):
         return self
 
     def configure_optimizers(self) -> Optimizer:
-        return SGD(self.parameters())  # it moves nothing: Lightning counts steps, and so checkpoints, by an optimizer's
+        return SGD(self.parameters())  # moves nothing: Lightning counts steps by those of an optimizer
 
     def on_fit_start(self) -> None:
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
@@ -115,7 +115,7 @@ class Factorization(Measured):
                 f"trainer.precision={self.trainer.precision} is too coarse for a factorization: leave it out"
             )
         self.trainer.fit_loop.max_epochs = self.trainer.limit_train_batches = 1
-        if isinstance(self.estimator, SparseNMF):  # its one step is long: a bar of its own, where Lightning has one
+        if isinstance(self.estimator, SparseNMF):  # its one step is long: it shows a bar where Lightning does
             bar = self.trainer.progress_bar_callback
             self.estimator.verbose = isinstance(bar, TQDMProgressBar) and bar.is_enabled
 
@@ -137,21 +137,19 @@ class Factorization(Measured):
 def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The atoms (K, F) and the bias (F,) by which a fitted estimator decodes, in double precision.
 
-    What it calls its components may be something else, as the unmixing matrix of an independent component analysis, or
-    lack a factor, as those of a whitened principal component analysis: only its decoder is asked.
+    They come from its ``inverse_transform`` and not from its ``components_``, which may be something else, as the
+    unmixing matrix of an independent component analysis, or lack a factor, as those of a whitened PCA.
 
     Args:
         estimator: in the manner of scikit-learn.
-        images: (N, F), by whose codes the result is verified.
+        images: (N, F), whose codes verify the result.
 
     Raises:
-        InputError: if there are no such atoms and bias.
+        InputError: if no atoms and bias decode as it does.
     """
     if not hasattr(estimator, "inverse_transform"):
         if not hasattr(estimator, "cluster_centers_"):
-            raise InputError(
-                "it has neither inverse_transform nor cluster_centers_, so that nothing says what its atoms are"
-            )
+            raise InputError("it has neither inverse_transform nor cluster_centers_, which would give its atoms")
         centers = np.asarray(estimator.cluster_centers_, dtype=np.float64)
         return centers, np.zeros(centers.shape[1])
 

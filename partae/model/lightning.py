@@ -17,7 +17,7 @@ from partae.representation import Representation
 from partae.saving.specification import describe
 
 Losses = dict[str, Tensor]
-Batch = tuple[Tensor, ...]  # images, labels, and what operators make of the images where a loss asks for that
+Batch = tuple[Tensor, ...]  # images, labels, and the operated images where a loss asks for them
 
 
 class Measured(Representation, LightningModule):
@@ -41,7 +41,7 @@ class Measured(Representation, LightningModule):
     def losses(self, images: Tensor, operated: Tensor | None = None) -> Losses:
         """The terms of the loss over images (B, C, H, W), by name; the loss is their sum.
 
-        ``operated`` (B, O, C, H, W), where it is known, is what the operators of the approximation make of them.
+        ``operated`` (B, O, C, H, W) are the images operated on by each of `operators`, where that is done already.
         """
         return self.losses_of_batch(images, operated)[0]
 
@@ -71,7 +71,7 @@ class Measured(Representation, LightningModule):
         self.measures = Measures(len(self.atoms))
 
     def calibrate(self, data: object) -> None:
-        """Fit the gains of what it is measured by and trained for, if ``data`` is a `DataModule` of training images."""
+        """Fit the gains of the operators that are measured or trained for, if ``data`` has training images."""
         if isinstance(data, DataModule) and data.has("train"):
             operators = tuple(dict.fromkeys((*MEASURED, *self.operators)))
             images, operated = data.calibration(operators)
@@ -91,7 +91,7 @@ class Measured(Representation, LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.log_losses("val", self.losses_of_set(*self.val_means.compute(self.trainer.strategy)))
         measures = self.measures.compute()
-        self.check_finite("measures of validation", measures)  # the last step's doing; no checkpoint is written of it
+        self.check_finite("measures of validation", measures)  # before a checkpoint is written
         self.log("val/reconstruction_error", measures.pop("reconstruction_error"), prog_bar=True, sync_dist=True)
         self.log_dict({f"val/{name}": value for name, value in measures.items()}, sync_dist=True)
         self.validated_step = self.trainer.global_step
@@ -124,33 +124,29 @@ class Measured(Representation, LightningModule):
         self.validated_step = step if isinstance(step, int) else -1
 
     def check_finite(self, what: str, values: dict[str, Tensor], step: int | None = None) -> None:
-        """Stop a training of which ``values`` show that it diverged, in ``step`` if not in the last one.
+        """Stop a training that diverged in ``step``, by default the last one.
 
         Raises:
-            InputError: if one of them is not finite; the message says the epoch, the step and all of them.
+            InputError: if one of the ``values`` is not finite; the message gives the epoch, the step and all of them.
         """
         if error := divergence(what, values, self.current_epoch, self.global_step if step is None else step):
             raise error
 
     def check_weights(self) -> None:
-        """Stop a training whose last step diverged: no loss has seen its weights yet.
+        """Stop a training whose last step diverged: no loss has been computed with its weights yet.
 
         Raises:
-            InputError: if a weight is not finite; the message says the epoch, the step and which.
+            InputError: if a weight is not finite; the message gives the epoch, the step and the weight.
         """
         self.check_finite("largest weights", largest_weights(self))
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
-        """Lightning's own, which may run what a file brings along, is not to be had.
-
-        Raises:
-            InputError: always; the message names `partae.load`.
-        """
-        raise InputError("load_from_checkpoint may run what a file brings along: use partae.load(path)")
+        """Raise InputError: Lightning's own method may run code that a file contains."""
+        raise InputError("load_from_checkpoint may run code that a file contains: use partae.load(path)")
 
     def log_losses(self, split: str, losses: Losses, **options: Any) -> None:
-        """Log the terms of the loss of a split, and their sum as its ``loss``, with `options` of Lightning's log."""
+        """Log the terms of a split's loss, and their sum as its ``loss``, with the ``options`` of Lightning's log."""
         every: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, **options}
         values = {f"{split}/{name}": value for name, value in with_total(losses).items()}
         self.log(f"{split}/loss", values.pop(f"{split}/loss"), prog_bar=split == "train", **every)
@@ -160,13 +156,13 @@ class Measured(Representation, LightningModule):
 class Means:
     """Mean of each term of a loss, and of each unit's activation, over the images of all batches so far.
 
-    Each batch weighs as much as it has images, so that the means are the same in whatever batches they came. To be
-    logged at the epoch's end: Lightning's log at each step costs as much as the step. Summed in place: a tensor kept
-    for each step would splinter the memory that large batches come and go in.
+    Each batch is weighted by its images, so that the means do not depend on the size of the batches. They are logged at
+    the epoch's end, since Lightning's log at each step costs as much as the step; and summed in place, since a tensor
+    kept for each step would fragment the memory.
 
     Attributes:
         images: number of images.
-        finite: number of batches before the first one with a term that is not finite; of the shape that a term has.
+        finite: number of batches before the first one with a term that is not finite; of the shape of a term.
 
     >>> means = Means()
     >>> means.add(3, {"reconstruction": torch.tensor(1.0)}, torch.tensor([0.5]))
@@ -182,7 +178,7 @@ class Means:
         self.finite: Tensor | int = 0
 
     def add(self, images: int, losses: Losses, activation: Tensor) -> None:
-        """Count the terms of a batch of so many ``images``, and its mean activation (K,)."""
+        """Add the terms of a batch of so many ``images``, and its mean activation (K,)."""
         for name, values in losses.items():
             self.totals.setdefault(name, _zeros(values)).add_(values.detach(), alpha=images)
         if self.activation is None:
@@ -192,10 +188,7 @@ class Means:
         self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
 
     def compute(self, strategy: Strategy | None = None) -> tuple[Losses, Tensor]:
-        """The means, each of the shape that the term has, and the mean activation (K,).
-
-        They are over the images of all devices of ``strategy``, where there is one.
-        """
+        """The mean of each term, and the mean activation (K,), over all devices of ``strategy`` where there is one."""
 
         def of_all(total: Tensor) -> Tensor:
             return cast("Tensor", strategy.reduce(total.clone(), reduce_op="sum")) if strategy else total
@@ -206,12 +199,12 @@ class Means:
 
 
 def _zeros(values: Tensor) -> Tensor:
-    """Where values are to be summed: half precision would lose what is added to a large sum."""
+    """Zeros of the shape of ``values``, at least in single precision: half would lose small terms of a large sum."""
     return torch.zeros_like(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
 def _full_precision(device: torch.device) -> torch.autocast:
-    """A context that measures as `evaluate.py` does, whatever mixed precision a training saves time by."""
+    """A context without mixed precision: a training measures as `evaluate.py` does."""
     return torch.autocast(device.type, enabled=False)
 
 
@@ -221,12 +214,12 @@ def with_total(losses: Losses) -> Losses:
 
 
 def largest_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The largest size of a weight in each parameter of ``model``, a scalar each."""
+    """The largest absolute weight in each parameter of ``model``, a scalar each."""
     return {name: parameter.detach().abs().amax() for name, parameter in model.named_parameters()}
 
 
 def divergence(what: str, values: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
-    """What to tell the user of ``values`` of which one is not finite; None if all of them are."""
+    """The error to raise if one of ``values`` is not finite; None if all of them are."""
     if all(value.isfinite() for value in values.values()):
         return None
     terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
