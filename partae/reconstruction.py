@@ -26,8 +26,8 @@ class BCE(nn.Module):
 
     .. math:: -x \log \hat x - (1 - x) \log (1 - \hat x)
 
-    Its least value is the entropy of the images, not 0. Logarithms are at least -100. A pixel that is not a number makes
-    the loss not a number.
+    Its least value is the entropy of the images, not 0. Logarithms are at least -100. A pixel that is not a number
+    makes the loss not a number.
     """
 
     image_range = (0.0, 1.0)

@@ -84,7 +84,7 @@ class Representation(nn.Module):
         return self._computed("decode", "a code", code, checked)
 
     def _computed(self, verb: str, what: str, given: Array, compute: Callable[[Tensor], Tensor]) -> Array:
-        """``compute`` of an array or a tensor of floats, as the same kind; ``verb`` and ``what`` are for the message."""
+        """``compute`` of an array or tensor of floats, as the same kind; ``verb`` and ``what`` are for the message."""
         floats = given.is_floating_point() if isinstance(given, Tensor) else np.issubdtype(given.dtype, np.floating)
         if not floats:
             raise InputError(f"{verb} needs {what}, of floats; got {given.dtype}")

@@ -63,19 +63,6 @@ class _Term(torch.nn.Module):
         return value
 
 
-def test_descent_lowers_the_max_approximation_error() -> None:
-    autoencoder, images = model(MaxApproximation(["dilation:1"], weight=1.0)), torch.rand(20, *SHAPE)
-    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=0.01)
-    errors = []
-    for _ in range(30):
-        losses = autoencoder.losses(images)
-        errors.append(losses["approximation"].item())
-        optimizer.zero_grad()
-        losses["approximation"].backward()
-        optimizer.step()
-    assert errors[-1] < 0.8 * errors[0]
-
-
 def test_operators_are_applied_once_to_the_images_and_in_every_epoch_to_the_atoms(
     composed: Compose, garments: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,17 +27,13 @@ def test_gaussian_noise_has_its_deviation_in_training_only() -> None:
 def test_masking_sets_its_share_to_zero_and_keeps_the_mean_in_training_only() -> None:
     torch.manual_seed(0)
     corruption = Masking(0.3)
-    masked = corruption(IMAGES)
+    masked = corruption(IMAGES.expand(-1, 3, -1, -1))
+    assert masked[:, :1].equal(masked[:, 1:2])
+    masked = masked[:, :1]
     kept = masked != 0
     assert (~kept).float().mean().item() == pytest.approx(0.3, abs=0.02)
     torch.testing.assert_close(masked[kept], IMAGES[kept] / 0.7)
     assert corruption.eval()(IMAGES).equal(IMAGES)
-
-
-def test_a_pixel_is_masked_in_all_channels() -> None:
-    masked = Masking(0.5)(IMAGES.expand(-1, 3, -1, -1))
-    assert masked[:, 0].equal(masked[:, 1])
-    assert masked[:, 0].equal(masked[:, 2])
 
 
 @pytest.mark.parametrize("corruption", [Gaussian(), Masking()])

@@ -30,11 +30,6 @@ def test_other_atoms_take_the_place_of_its_own() -> None:
     torch.testing.assert_close(decoded, torch.tensor([[[[3.0, 0.0], [0.0, 8.0]]]]))
 
 
-def test_a_one_hot_code_gives_its_atom_back() -> None:
-    decoder = Dictionary((1, 3, 3), latent_dim=4, activation="identity")
-    torch.testing.assert_close(decoder(torch.eye(4)), decoder.atoms)
-
-
 @pytest.mark.parametrize("start", [0.0, -3.0])
 def test_without_a_learned_bias_it_stays_as_it_starts(start: float) -> None:
     decoder = Dictionary((1, 2, 2), latent_dim=2, biased=False, initial_bias=start)

@@ -114,13 +114,9 @@ def test_kl_at_the_edges_in_closed_form(value: float) -> None:
     assert KL(BETA, P).double()(code).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_kl_takes_codes_of_probabilities_only() -> None:
-    assert KL().code_range == (0.0, 1.0)
-
-
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_hoyer_of_a_code_whose_squares_no_float_can_hold(scale: float) -> None:
-    code = scale * torch.tensor([[0.0, 3.0, 0.0, 4.0]])
+    code = scale * torch.tensor([[0.0, -3.0, 0.0, 4.0]])
     torch.testing.assert_close(hoyer_sparsity(code), torch.tensor([2 - 7 / 5]))
 
 
@@ -132,17 +128,6 @@ def test_hoyer_of_zero_single_unit_and_one_unit_codes(units: int) -> None:
     assert penalty(0.3 * torch.eye(units)).item() == pytest.approx((single - 0.65) ** 2)
 
 
-@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_penalties_and_gradients_are_finite_at_the_edges(penalty: nn.Module, value: float) -> None:
-    code = torch.full((4, 3), value, dtype=torch.float64, requires_grad=True)
-    result = penalty.double()(code)
-    result.backward()
-    assert torch.isfinite(result)
-    assert code.grad is not None
-    assert torch.isfinite(code.grad).all()
-
-
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
@@ -151,6 +136,8 @@ def test_penalties_and_gradients_are_finite_at_the_edges(penalty: nn.Module, val
         (L2, {"beta": -1.0}, r"sparsity\.beta must be a number in \[0, inf\); got -1\.0"),
         (EpsilonL1, {"epsilon": 0.0}, r"sparsity\.epsilon must be a number in \(0, inf\); got 0\.0"),
         (L1, {"beta": float("nan")}, r"sparsity\.beta .* got nan"),
+        (IntrinsicPlasticity, {"p": 0.0}, r"sparsity\.p .* got 0\.0"),
+        (IntrinsicPlasticity, {"rate": 0.0}, r"sparsity\.rate .* got 0\.0"),
         (Hoyer, {"target": 1.1}, r"sparsity\.target must be a number in \[0, 1\]; got 1\.1"),
     ],
 )
@@ -166,11 +153,6 @@ def test_kl_is_finite_at_its_edges_in_half_precision(dtype: torch.dtype, value: 
     half = KL()(torch.full((4, 3), value, dtype=dtype))
     assert half.isfinite()
     torch.testing.assert_close(half.float(), full)
-
-
-def test_hoyer_sparsity_of_tiny_negative_codes_is_that_of_the_same_codes_large() -> None:
-    code = torch.tensor([[0.0, -3.0, -1.0, 0.0, -2.0]])
-    torch.testing.assert_close(hoyer_sparsity(1e-30 * code), hoyer_sparsity(code))
 
 
 def test_the_rule_descends_the_divergence_from_the_exponential() -> None:
@@ -200,9 +182,3 @@ def test_in_evaluation_no_inputs_are_kept() -> None:
     logistic = Logistic(2).eval()
     logistic(torch.ones(1, 2))
     assert logistic.inputs is None
-
-
-@pytest.mark.parametrize(("arguments", "key"), [({"p": 0.0}, "sparsity.p"), ({"rate": 0.0}, "sparsity.rate")])
-def test_bad_arguments_of_plasticity_are_refused_by_key(arguments: dict[str, float], key: str) -> None:
-    with pytest.raises(InputError, match=key):
-        IntrinsicPlasticity(**arguments)

@@ -13,8 +13,8 @@ from partae.sparsity import KL, IntrinsicPlasticity
 SHAPE = (1, 6, 6)
 
 
-def model(**parts: torch.nn.Module) -> AutoEncoder:
-    return AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), **parts)
+def model(**terms: torch.nn.Module) -> AutoEncoder:
+    return AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), **terms)
 
 
 def test_the_loss_is_the_sum_of_its_named_terms() -> None:
@@ -51,16 +51,14 @@ def test_tied_weights_train_the_atoms_through_the_encoder_too() -> None:
     assert autoencoder.atoms.grad is not None
 
 
-def test_bce_needs_images_between_0_and_1() -> None:
-    with pytest.raises(InputError, match=r"reconstruction=bce needs .*decoder\.activation=leaky_relu"):
-        AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), reconstruction=BCE())
-
-
-def test_intrinsic_plasticity_needs_the_logistic_activation() -> None:
-    with pytest.raises(InputError, match=r"sparsity=intrinsic_plasticity needs encoder\.activation=logistic"):
-        AutoEncoder(Dense(SHAPE, 4), Dictionary(SHAPE, 4), sparsity=IntrinsicPlasticity())
-
-
-def test_kl_needs_a_code_between_0_and_1() -> None:
-    with pytest.raises(InputError, match=r"sparsity=kl needs .*encoder\.activation=identity"):
-        AutoEncoder(Dense(SHAPE, 4, activation="identity"), Dictionary(SHAPE, 4), sparsity=KL())
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ({"reconstruction": BCE()}, r"reconstruction=bce needs .*decoder\.activation=leaky_relu"),
+        ({"sparsity": IntrinsicPlasticity()}, r"sparsity=intrinsic_plasticity needs encoder\.activation=logistic"),
+        ({"sparsity": KL()}, r"sparsity=kl needs .*encoder\.activation=identity"),
+    ],
+)
+def test_what_the_activations_do_not_fit_is_refused(module: dict[str, torch.nn.Module], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        AutoEncoder(Dense(SHAPE, 4, activation="identity"), Dictionary(SHAPE, 4), **module)

@@ -32,7 +32,7 @@ from torch import nn
 
 import partae
 from evaluate import evaluate
-from partae import Factorization, dilation
+from partae import Factorization
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST
 from partae.decoder import Dictionary
@@ -160,18 +160,6 @@ def test_any_estimator_of_scikit_learn_is_one_file(composed: Compose, tmp_path: 
     assert not partae.load(tmp_path / "run").bias.any()
 
 
-def test_the_verbs_agree_with_one_another() -> None:
-    images = torch.rand(40, 1, 5, 5)
-    model = factorization(PCA(6)).fit(images)
-    code = model.encode(images)
-    torch.testing.assert_close(model(images), code)
-    torch.testing.assert_close(model.reconstruct(images), model.decode(code))
-    torch.testing.assert_close(model.bias, images.mean(dim=0))
-    expected = model.decode(code, atoms=dilation(1)(model.atoms))
-    torch.testing.assert_close(model.render(code, dilation(1)), expected)
-    torch.testing.assert_close(model.max_approximation(images, dilation(1)), expected.clip(0, 1))
-
-
 def factorization(estimator: BaseEstimator | None, encoder: nn.Module | None = None) -> Factorization:
     return Factorization(encoder or LeastSquares(), Dictionary((1, 5, 5), 6, "identity"), estimator)
 
@@ -247,15 +235,6 @@ def test_another_number_of_components_than_atoms_is_said_in_one_message(estimato
         InputError, match=r"has \d+ components of 25 pixels, but the decoder 6 atoms of 25: give it latent_dim"
     ):
         factorization(estimator).fit(torch.rand(50, 1, 5, 5))
-
-
-def test_the_error_is_that_of_scikit_learn() -> None:
-    images, others = torch.rand(100, 1, 5, 5), torch.rand(30, 1, 5, 5)
-    model = factorization(PCA(6, svd_solver="covariance_eigh")).fit(images)
-    theirs = PCA(6, svd_solver="full").fit(images.flatten(1).numpy())
-    flat = others.flatten(1).numpy()
-    error = ((theirs.inverse_transform(theirs.transform(flat)) - flat) ** 2).mean()
-    assert ((model.reconstruct(others) - others) ** 2).mean().item() == pytest.approx(error, abs=1e-6)
 
 
 def test_what_cannot_be_fitted_is_said_in_one_message(composed: Compose, folder: Path) -> None:
