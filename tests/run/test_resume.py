@@ -206,7 +206,7 @@ NEEDED: dict[tuple[str, str], list[str]] = {
 }
 # others: images that are not here, several devices, nothing logged, and estimators, which learn in one step
 ALIKE = {("trainer", "ddp"), ("logger", "none"), *((group, name) for group, name in YAMLS if group == "data")}
-ALIKE |= {("model", name) for name in ("dictionary_learning", "kmeans", "nmf", "pca", "sparse_nmf")}
+ALIKE |= {("model", name) for name in ("dictionary_learning", "factorization", "kmeans", "nmf", "pca", "sparse_nmf")}
 QUICK = {("constraint", "hoyer"), ("constraint", "unit_norm")}
 
 
