@@ -48,7 +48,7 @@ def test_an_activation_with_arguments_is_one_class_and_one_file(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A class of the user's own is trained with, resumed and swept over; as any class of hers, it is not loaded."""
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "own_activation.py").write_text(
         "from torch import nn\n"
         "class Power(nn.Module):\n"
         "    interval = (0.0, float('inf'))\n"
@@ -61,7 +61,7 @@ def test_an_activation_with_arguments_is_one_class_and_one_file(
     monkeypatch.syspath_prepend(str(tmp_path))
     for group in ("encoder", "decoder"):
         (tmp_path / group / "activation").mkdir(parents=True)
-        (tmp_path / group / "activation" / "power.yaml").write_text("_target_: mine.Power\nexponent: 2.0\n")
+        (tmp_path / group / "activation" / "power.yaml").write_text("_target_: own_activation.Power\nexponent: 2.0\n")
     own = [f"hydra.searchpath=[{tmp_path}]", "encoder/activation=power", "decoder/activation=power"]
     brief = ["data=bars", "latent_dim=4", "trainer.max_epochs=1", "trainer.accelerator=cpu", "sparsity=l1"]
     cfg = composed(*own, *brief, "encoder.activation.exponent=3")
@@ -70,7 +70,7 @@ def test_an_activation_with_arguments_is_one_class_and_one_file(
     images = torch.rand(3, 1, 8, 8)
     torch.testing.assert_close(model.encode(images), model.encoder.last(images.flatten(1)).relu() ** 3)
     train(cfg, tmp_path / "run")
-    with pytest.raises(InputError, match=r"mine\.Power"):
+    with pytest.raises(InputError, match=r"own_activation\.Power"):
         partae.load(tmp_path / "run")
     with pytest.raises(InstantiationException, match=r"sparsity=kl needs .*encoder\.activation=Power\(\) gives"):
         instantiate(composed(*own, "sparsity=kl").model)

@@ -44,7 +44,7 @@ def test_a_decoder_of_ones_own_is_one_class_and_one_file(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its atoms are computed, so that they need no constraint, and cannot be projected by one."""
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "own_decoder.py").write_text(
         "import torch\n"
         "from partae.decoder import Decoder\n"
         "class Softplus(Decoder):\n"
@@ -63,7 +63,7 @@ def test_a_decoder_of_ones_own_is_one_class_and_one_file(
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "decoder").mkdir()
     (tmp_path / "decoder" / "softplus.yaml").write_text(
-        "_target_: mine.Softplus\nimage_shape: ${data.image_shape}\nlatent_dim: ${latent_dim}\n"
+        "_target_: own_decoder.Softplus\nimage_shape: ${data.image_shape}\nlatent_dim: ${latent_dim}\n"
     )
     own = [f"hydra.searchpath=[{tmp_path}]", "decoder=softplus", "data=bars", "latent_dim=4", "trainer.max_epochs=1"]
     own += ["trainer.accelerator=cpu", "approximation=dilation"]
