@@ -79,7 +79,7 @@ def test_an_activation_with_arguments_is_one_class_and_one_file(
 def test_an_activation_of_torch_with_arguments_is_loaded_again() -> None:
     encoder = Dense((1, 2, 2), 3, activation=nn.LeakyReLU(0.3))
     again = restore(describe(encoder), encoder.state_dict(), Dense)
-    assert again.activation.negative_slope == 0.3
+    assert repr(again.activation) == "LeakyReLU(negative_slope=0.3)"
 
 
 @pytest.mark.parametrize("choice", ["sine", "", 3, {"a": 1}])

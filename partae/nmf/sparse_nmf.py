@@ -160,9 +160,9 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _encode(self, data: Tensor, atoms: Tensor) -> Tensor:
         """The code (N, K) of data (N, F), a batch of images at a time."""
-        batches = torch.split(data, BATCH)
-        if self._is_sparse_per_image:
-            return torch.cat([sparse_least_squares(batch, atoms, float(self.sparseness_of_code)) for batch in batches])
+        batches, sparseness = torch.split(data, BATCH), self.sparseness_of_code
+        if sparseness is not None and self._is_sparse_per_image:
+            return torch.cat([sparse_least_squares(batch, atoms, float(sparseness)) for batch in batches])
         gram = atoms @ atoms.T
         return torch.cat([nonnegative_least_squares(gram, batch @ atoms.T) for batch in batches])
 
