@@ -44,7 +44,7 @@ docs: $(INSTALLED)  ## Build the documentation into docs/build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/build
 
 soak: $(INSTALLED)  ## Type 200 random valid and 200 random invalid command lines
-	$(BIN)/python -m tests.soak
+	SOAK=200 $(BIN)/pytest tests/test_soak.py
 
 coverage: $(INSTALLED)  ## Measure what all tests run of partae/, branches too
 	$(BIN)/pytest --cov=partae --cov-branch --cov-report=term-missing:skip-covered

@@ -1,4 +1,4 @@
-"""What is trained once for the commands that need it."""
+"""A run and a sweep, trained once for all commands that need one."""
 
 from __future__ import annotations
 

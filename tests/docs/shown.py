@@ -1,4 +1,4 @@
-"""What README and the pages of docs/ show to be typed."""
+"""The commands that README and the pages of docs/ show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def penalty_of_the_readme() -> tuple[str, str]:
-    """The penalty that README shows to write, as a module, and its file of settings."""
+    """The penalty of README as a module, and its yaml file."""
     (code,) = (block for block in blocks(README, "python") if block.startswith("class"))
     (config,) = blocks(README, "yaml")
     imports = (
@@ -30,7 +30,7 @@ def penalty_of_the_readme() -> tuple[str, str]:
 
 
 def shown() -> list[str]:
-    """Each command that README and the pages of docs/ show, in a block or between words."""
+    """Every command of README and the pages of docs/, in a block or in the text."""
     commands: dict[str, None] = {}
     for page in PAGES:
         lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
@@ -50,7 +50,7 @@ def typed(command: str, run: Path | None = None, sweep: Path | None = None) -> l
 
 
 def in_a_process(arguments: list[str], folder: Path, **variables: str) -> str:
-    """What a command of a user's prints, run in ``folder``, in a process of its own; it must succeed."""
+    """Run a command in ``folder``, in a new process, and return what it printed; it must succeed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         arguments,

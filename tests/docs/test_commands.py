@@ -1,11 +1,9 @@
-"""What else README and docs/ show to be typed is run."""
+"""The other commands of README and docs/ run."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -15,15 +13,14 @@ import pytest
 import torch
 
 from tests.command_line import type_in
-from tests.docs.shown import ROOT, SHORT, blocks, in_a_process, of, shown, typed
+from tests.docs.shown import ROOT, blocks, in_a_process, of, shown, typed
 
 
 def test_commands_are_found_in_every_shape() -> None:
     assert {"make train", "python train.py -m experiment=table_1", "python docs/figures.py"} <= set(shown())
-    assert {command.split()[2] for command in of("python -m tests.")} == {"tests.soak", "tests.mutation"}
     assert len(of("python train.py")) > 5
     assert len(of("python evaluate.py")) > 2
-    scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/", "-m tests.")
+    scripts = ("train.py", "evaluate.py", "docs/", "benchmarks/", "examples/")
     known = tuple(f"python {script}" for script in scripts)
     others = ("make ", "tensorboard ", "source .venv/bin/activate", "pip install ", "git ", "eval ")
     assert not [command for command in shown() if not command.startswith((*known, *others))]
@@ -31,99 +28,23 @@ def test_commands_are_found_in_every_shape() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", of("python evaluate.py"))
-def test_what_is_typed_to_evaluate_evaluates(command: str, trained: tuple[Path, Path], tmp_path: Path) -> None:
-    # a folder with a name of its own stands for any run
+def test_an_evaluation_command_evaluates(command: str, trained: tuple[Path, Path], tmp_path: Path) -> None:
+    # the test's own run stands for the run that the command names
     ckpt = re.sub(r"ckpt=outputs/\S+", "ckpt=<run folder>", command)
     arguments = [argument for argument in typed(ckpt, *trained) if not argument.startswith("data")]
     outcome = type_in("evaluate.py", [*arguments, "data=bars"], tmp_path)
     assert outcome.status == 0, outcome.err
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="no virtual environment")
-@pytest.mark.parametrize("command", of("source "))
-def test_what_is_typed_to_activate_makes_python_that_of_the_environment(command: str, tmp_path: Path) -> None:
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    python = in_a_process(["bash", "-e", "-c", f"{command}\ncommand -v python"], tmp_path)
-    assert Path(python.strip()) == Path(sys.prefix, "bin", "python")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.parametrize("command", of("eval"))
-def test_tab_completes_in_bash(command: str) -> None:
-    words = "python train.py sparsity="
-    press = f'COMP_LINE="{words}" COMP_POINT={len(words)}; COMP_WORDS=({words}); COMP_CWORD=2; hydra_bash_completion'
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    line = ["bash", "-c", f'{command}\n{press}\nprintf "%s\\n" "${{COMPREPLY[@]}}"']
-    assert set(in_a_process(line, ROOT, PATH=path).split()) == {
-        f"sparsity={file.stem}" for file in (ROOT / "conf" / "sparsity").glob("*.yaml")
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", of("tensorboard"))
-def test_what_is_typed_to_look_finds_events(command: str, trained: tuple[Path, Path]) -> None:
-    options = [str(trained[0]) if option == "outputs" else option for option in shlex.split(command)[1:]]
-    inspect = [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--inspect", *options]
-    assert "val/loss" in in_a_process(inspect, ROOT)
-
-
-BRIEFLY = {  # what a command that takes long is given besides
-    "train": SHORT,
-    "soak": ["--valid=3", "--invalid=3", "--seed=1"],
-    "mutation": ["--most=2", "--modules", "metrics.parts"],
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", of("python -m tests."))
-def test_the_checks_that_take_long_run(command: str) -> None:
-    _, *arguments = shlex.split(command)
-    more = BRIEFLY[arguments[1].removeprefix("tests.")]
-    in_a_process([sys.executable, *arguments, *more], ROOT)
-
-
 @pytest.mark.parametrize("command", of("make "))
-def test_what_is_typed_to_make_can_be_made(command: str) -> None:
+def test_make_knows_the_target(command: str) -> None:
     in_a_process([*shlex.split(command), "--dry-run"], ROOT)
 
 
-OTHERS = {".venv", ".git", "data", "outputs"}  # folders that are no part of the project
-
-
-def copied(folder: Path) -> Path:
-    return shutil.copytree(ROOT, folder, ignore=lambda inside, _: OTHERS if Path(inside) == ROOT else ())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", of("make "))
-def test_what_is_typed_to_make_is_made(command: str, tmp_path: Path) -> None:
-    _, target = shlex.split(command)
-    here = copied(tmp_path / "partae")
-    tools = here / ".venv" / "bin"
-    tools.mkdir(parents=True)
-    for tool in Path(sys.executable).parent.iterdir():
-        (tools / tool.name).symlink_to(tool)
-    (tools / "python").unlink()
-    (tools / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@" {shlex.join(BRIEFLY.get(target, []))}\n')
-    (tools / "python").chmod(0o755)
-    (here / ".venv" / "installed").touch()
-    collecting = {} if target in BRIEFLY else {"PYTEST_ADDOPTS": "--collect-only"}
-    printed = in_a_process(shlex.split(command), here, **collecting)
-    expected = {"train": "evaluate.py ckpt=outputs/", "soak": "3 invalid, ", "mutation": "2 of 2", "test": "collected"}
-    assert expected.get(target, "") in printed
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("command", of("pip install "))
-def test_what_is_typed_to_install_finds_its_packages(command: str, tmp_path: Path) -> None:
-    # those that are installed already, for want of a network
-    offline = ["--no-index", "--no-build-isolation", "--dry-run"]
-    install = [sys.executable, "-m", *shlex.split(command), *offline]
-    assert "Would install partae-" in in_a_process(install, copied(tmp_path / "partae"))
+def test_an_installation_names_extras_that_exist(command: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(re.findall(r"\[(.*)\]", command)) <= set(extras)  # pip passes over others with a warning
+    assert set(re.findall(r"\[(.*)\]", command)) <= set(extras)  # pip only warns of others
 
 
 BRIEF: dict[str, dict[str, Any]] = {
@@ -137,7 +58,7 @@ BRIEF: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", of("python benchmarks/"))
-def test_what_is_typed_to_measure_speed_prints_it(command: str, tmp_path: Path) -> None:
+def test_a_benchmark_prints_ratios(command: str, tmp_path: Path) -> None:
     _, name, *arguments = shlex.split(command)
     script = ROOT / name
     arguments = [re.sub("models=.*", "models=2", argument) for argument in arguments]
@@ -158,7 +79,7 @@ def test_what_is_typed_to_measure_speed_prints_it(command: str, tmp_path: Path) 
 def test_the_commands_of_the_page_on_data_run(tmp_path: Path, images_of_odd_sizes: Path, some_arrays: Path) -> None:
     images_of_odd_sizes.rename(tmp_path / "photos")
     lines = [line for block in blocks(ROOT / "docs" / "data.md", "sh") for line in block.splitlines()]
-    lines = [line for line in lines if "mnist" not in line]  # not to be had here
+    lines = [line for line in lines if "mnist" not in line]
     assert len(lines) >= 5
     for number, line in enumerate(lines):
         _, script, *overrides = shlex.split(line.replace("<run folder>", "run"))

@@ -1,4 +1,4 @@
-"""The code, pictures and statements of README and docs/ are right."""
+"""The code and the figures of README and docs/ work, and the documentation builds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_python_that_loads_a_model_runs(
 
 
 @pytest.mark.slow
-def test_images_in_python_are_what_a_model_takes() -> None:
+def test_the_images_of_the_quickstart_are_what_a_model_takes() -> None:
     names: dict[str, Any] = {}
     for block in blocks(ROOT / "docs" / "quickstart.md", "python"):
         if block.startswith("from partae.data"):
@@ -67,7 +67,7 @@ def test_the_figures_of_the_docs_are_drawn(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("pdf", "png")}
 
 
-def test_l1_takes_coefficients_away_and_l2_does_not() -> None:
+def test_in_the_figure_l1_removes_coefficients_and_l2_does_not() -> None:
     paths = runpy.run_path(str(ROOT / "docs" / "figures.py"))["shrinkage"]()
     (_, l1), (_, l2) = paths.values()
     assert (l1[0] > 0).sum() == (l2[0] > 0).sum()
@@ -92,7 +92,7 @@ def test_the_digits_are_written_and_can_be_trained_on(tmp_path: Path, capsys: py
     data.setup("test")
     assert cfg.encoder.image_shape == [1, 8, 8]
     assert data.classes == tuple("0123456789")
-    images, labels = (torch.cat(parts) for parts in zip(*data.batches("test"), strict=True))
+    images, labels = (torch.cat(tensors) for tensors in zip(*data.batches("test"), strict=True))
     digits = load_digits()
     np.testing.assert_allclose(images[:, 0] * 16, digits.images[-360:])
     np.testing.assert_array_equal(labels, digits.target[-360:])

@@ -1,15 +1,11 @@
-"""What README and docs/ show to be typed to train is run."""
+"""The training commands of README, docs/ and conf/ compose; all of README and docs/ but those for a cluster train."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,23 +16,21 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.command_line import type_in
 from tests.docs.shown import PAGES, ROOT, SHORT, blocks, in_a_process, of, penalty_of_the_readme, typed
-from tests.slurm import stand_in
-from tests.sweep.test_engines import wait
 
 CLUSTER = re.compile("submitit_slurm|init.address=")
-# processes of their own, which cannot start from within a test's
+# these start processes, which they cannot do from within a test's
 ENGINE = re.compile("launcher=(?!stacked)|experiment=search|trainer=ddp")
-SPECIAL = re.compile(f"{ENGINE.pattern}|resume=|--config-dir")  # each has a test of its own below
+SPECIAL = re.compile(f"{ENGINE.pattern}|resume=|--config-dir")  # these have tests of their own below
 
 
 def headers() -> Iterator[str]:
-    """The command that each file of conf/ opens with."""
+    """The commands that the files of conf/ open with."""
     for file in sorted((ROOT / "conf").rglob("*.yaml")):
         yield from re.findall(r"^# (python train\.py.*)$", file.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", dict.fromkeys([*of("python train.py"), *headers()]))
-def test_what_is_typed_to_train_composes(command: str) -> None:
+def test_a_training_command_composes(command: str) -> None:
     overrides = []
     arguments = [argument for argument in typed(command) if "=" in argument and not argument.startswith("-")]
     arguments = [argument for argument in arguments if "--config-dir" not in command or "entropy" not in argument]
@@ -50,12 +44,12 @@ def test_what_is_typed_to_train_composes(command: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in of("python train.py") if not SPECIAL.search(command)])
-def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
-    # whatever the data, an epoch of one batch of bars
+def test_a_training_command_trains(command: str, tmp_path: Path) -> None:
+    # an epoch of one batch of bars, whatever data the command names
     arguments = [argument for argument in typed(command) if not argument.startswith("data")]
     arguments.sort(key=lambda argument: not argument.startswith("-"))
     options = sum(argument.startswith("-") for argument in arguments)
-    arguments.insert(options, "latent_dim=4")  # unless it is typed: images of bars have 64 pixels
+    arguments.insert(options, "latent_dim=4")  # unless the command says otherwise: a bar image has 64 pixels
     outcome = type_in("train.py", [*arguments, *SHORT], tmp_path)
     assert outcome.status == 0, outcome.err
     if "--help" in arguments:
@@ -69,7 +63,7 @@ def test_what_is_typed_to_train_trains(command: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", [each for each in of("python train.py") if ENGINE.search(each) and not CLUSTER.search(each)]
 )
-def test_what_is_typed_for_an_engine_trains(command: str, tmp_path: Path) -> None:
+def test_a_command_for_an_engine_trains(command: str, tmp_path: Path) -> None:
     arguments = [*typed(command), *SHORT, "latent_dim=4"]
     arguments += ["hydra.sweeper.n_trials=2"] if "experiment=search" in command else []
     in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path)
@@ -78,45 +72,8 @@ def test_what_is_typed_for_an_engine_trains(command: str, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.parametrize("command", [each for each in of("python train.py") if "submitit_slurm" in each])
-def test_what_is_typed_for_slurm_trains(command: str, tmp_path: Path) -> None:
-    few = ["sparsity.p=0.05", "sparsity.beta=0.001,0.01"] if "experiment=" in command else []
-    path = f"{stand_in(tmp_path / 'slurm')}{os.pathsep}{os.environ['PATH']}"
-    arguments = [*typed(command, run=Path("one")), *SHORT, "latent_dim=4", *few]
-    in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, PATH=path)
-    assert len(list(tmp_path.rglob("metrics.json"))) == (2 if few else 1)
-    assert list(tmp_path.rglob("sweep.csv"))
-    assert [file for file in tmp_path.rglob("*_log.out") if ".submitit" in file.parts]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [each for each in of("python train.py") if "init.address=" in each])
-def test_what_is_typed_for_a_ray_cluster_trains(command: str, tmp_path: Path) -> None:
-    arguments = [*typed(command), *SHORT, "latent_dim=4"]
-    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # the name of a socket in it must be short
-        own = {"RAY_TMPDIR": folder, "RAY_ADDRESS": "", "RAY_USAGE_STATS_ENABLED": "0"}
-        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=2", "--block"]
-        start += [f"--port={free_port()}", f"--ray-client-server-port={free_port()}", "--include-dashboard=false"]
-        head = subprocess.Popen(start, env={**os.environ, **own}, stdout=subprocess.DEVNULL, text=True)
-        try:
-            wait(head, Path(folder, "ray", "ray_current_cluster").exists)
-            in_a_process([sys.executable, str(ROOT / "train.py"), *arguments], tmp_path, **own)
-        finally:
-            head.terminate()
-            head.wait(60)
-    assert list(tmp_path.rglob("metrics.json"))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_job_of_an_array_runs(page: Path, tmp_path: Path) -> None:
+def test_a_job_of_a_slurm_array_trains(page: Path, tmp_path: Path) -> None:
     for number, block in enumerate(blocks(page, "bash")):
         here = tmp_path / str(number)
         here.mkdir()
@@ -129,7 +86,7 @@ def test_a_job_of_an_array_runs(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [each for each in of("python train.py") if "--config-dir" in each])
-def test_a_penalty_outside_of_partae_trains_and_is_evaluated(command: str, tmp_path: Path) -> None:
+def test_a_penalty_outside_partae_trains_and_is_evaluated(command: str, tmp_path: Path) -> None:
     code, config = penalty_of_the_readme()
     (tmp_path / "my_package.py").write_text(code)
     (tmp_path / "settings" / "sparsity").mkdir(parents=True)
@@ -142,7 +99,7 @@ def test_a_penalty_outside_of_partae_trains_and_is_evaluated(command: str, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [each for each in of("python train.py") if "resume=" in each])
-def test_what_is_typed_to_go_on_goes_on(command: str, tmp_path: Path) -> None:
+def test_a_resume_command_finishes_a_run(command: str, tmp_path: Path) -> None:
     assert type_in("train.py", ["hydra.run.dir=run", *SHORT], tmp_path).status == 0
     (tmp_path / "run" / "metrics.json").unlink()
     outcome = type_in("train.py", typed(command, run=Path("run")), tmp_path)

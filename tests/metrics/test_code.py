@@ -80,6 +80,9 @@ def test_l0_counts_entries_above_the_threshold_by_size() -> None:
     code = torch.tensor([[0.5, -0.5, 0.1, 0.0], [0.0, 0.0, 0.0, 0.0]])
     assert l0(code).tolist() == [3, 0]
     assert l0(code, threshold=0.1).tolist() == [2, 0]
+    metric = L0()
+    metric.update(code)
+    assert metric.compute() == 3 / 2
 
 
 @given(st.integers(0, 40))
