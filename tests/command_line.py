@@ -1,4 +1,4 @@
-"""What a user sees who types a command line."""
+"""Runs a script as a user types it, in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Outcome(NamedTuple):
-    """What a user would see."""
+    """Exit status and printed text."""
 
     status: int
     out: str
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
 @contextlib.contextmanager
 def _alone(folder: Path, arguments: list[str]) -> Iterator[tuple[io.StringIO, io.StringIO]]:
-    """As if in a process of its own: arguments, folder, streams, loggers."""
+    """The arguments, folder, streams and loggers of a process of its own."""
     here, typed = Path.cwd(), sys.argv
     os.chdir(folder)
     sys.argv = arguments
@@ -50,7 +50,7 @@ def type_in(script: str, arguments: Sequence[str], folder: Path) -> Outcome:
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except BaseException:  # what a user would see as a traceback
+        except BaseException:  # a user would see a traceback
             status = 1
             traceback.print_exc(file=err)
     return Outcome(status, out.getvalue(), err.getvalue())

@@ -1,4 +1,4 @@
-"""Every yaml of every group composes and instantiates; every penalty keeps what all penalties promise."""
+"""Every yaml of every group composes and instantiates; every penalty behaves as a penalty."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNPUBLISHED = {"beyond_sparse_nmf", "kl_p0.05_beta0.005", "kl_p0.01_beta0.001", 
 
 
 def rows_of(experiment: str) -> list[str]:
-    """The rows of the published table that ``experiment`` trains."""
+    """The rows of table 1 that an experiment trains."""
     sweep = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml").hydra.sweeper.params
     return str(sweep[ROWS]).split(",")
 
@@ -56,7 +56,7 @@ def test_the_groups_are_found() -> None:
 
 @pytest.fixture
 def needed(images_of_odd_sizes: Path, some_arrays: Path) -> dict[tuple[str, str], list[str]]:
-    """What a user must add to a choice."""
+    """The overrides that a choice cannot do without."""
     return {
         ("data", "arrays"): [f"data.source.root={some_arrays}"],
         ("data", "folder"): [f"data.source.root={images_of_odd_sizes}", "data.source.size=[8,6]"],
@@ -65,9 +65,8 @@ def needed(images_of_odd_sizes: Path, some_arrays: Path) -> dict[tuple[str, str]
 
 @pytest.mark.parametrize(("group", "name"), YAMLS)
 def test_every_yaml_composes_and_instantiates(group: str, name: str, needed: dict[tuple[str, str], list[str]]) -> None:
-    part = composed(f"{group}={name}", *needed.get((group, name), []))[group]
-    built = instantiate(part)
-    assert built is not None
+    cfg = composed(f"{group}={name}", *needed.get((group, name), []))[group]
+    assert instantiate(cfg) is not None
 
 
 @pytest.mark.parametrize(("group", "name"), YAMLS)
@@ -100,7 +99,7 @@ def test_every_experiment_composes_and_instantiates(name: str) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE_1)
-def test_every_row_of_table_1_composes_and_what_was_published_is_known(row: str) -> None:
+def test_every_row_of_table_1_composes_and_has_its_published_measures(row: str) -> None:
     cfg = composed("experiment=table_1", f"{ROWS}={row}")
     check_builds(cfg)
     assert bool(published_measures(cfg)) == (row not in UNPUBLISHED)
@@ -123,29 +122,29 @@ def test_there_are_experiments_and_all_rows() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in names("constraint") if name != "none"])
-def test_a_constraint_is_called_in_messages_as_on_the_command_line(name: str) -> None:
+def test_messages_call_a_constraint_as_the_command_line_does(name: str) -> None:
     assert instantiate(composed(f"constraint={name}").constraint)[name].name == name
 
 
 @pytest.mark.parametrize(("group", "name"), [pair for pair in YAMLS if pair[0] in ("sparsity", "decay", "schedule")])
-def test_a_yaml_says_what_its_class_does_by_default(group: str, name: str) -> None:
-    part = composed(f"{group}={name}")[group]
-    parameters = inspect.signature(get_class(part["_target_"])).parameters
-    assert {key: value for key, value in part.items() if key != "_target_"} == {
-        key: parameter.default for key, parameter in parameters.items() if key in part or group == "schedule"
+def test_the_values_of_a_yaml_are_the_defaults_of_its_class(group: str, name: str) -> None:
+    cfg = composed(f"{group}={name}")[group]
+    parameters = inspect.signature(get_class(cfg["_target_"])).parameters
+    assert {key: value for key, value in cfg.items() if key != "_target_"} == {
+        key: parameter.default for key, parameter in parameters.items() if key in cfg or group == "schedule"
     }
 
 
 @pytest.mark.parametrize(
     ("group", "name"), [pair for pair in YAMLS if pair[0] in ("sparsity", "decay", "approximation")]
 )
-def test_a_printed_part_tells_what_its_yaml_says(group: str, name: str) -> None:
-    part = composed(f"{group}={name}")[group]
-    values = ", ".join(f"{key}={value}" for key, value in part.items() if key != "_target_")
-    assert repr(instantiate(part)) == f"{part['_target_'].rpartition('.')[2]}({values})"
+def test_a_printed_module_shows_the_values_of_its_yaml(group: str, name: str) -> None:
+    cfg = composed(f"{group}={name}")[group]
+    values = ", ".join(f"{key}={value}" for key, value in cfg.items() if key != "_target_")
+    assert repr(instantiate(cfg)) == f"{cfg['_target_'].rpartition('.')[2]}({values})"
 
 
-def test_a_key_that_is_no_argument_is_refused_by_name() -> None:
+def test_a_mistyped_key_is_refused_by_name() -> None:
     with pytest.raises(ConfigCompositionException, match=r"sparsity\.betta"):
         composed("sparsity.betta=0.1")
 
@@ -187,13 +186,13 @@ def check_promises(penalty: nn.Module, argument: Tensor) -> None:
 
 
 @pytest.mark.parametrize("penalty", built("sparsity"), ids=names("sparsity"))
-def test_every_sparsity_keeps_what_penalties_promise(penalty: nn.Module) -> None:
+def test_every_sparsity_is_a_penalty(penalty: nn.Module) -> None:
     check_promises(penalty, code())
     batch = code()
     torch.testing.assert_close(penalty(torch.cat([batch, batch])), penalty(batch))
 
 
 @pytest.mark.parametrize("penalty", built("decay"), ids=names("decay"))
-def test_every_decay_keeps_what_penalties_promise(penalty: nn.Module) -> None:
+def test_every_decay_is_a_penalty(penalty: nn.Module) -> None:
     check_promises(penalty, atoms())
     assert penalty(torch.zeros_like(atoms())) == 0

@@ -1,4 +1,4 @@
-"""constraints.txt pins what pyproject.toml asks for, above the versions with known faults that SECURITY.md lists."""
+"""constraints.txt pins every dependency, above the versions that SECURITY.md lists as faulty."""
 
 from __future__ import annotations
 
