@@ -17,7 +17,7 @@ from partae.data import FashionMNIST
 from partae.run import resolvers  # noqa: F401 - conf/ refers to them
 from partae.run.training import train
 
-# the first pass back in a process, if anything compiled, starts threads that no test which forks would survive
+# the first backward pass of a process starts threads, which a test that forks would not survive
 torch.ones(1, requires_grad=True).sum().backward()
 
 Compose = Callable[..., DictConfig]
@@ -26,7 +26,7 @@ Run = Callable[..., dict[str, float]]
 
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
-    """Each test draws the same numbers, whichever tests ran before it."""
+    """Every test draws the same numbers, whatever ran before it."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
@@ -57,17 +57,22 @@ def garments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(composed: Compose, garments: Path, tmp_path: Path) -> Run:
-    """Trains two epochs on a small Fashion-MNIST into ``tmp_path / "run"``, which it empties first."""
+def go_on(composed: Compose, tmp_path: Path) -> Run:
+    """Trains into ``tmp_path / "run"``, from where an earlier training there has ended."""
+    return lambda *overrides: train(composed("trainer.accelerator=cpu", *overrides), tmp_path / "run")
 
-    def train_in(*overrides: str) -> dict[str, float]:
-        folder = tmp_path / "run"
-        shutil.rmtree(folder, ignore_errors=True)
+
+@pytest.fixture
+def run(go_on: Run, garments: Path, tmp_path: Path) -> Run:
+    """Trains two epochs on a small Fashion-MNIST into an empty ``tmp_path / "run"``; pictures take an override."""
+
+    def train_anew(*overrides: str) -> dict[str, float]:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
         small = [f"data.source.root={garments}", "data.val_size=100", "data.batch_size=50", "latent_dim=8"]
-        brief = ["trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.gallery.every_n_epochs=1"]
-        return train(composed(*small, *brief, *overrides), folder)
+        gallery = [] if any("callbacks.gallery" in override for override in overrides) else ["~callbacks.gallery"]
+        return go_on(*small, "trainer.max_epochs=2", *gallery, *overrides)
 
-    return train_in
+    return train_anew
 
 
 @pytest.fixture
