@@ -128,7 +128,8 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
         return draw(st.sampled_from(values.split()))
 
     groups = {group: draw(st.sampled_from(choices)) for group, choices in CHOICES.items()}
-    groups["data"] = pick("bars swimmer")  # which need no file
+    groups["model"] = draw(st.sampled_from([name for name in CHOICES["model"] if name != "factorization"]))
+    groups["data"] = pick("bars swimmer")  # these need no file
     constraints = [name for name in CHOICES["constraint"] if name != "none"]
     several = draw(st.lists(st.sampled_from(constraints), max_size=2, unique=True))
     groups["constraint"] = f"[{','.join(several)}]" if several else "none"

@@ -48,10 +48,11 @@ def names(group: str) -> list[str]:
     return [name for folder, name in YAMLS if folder == group]
 
 
-def test_the_groups_are_found() -> None:
-    assert {"data", "model", "encoder", "decoder", "sparsity", "constraint", "optimizer", "trainer"} <= {
-        group for group, _ in YAMLS
-    }
+def test_the_groups_the_experiments_and_all_rows_are_found() -> None:
+    groups = {"data", "model", "encoder", "decoder", "sparsity", "constraint", "optimizer", "trainer"}
+    assert groups <= {group for group, _ in YAMLS}
+    assert {"table_1", "figure_8"} <= set(EXPERIMENTS)
+    assert sorted({*rows_of("table_1"), *rows_of("table_1_asymmetric")}) == TABLE_1
 
 
 @pytest.fixture
@@ -113,12 +114,7 @@ def test_every_asymmetric_row_composes_and_joins_the_same_table(row: str) -> Non
     check_builds(cfg)
     assert cfg.encoder["_target_"] == "partae.encoder.Conv"
     assert published_measures(cfg) == {}
-    assert cfg.name == composed("experiment=table_1").name
-
-
-def test_there_are_experiments_and_all_rows() -> None:
-    assert {"table_1", "figure_8"} <= set(EXPERIMENTS)
-    assert sorted({*rows_of("table_1"), *rows_of("table_1_asymmetric")}) == TABLE_1
+    assert cfg.name == OmegaConf.load(CONF / "experiment" / "table_1.yaml").name
 
 
 @pytest.mark.parametrize("name", [name for name in names("constraint") if name != "none"])

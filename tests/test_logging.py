@@ -1,0 +1,84 @@
+"""What a run writes to TensorBoard and to the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.utils.tensorboard.summary import hparams
+
+from partae.run.training import hyperparameters
+from tests.command_line import type_in
+from tests.conftest import Compose, Run
+from tests.events import events_of
+from tests.test_train import BARS, MEASURES
+
+
+def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tmp_path: Path) -> None:
+    run("callbacks.gallery.every_n_epochs=1")
+    tags: dict[str, set[str]] = {"scalars": set(), "images": set(), "histograms": set()}
+    steps, hyperparameters = set(), set()
+    for events in events_of(tmp_path / "run"):
+        for kind in tags:
+            tags[kind] |= set(events.Tags()[kind])
+        if "train/loss" in events.Tags()["scalars"]:
+            steps |= {event.step for event in events.Scalars("train/loss")}
+        hyperparameters |= {tag for tag in events.summary_metadata if tag.startswith("_hparams_")}
+    terms = {"loss", "reconstruction", "sparsity", "decay", "approximation"}
+    assert {f"{split}/{term}" for split in ("train", "val") for term in terms} <= tags["scalars"]
+    assert {f"{split}/{name}" for split in ("val", "test") for name in MEASURES} <= tags["scalars"]
+    assert tags["images"] == {"atoms", "images"}
+    assert tags["histograms"] == {"code/entries", "code/mean_activation_of_each_unit"}
+    assert len(steps) == 2
+    assert "_hparams_/session_start_info" in hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["sparsity.beta=0.5", "constraint=[nonnegative,unit_norm]"],
+            {"sparsity": "KL", "sparsity.beta": 0.5, "constraint": "nonnegative, unit_norm", "decay": "NoDecay"},
+        ),
+        (["seed=3"], {"seed": 3}),
+        (["encoder.hidden=[8,16]"], {"encoder.hidden": "[8, 16]"}),
+        (["encoder.hidden=[]"], {"encoder.hidden": "[]"}),
+        (["optimizer.betas=[0.5,0.9]"], {"optimizer.betas": "[0.5, 0.9]"}),
+        (
+            ["approximation=dilation", "approximation.operators=[dilation:2]"],
+            {"approximation.operators": "[dilation:2]"},
+        ),
+        (["encoder.batch_norm=true"], {"encoder.batch_norm": True}),
+        (["constraint=hoyer", "constraint.hoyer.sparseness=0.7"], {"constraint.hoyer.sparseness": 0.7}),
+        (["model=sparse_nmf"], {"model.estimator.sparseness_of_atoms": "null"}),
+        (["model=sparse_rbm", "model.steps=2"], {"model.steps": 2}),
+    ],
+)  # fmt: skip
+def test_hyperparameters_name_every_class_and_its_values(
+    overrides: list[str], expected: dict[str, Any], composed: Compose
+) -> None:
+    shown = hyperparameters(composed(*overrides))
+    assert expected.items() <= shown.items()
+    hparams(shown, {})  # accepts them all
+    assert not any("_target_" in key or key.endswith(("image_shape", ".latent_dim")) for key in shown)
+
+
+@pytest.mark.parametrize("none", ["none", "null"])
+def test_without_a_logger_nothing_is_written_but_checkpoints_and_measures(none: str, tmp_path: Path) -> None:
+    options = [*BARS, "trainer.max_epochs=1", f"logger={none}", "hydra.run.dir=run"]
+    outcome = type_in("train.py", options, tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "tensorboard" not in outcome.out
+    written = {
+        path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*.*") if path.is_file()
+    }
+    configuration = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
+    assert written == {*configuration, "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json"}
+
+
+def test_a_quiet_run_draws_no_bars(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("trainer.max_epochs=1")
+    assert "Epoch 0" in "".join(capsys.readouterr())
+    run("trainer.max_epochs=1", "quiet=true")
+    assert "%" not in "".join(capsys.readouterr())
