@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from evaluate import evaluate
 from partae.checks import InputError
 from partae.run.training import train
+from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose, Run
 
 
@@ -133,3 +135,13 @@ def test_nothing_is_written_where_a_link_leads(run: Run, composed: Compose, garm
     with pytest.raises(InputError, match=r"sweep/evaluation is a symbolic link to .*other"):
         evaluate(composed(f"ckpt={sweep}", f"data.source.root={garments}", config="evaluate"))
     assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ckpt=run", "nonsense=1"]])
+def test_help_and_a_mistyped_key_load_neither_torch_nor_lightning(arguments: list[str]) -> None:
+    script = Path(__file__).parent.parent / "evaluate.py"
+    command = [sys.executable, "-X", "importtime", str(script), *arguments]
+    output = subprocess.run(command, capture_output=True, text=True, check=False)
+    imported = {line.rpartition("|")[2].strip() for line in output.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "pytorch_lightning"}

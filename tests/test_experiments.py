@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import partae
-from evaluate import evaluate
 from partae.checks import InputError
 from partae.data import Swimmer
 from partae.metrics import part_recovery
+from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose, Run
 from tests.events import pictures
 from tests.test_conf import EXPERIMENTS, ROWS, rows_of

@@ -11,12 +11,12 @@ from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 import partae
-from evaluate import evaluate
 from partae import AutoEncoder
 from partae.checks import InputError
 from partae.data import DataModule, Order
 from partae.metrics import measure
 from partae.morphology import dilation
+from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose, Run
 from tests.events import logged, pictures
 

@@ -186,7 +186,7 @@ class DataModule(LightningDataModule):
         Where there are no labels, the first ten images, named by their numbers.
         """
         index, names = first_of_each_class(self._set(split)[1], self.classes)
-        return self._read(split, index), names
+        return self.read(split, index), names
 
     def first(self, split: str, count: int) -> Tensor:
         """The first images of a split, (N, C, H, W), or all if there are fewer.
@@ -194,7 +194,7 @@ class DataModule(LightningDataModule):
         N is ``count`` for images of 28 x 28 pixels, and what takes as much memory for others.
         """
         count = max(1, 28 * 28 * count // math.prod(self.image_shape))
-        return self._read(split, torch.arange(min(count, len(self._set(split)[1]))))
+        return self.read(split, torch.arange(min(count, len(self._set(split)[1]))))
 
     def calibration(self, operators: Sequence[Operator]) -> tuple[Tensor, Tensor]:
         """The first training images (N, C, H, W), and the operated ones (N, O, C, H, W).
@@ -219,7 +219,8 @@ class DataModule(LightningDataModule):
     def _set(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         return self.streams[split] if split in self.streams else self.sets[split]
 
-    def _read(self, split: str, index: Tensor) -> Tensor:
+    def read(self, split: str, index: Tensor) -> Tensor:
+        """The images of a split at ``index`` (B,), (B, C, H, W)."""
         return scaled(read(self._set(split)[0], index).to(self._device))
 
     def _load(self, split: str) -> tuple[Tensor | Stored, Tensor]:

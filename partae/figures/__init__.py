@@ -1,7 +1,7 @@
-"""Figures from arrays, in one style; they know nothing of models."""
+"""Figures from arrays, in one style."""
 
-from partae.figures.curves import code_histograms, coefficient_paths, front, penalties, sweep_panels
-from partae.figures.style import Array, save
+from partae.figures.curves import code_histograms, front, sweep_panels
+from partae.figures.style import Array, save, styled
 from partae.figures.tiles import atom_grids, atom_rows, atoms, coloured, image_rows, overview, scaled_each
 
 __all__ = [
@@ -10,13 +10,12 @@ __all__ = [
     "atom_rows",
     "atoms",
     "code_histograms",
-    "coefficient_paths",
     "coloured",
     "front",
     "image_rows",
     "overview",
-    "penalties",
     "save",
     "scaled_each",
+    "styled",
     "sweep_panels",
 ]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -19,67 +18,10 @@ KEY_COLUMNS = 4
 
 
 @styled
-def coefficient_paths(paths: Mapping[str, tuple[Array, Array]], title: str = "") -> Figure:
-    """What becomes of the coefficients of one image as a penalty grows: a panel for each penalty.
-
-    Args:
-        paths: name of the penalty -> its weights (N,), above 0 and rising, and the coefficients (N, K) at each of them.
-        title: above all.
-    """
-    figure = Figure(figsize=(3.3 * len(paths), 2.7))
-    panels = figure.subplots(1, len(paths), sharey=True, squeeze=False)[0]
-    for axes, (name, (weights, coefficients)) in zip(panels, paths.items(), strict=True):
-        axes.semilogx(weights, coefficients, linewidth=1)
-        axes.set_title(name)
-        axes.set_xlabel("weight of the penalty")
-        left = (coefficients > 0).sum(axis=1)
-        marks = np.linspace(0, len(weights) - 1, 4).round().astype(int)[1:-1]
-        for at in marks:
-            axes.axvline(weights[at], color="0.8", linewidth=0.7, zorder=0)
-            axes.annotate(
-                f"{left[at]} left",
-                (weights[at], 1),
-                (2, -2),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                va="top",
-                fontsize=8,
-                color="0.4",
-            )
-    panels[0].set_ylabel("coefficient")
-    figure.suptitle(title)
-    return figure
-
-
-@styled
-def penalties(curves: Mapping[str, tuple[Array, Array]], p: float, title: str = "") -> Figure:
-    """Penalties of a single unit against its mean activation.
-
-    Args:
-        curves: name of the penalty -> mean activations (N,) and penalties (N,).
-        p: the expected activation, marked on the axis.
-        title: above all.
-    """
-    figure = Figure(figsize=(3.6, 2.7))
-    axes = figure.subplots()
-    for (name, (activation, penalty)), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=False):
-        axes.plot(activation, penalty, line, label=name)
-    axes.axvline(p, color="0.6", linewidth=0.7)
-    axes.annotate(f" p = {p:g}", (p, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8, color="0.4")
-    axes.set_ylim(bottom=0)
-    axes.locator_params(axis="x", nbins=5)
-    axes.set_xlabel("mean activation of a unit")
-    axes.set_ylabel("penalty")
-    axes.legend()
-    axes.set_title(title)
-    return figure
-
-
-@styled
 def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_label: str, series_label: str) -> Figure:
-    """Measures of a sweep's models against one swept value: a panel for each measure, a curve for each other value.
+    """Measures against one swept value: a panel for each measure, a curve for each value of another key.
 
-    Axes are logarithmic where their values are positive and span a decade.
+    Axes are logarithmic if their values are positive and span a decade.
 
     Args:
         panels: measure -> name of the curve -> swept values (N,) and measures (N,).
@@ -92,12 +34,10 @@ def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_labe
         for name, (x, y) in curves.items():
             axes.plot(x, y, "o-", label=name)
         across, up = (np.concatenate(values) for values in zip(*curves.values(), strict=True))
-        if _spans_a_decade(across):
-            axes.set_xscale("log")
-            _mark_logarithmic(axes.xaxis)
-        if _spans_a_decade(up):
-            axes.set_yscale("log")
-            _mark_logarithmic(axes.yaxis)
+        for axis, set_scale, values in ((axes.xaxis, axes.set_xscale, across), (axes.yaxis, axes.set_yscale, up)):
+            if 0 < 10 * values.min() <= values.max():
+                set_scale("log")
+                _mark_logarithmic(axis)
         axes.set_title(f"({letter}) {measure}", fontsize=8)
         axes.set_xlabel(x_label)
     for axes in grid[len(panels) :]:
@@ -107,64 +47,51 @@ def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_labe
 
 
 @styled
-def front(
-    runs: Array, on_front: Array, others: Mapping[str, Mapping[str, Array]], labels: Sequence[str], title: str = ""
-) -> Figure:
+def front(runs: Array, on_front: Array, others: Mapping[str, Array], labels: Sequence[str]) -> Figure:
     """Models by two errors, with the line that no model of the sweep is below and left of.
 
-    Where there are other models, these and the sweep are on the left, on logarithmic axes, and the sweep from close by
-    on the right. A number beside each of the others leads to its name below.
+    If there are other models, the left panel shows all models on logarithmic axes, and the right one the sweep from
+    close by. The numbers beside the other models lead to their names below.
 
     Args:
         runs: (N, 2), above 0.
-        on_front: those of them on the front, (M, 2), in the order of the line.
-        others: kind -> name -> point (2,).
+        on_front: the points on the line, (M, 2), in its order.
+        others: name -> point (2,).
         labels: of the two axes.
-        title: above all.
     """
-    others = {kind: points for kind, points in others.items() if points}
-    names = [name for points in others.values() for name in points]
-    key_rows = math.ceil(len(names) / KEY_COLUMNS)
-    figure = Figure(figsize=(7.6, 3.6 + 0.15 * key_rows) if others else (4.2, 3.6))
-    *whole, close = figure.subplots(1, 2 if others else 1, squeeze=False)[0]
-    for axes in (*whole, close):
+    from adjustText import adjust_text  # takes a second to import
+
+    figure = Figure(figsize=(7.6, 3.6 + 0.15 * math.ceil(len(others) / KEY_COLUMNS)) if others else (4.2, 3.6))
+    panels = figure.subplots(1, 2 if others else 1, squeeze=False)[0]
+    for axes in panels:
         axes.plot(*runs.T, "o", color="0.7", label="runs")
         axes.step(*on_front.T, "o-", where="post", color=ACCENT, label="front")
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
-    for axes in whole:
-        _draw_others(axes, others)
-        corners = zip(close.get_xlim(), close.get_ylim(), strict=True)
-        (left, bottom), (right, top) = corners
-        axes.indicate_inset((left, bottom, right - left, top - bottom), edgecolor="0.5")
+    close = panels[-1]
     close.locator_params(nbins=5)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     if others:
-        empty = [Line2D([], [], linestyle="none") for _ in names]
-        key = [f"{number}  {name}" for number, name in enumerate(names, start=1)]
-        figure.legend(empty, key, loc="outside lower center", ncols=KEY_COLUMNS, fontsize=6.5, handlelength=0)
-    figure.suptitle(title)
-    figure.draw_without_rendering()  # the layout moves no axes from here on
-    for axes in whole:
-        points = np.array([point for kind in others.values() for point in kind.values()])
-        numbers = [axes.text(*point, str(number), fontsize=6.5) for number, point in enumerate(points, start=1)]
-        x, y = np.concatenate([points, runs]).T
-        adjust_text(numbers, x, y, ax=axes, expand=(1.8, 1.6))
+        _draw_others(figure, panels[0], others)
+        (left, right), (bottom, top) = close.get_xlim(), close.get_ylim()
+        panels[0].indicate_inset((left, bottom, right - left, top - bottom), edgecolor="0.5")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    if others:
+        figure.draw_without_rendering()  # the layout moves no axes from here on
+        points = np.array(list(others.values()))
+        numbers = [panels[0].text(*point, str(number), fontsize=6.5) for number, point in enumerate(points, start=1)]
+        adjust_text(numbers, *np.concatenate([points, runs]).T, ax=panels[0], expand=(1.8, 1.6))
     return figure
 
 
-def _draw_others(axes: Axes, others: Mapping[str, Mapping[str, Array]]) -> None:
-    """Draw the points of each kind by a marker of their own, on logarithmic axes."""
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for marker, (kind, points) in zip("sD^v", others.items(), strict=False):
-        axes.plot(*np.array(list(points.values())).T, marker, color="0.25", markerfacecolor="none", label=kind)
-    for axis in (axes.xaxis, axes.yaxis):
-        _mark_logarithmic(axis)
-
-
-def _spans_a_decade(values: Array) -> bool:
-    return bool(0 < 10 * values.min() <= values.max())
+def _draw_others(figure: Figure, axes: Axes, others: Mapping[str, Array]) -> None:
+    """Draw other models on logarithmic axes, and list their names below."""
+    axes.plot(*np.array(list(others.values())).T, "s", color="0.25", markerfacecolor="none", label="other runs")
+    axes.set(xscale="log", yscale="log")
+    _mark_logarithmic(axes.xaxis)
+    _mark_logarithmic(axes.yaxis)
+    names = [f"{number}  {name}" for number, name in enumerate(others, start=1)]
+    handles = [Line2D([], [], linestyle="none")] * len(names)
+    figure.legend(handles, names, loc="outside lower center", ncols=KEY_COLUMNS, fontsize=6.5, handlelength=0)
 
 
 def _mark_logarithmic(axis: Axis) -> None:
@@ -177,7 +104,7 @@ def _mark_logarithmic(axis: Axis) -> None:
 
 @styled
 def code_histograms(codes: Mapping[str, Array], columns: Sequence[str], title: str = "") -> Figure:
-    """The histogram of the entries of each code, its largest entry marked: a row for each entry of ``codes``.
+    """A histogram of the entries of each code, with the largest entry marked: a row for each entry of ``codes``.
 
     Args:
         codes: label -> code (N, K).

@@ -19,26 +19,30 @@ from partae.files import replacing
 Array = NDArray[np.floating]
 P = ParamSpec("P")
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that it puts into a PDF
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph of a PDF
 
 STYLE = Path(__file__).with_name("paper.mplstyle")
 ACCENT = "#c1272d"
+PADDING = 0.05  # inches around a figure
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in the one style, whatever the caller's own is."""
+    """Draw in the one style, whatever style the caller uses."""
 
     @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.style.context(STYLE):
             return draw(*args, **kwargs)
 
-    return drawn
+    return draw_in_style
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` as a PNG and a PDF at ``path``, which has no suffix; each whole or not at all."""
+    """Write a figure as PNG and PDF to ``path``, which has no suffix; an interrupted write leaves no file."""
     with matplotlib.style.context(STYLE):
+        figure.draw_without_rendering()  # lay out once for both files
+        figure.set_layout_engine("none")
+        box = figure.get_tightbbox().padded(PADDING)
         for suffix in (".png", ".pdf"):
             with replacing(path.with_name(path.name + suffix)) as beside:
-                figure.savefig(beside)
+                figure.savefig(beside, bbox_inches=box)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from partae.figures.style import Array, styled
 
-GAP = 0.8  # grey between tiles, on which neither white nor black ones lose their edges
+GAP = 0.8  # a grey between tiles on which both white and black tiles have edges
+INCHES = 0.7  # width of a tile in a grid
 
 
 @styled
@@ -20,67 +21,36 @@ def image_rows(rows: Mapping[str, Array], columns: Sequence[str], title: str = "
     """A grid of images: a labelled row for each entry of ``rows``, a named column for each image.
 
     Args:
-        rows: label -> images (N, C, H, W) with values in [0, 1]; values outside are shown as the nearest end.
+        rows: label -> images (N, C, H, W); values outside [0, 1] are clipped.
         columns: N names.
         title: above all.
     """
-    tiles = [[coloured(image, 0, 1) for image in images] for images in rows.values()]
-    figure, (x, y) = _mosaic(tiles, inches=0.75, title=title)
-    axes = figure.axes[0]
-    axes.set_xticks(x, columns, fontsize=7)
-    axes.set_yticks(y, list(rows))
-    return figure
+    return _grid([_grey(images) for images in rows.values()], list(rows), columns, title)
 
 
 @styled
 def atoms(atoms: Array, title: str = "") -> Figure:
-    """A grid of numbered atoms, each on its own scale from 0 to its largest value.
-
-    Where an atom has a negative value all are shown on scales that are symmetric about 0 (blue below, red above).
-
-    Args:
-        atoms: (K, C, H, W).
-        title: above all.
-    """
+    """A grid of numbered atoms (K, C, H, W), coloured as by `scaled_each`."""
     columns = min(len(atoms), max(10, _side(atoms)))
     rows = _in_rows(scaled_each(atoms), columns)
-    figure, (x, y) = _mosaic(rows, inches=0.65, title=title)
-    axes = figure.axes[0]
-    axes.set_xticks(x, [f"+{column}" for column in range(columns)], fontsize=7)
-    axes.set_yticks(y, [str(row * columns) for row in range(len(rows))], fontsize=7)
-    return figure
+    names = [str(row * columns) for row in range(len(rows))]
+    return _grid(rows, names, [f"+{column}" for column in range(columns)], title)
 
 
 @styled
 def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
-    """Some atoms of several models, coloured as by `atoms`: a labelled row for each model.
-
-    Args:
-        rows: label -> atoms (N, C, H, W).
-        title: above all.
-    """
-    figure, (_, y) = _mosaic([scaled_each(atoms) for atoms in rows.values()], inches=0.75, title=title)
-    axes = figure.axes[0]
-    axes.set_xticks([])
-    axes.set_yticks(y, list(rows))
-    return figure
+    """Some atoms of several models: a labelled row of atoms (N, C, H, W) for each model."""
+    return _grid([scaled_each(atoms) for atoms in rows.values()], list(rows), [], title)
 
 
 @styled
 def atom_grids(grids: Mapping[str, Array], title: str = "") -> Figure:
-    """All atoms of a few models side by side, coloured as by `atoms`: a square for each model.
-
-    Args:
-        grids: label -> atoms (K, C, H, W).
-        title: above all.
-    """
+    """All atoms of a few models side by side: a labelled square of atoms (K, C, H, W) for each model."""
     sides = [_side(atoms) for atoms in grids.values()]
     figure = Figure(figsize=(0.5 * sum(sides) + 0.2, 0.5 * max(sides) + 0.7))
     squares = figure.subplots(1, len(grids), squeeze=False, width_ratios=sides)[0]
     for axes, side, (name, atoms) in zip(squares, sides, grids.items(), strict=True):
-        _tiled(axes, _in_rows(scaled_each(atoms), side))
-        axes.set_xticks([])
-        axes.set_yticks([])
+        _draw(axes, _in_rows(scaled_each(atoms), side))
         axes.set_title(name)
     figure.suptitle(title)
     return figure
@@ -88,28 +58,24 @@ def atom_grids(grids: Mapping[str, Array], title: str = "") -> Figure:
 
 @styled
 def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Array], columns: Sequence[str]) -> Figure:
-    """A representation at a glance: all its atoms, and beside them what it makes of some images.
+    """A representation at a glance: all its atoms and, beside them, how it represents some images.
 
     Args:
         atoms: (K, C, H, W).
-        strongest: label -> an atom for each image, (N, C, H, W), coloured as by `atoms`.
-        rows: label -> images (N, C, H, W) with values in [0, 1]; those of the first label come above the atoms.
+        strongest: label -> an atom for each image, (N, C, H, W).
+        rows: label -> images (N, C, H, W); those of the first label come above the atoms.
         columns: N names.
     """
     side = _side(atoms)
-    grid = _in_rows(scaled_each(atoms), side)
-    images = {label: [coloured(image, 0, 1) for image in row] for label, row in rows.items()}
-    (first, originals), *others = images.items()
+    (first, originals), *others = ((label, _grey(images)) for label, images in rows.items())
     table = {first: originals, **{label: scaled_each(row) for label, row in strongest.items()}, **dict(others)}
     figure = Figure(figsize=(0.55 * (side + len(columns)) + 2.2, 0.55 * max(side, len(table)) + 0.6))
     left, right = figure.subplots(1, 2, width_ratios=(side, len(columns) * side / max(side, len(table))))
-    _tiled(left, grid)
-    left.set_xticks([])
-    left.set_yticks([])
+    _draw(left, _in_rows(scaled_each(atoms), side))
     left.set_title(f"{len(atoms)} atoms")
-    x, y = _tiled(right, list(table.values()))
-    right.set_xticks(x, columns, fontsize=7, rotation=35, ha="left", rotation_mode="anchor")
-    right.set_yticks(y, list(table))
+    _draw(right, list(table.values()), list(table), columns)
+    for label in right.get_xticklabels():
+        label.set(rotation=35, horizontalalignment="left", rotation_mode="anchor")
     return figure
 
 
@@ -120,7 +86,10 @@ def coloured(image: Array, low: float, high: float, cmap: str = "gray") -> Array
 
 
 def scaled_each(atoms: Array) -> list[Array]:
-    """Atoms (K, C, H, W) as K tiles (H, W, 3), each on its own scale, signed where any atom has a negative value."""
+    """Atoms (K, C, H, W) as K tiles (H, W, 3), each on its own scale from 0 to its largest value.
+
+    If any atom has a negative value, the scales are symmetric about 0: blue below, red above.
+    """
     signed = bool((atoms < 0).any())
     largest = [float(np.abs(atom).max()) or 1.0 for atom in atoms]
     return [
@@ -129,8 +98,13 @@ def scaled_each(atoms: Array) -> list[Array]:
     ]
 
 
+def _grey(images: Array) -> list[Array]:
+    """Images (N, C, H, W) as N tiles (H, W, 3)."""
+    return [coloured(image, 0, 1) for image in images]
+
+
 def _side(atoms: Array) -> int:
-    """How many of ``atoms`` a row holds if there are to be about as many rows."""
+    """The columns of a grid with about as many rows."""
     return math.ceil(math.sqrt(len(atoms)))
 
 
@@ -138,30 +112,30 @@ def _in_rows(tiles: list[Array], columns: int) -> list[list[Array]]:
     return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
 
 
-def _mosaic(rows: Sequence[Sequence[Array]], inches: float, title: str) -> tuple[Figure, tuple[Array, Array]]:
-    """Tiles (H, W, 3) side by side, ``inches`` wide each; with the positions of the columns' and rows' centres."""
+def _grid(rows: Sequence[Sequence[Array]], row_names: Sequence[str], columns: Sequence[str], title: str) -> Figure:
+    """A figure of tiles (H, W, 3)."""
     height, width, _ = rows[0][0].shape
-    figure = Figure(figsize=(inches * len(rows[0]) + 1.3, inches * len(rows) * height / width + 0.6))
+    figure = Figure(figsize=(INCHES * len(rows[0]) + 1.3, INCHES * len(rows) * height / width + 0.6))
     axes = figure.subplots()
     axes.set_title(title)
-    return figure, _tiled(axes, rows)
+    _draw(axes, rows, row_names, columns)
+    return figure
 
 
-def _tiled(axes: Axes, rows: Sequence[Sequence[Array]]) -> tuple[Array, Array]:
-    """Draw tiles (H, W, 3) side by side; the positions of the columns' and rows' centres."""
+def _draw(
+    axes: Axes, rows: Sequence[Sequence[Array]], row_names: Sequence[str] = (), column_names: Sequence[str] = ()
+) -> None:
+    """Draw rows of tiles (H, W, 3), with names on the left and above."""
     height, width, _ = rows[0][0].shape
     gap = max(1, width // 14)
-    columns = len(rows[0])
-    shape = len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3
-    canvas = np.full(shape, GAP)
+    down, across = height + gap, width + gap
+    canvas = np.full((len(rows) * down - gap, len(rows[0]) * across - gap, 3), GAP)
     for row, tiles in enumerate(rows):
         for column, tile in enumerate(tiles):
-            top, left = row * (height + gap), column * (width + gap)
-            canvas[top : top + height, left : left + width] = tile
+            canvas[row * down :, column * across :][:height, :width] = tile
     axes.imshow(canvas)
     axes.grid(visible=False)
     axes.spines[:].set(visible=True, color=str(GAP), linewidth=0.6)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    x = np.arange(columns) * (width + gap) + width / 2
-    y = np.arange(len(rows)) * (height + gap) + height / 2
-    return x, y
+    axes.set_xticks(np.arange(len(column_names)) * across + width / 2, column_names, fontsize=7)
+    axes.set_yticks(np.arange(len(row_names)) * down + height / 2, row_names)

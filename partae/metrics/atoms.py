@@ -1,4 +1,4 @@
-"""What the atoms say of the model: how localised they are, how far apart, and whether another seed finds them again."""
+"""What the atoms say of the model: how localised they are, how far apart, and whether they are those expected."""
 
 from __future__ import annotations
 
@@ -105,13 +105,37 @@ def stability(atoms: Tensor, other_atoms: Tensor) -> Tensor:
     if atoms.shape != other_atoms.shape:
         shapes = f"{tuple(atoms.shape)} and {tuple(other_atoms.shape)}"
         raise InputError(f"stability needs two models with atoms (K, C, H, W) of the same shape; got {shapes}")
-    return matched(atoms, other_atoms)[1].mean()
+    return _match(atoms, other_atoms)[1].mean()
 
 
-def matched(atoms: Tensor, other_atoms: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of some atoms (K, C, H, W) have a partner among others (L, C, H, W), min(K, L) of them, and their cosines.
+def part_recovery(atoms: Tensor, parts: Tensor, ignore: Tensor | None = None) -> Tensor:
+    """Cosine of the angle between each part and the atom matched with it: (P,), in [-1, 1]; higher is better.
 
-    Each has one partner at most, so that the sum of the cosines is largest (Hungarian algorithm).
+    The parts are those that images are known to be made of. Each atom is matched with one part at most, so that the sum
+    of the cosines is largest. A part has 0 if no atom is left for it, or if its atom is zero.
+
+    Args:
+        atoms: (K, C, H, W).
+        parts: (P, C, H, W).
+        ignore: pixels left out, True where so, of a shape that broadcasts to (C, H, W).
+
+    Source: Kuhn, as for `stability`.
+
+    >>> parts = torch.eye(4).reshape(4, 1, 2, 2)
+    >>> part_recovery(2 * parts.flip(0), parts)
+    tensor([1., 1., 1., 1.])
+    """
+    if ignore is not None:
+        atoms, parts = atoms.masked_fill(ignore, 0), parts.masked_fill(ignore, 0)
+    rows, cosines = _match(parts, atoms)
+    return cosines.new_zeros(len(parts)).index_copy(0, rows, cosines)
+
+
+def _match(atoms: Tensor, other_atoms: Tensor) -> tuple[Tensor, Tensor]:
+    """Pair atoms (K, C, H, W) with others (L, C, H, W) so that the sum of cosines is largest (Hungarian algorithm).
+
+    Returns:
+        The numbers of the min(K, L) atoms that have a partner, and their cosines with it.
     """
     cosines = _directions(atoms) @ _directions(other_atoms).T
     rows, columns = map(torch.from_numpy, linear_sum_assignment(cosines.detach().cpu().numpy(), maximize=True))

@@ -1,59 +1,12 @@
-"""What a code says of the model: how sparse it is, how active, and which units seldom or never speak."""
+"""What a code says of the model: how many of its units are active, how often, and which never."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
-
-from partae.checks import real
-from partae.metrics.mean import Mean
-from partae.sparsity import hoyer_sparsity
 
 DEAD_SHARE = 0.01
-
-
-class HoyerSparsity(Mean):
-    """Mean of `hoyer_sparsity` over all codes."""
-
-    def update(self, code: Tensor) -> None:  # type: ignore[override]
-        """Add a code (B, K)."""
-        super().update(hoyer_sparsity(code))
-
-
-class MeanActivation(Mean):
-    """Mean of all entries of all codes."""
-
-    def update(self, code: Tensor) -> None:  # type: ignore[override]
-        """Add a code (B, K)."""
-        super().update(code.mean(dim=1))
-
-
-class UnitActivation(Metric):
-    """Mean activation of each unit over all codes, (K,).
-
-    Args:
-        latent_dim: K, the number of units.
-    """
-
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, latent_dim: int) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros(latent_dim, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, code: Tensor) -> None:
-        """Add a code (B, K)."""
-        self.total += code.sum(dim=0)
-        self.count += len(code)
-
-    def compute(self) -> Tensor:
-        """Each unit's mean activation, (K,)."""
-        return (self.total / self.count).float()
 
 
 def l0(code: Tensor, threshold: float = 0.0) -> Tensor:
@@ -69,27 +22,11 @@ def l0(code: Tensor, threshold: float = 0.0) -> Tensor:
     return (code.abs() > threshold).sum(dim=1).float()
 
 
-class L0(Mean):
-    """Mean of `l0` over all codes.
-
-    Args:
-        threshold: at least 0.
-    """
-
-    def __init__(self, threshold: float = 0.0) -> None:
-        super().__init__()
-        self.threshold = real("threshold", threshold, low=0)
-
-    def update(self, code: Tensor) -> None:  # type: ignore[override]
-        """Add a code (B, K)."""
-        super().update(l0(code, self.threshold))
-
-
 def usage_frequency(code: Tensor, share: float = DEAD_SHARE) -> Tensor:
     """Share of images in which each unit exceeds ``share`` of the largest activation: (B, K) -> (K,), in [0, 1].
 
-    Activations count by their size. The largest is that of all units over all images, as for `dead_atoms`: these are
-    the units with frequency 0. A part of few images has a small frequency, a unit that always speaks has 1.
+    Activations count by their size. The largest is that of all units over all images, as for `dead_atoms`, which are
+    the units of frequency 0. A unit that is active in every image has frequency 1.
 
     Args:
         code: of a whole set of images, (B, K).
@@ -100,30 +37,6 @@ def usage_frequency(code: Tensor, share: float = DEAD_SHARE) -> Tensor:
     """
     size = code.abs()
     return (size > share * size.max()).float().mean(dim=0)
-
-
-class UsageFrequency(Metric):
-    """`usage_frequency` over all codes, which it keeps: the largest activation is known only after the last of them.
-
-    Args:
-        share: of the largest activation of all units, in [0, 1).
-    """
-
-    full_state_update = False
-    codes: list[Tensor]
-
-    def __init__(self, share: float = DEAD_SHARE) -> None:
-        super().__init__()
-        self.share = real("share", share, low=0, high=1, high_open=True)
-        self.add_state("codes", [], dist_reduce_fx="cat")
-
-    def update(self, code: Tensor) -> None:
-        """Add a code (B, K)."""
-        self.codes.append(code.detach())
-
-    def compute(self) -> Tensor:
-        """Each unit's frequency, (K,)."""
-        return usage_frequency(dim_zero_cat(self.codes), self.share)
 
 
 def dead_atoms(largest: Tensor, share: float = DEAD_SHARE) -> Tensor:
@@ -144,16 +57,14 @@ class DeadAtoms(Metric):
 
     Args:
         latent_dim: K, the number of units.
-        share: of the largest activation of all units, in [0, 1).
     """
 
     full_state_update = False
     higher_is_better = False
     largest: Tensor
 
-    def __init__(self, latent_dim: int, share: float = DEAD_SHARE) -> None:
+    def __init__(self, latent_dim: int) -> None:
         super().__init__()
-        self.share = real("share", share, low=0, high=1, high_open=True)
         self.add_state("largest", torch.zeros(latent_dim), dist_reduce_fx="max")
 
     def update(self, code: Tensor) -> None:
@@ -162,4 +73,4 @@ class DeadAtoms(Metric):
 
     def compute(self) -> Tensor:
         """The number of dead atoms, a scalar."""
-        return dead_atoms(self.largest, self.share)
+        return dead_atoms(self.largest)

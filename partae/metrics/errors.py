@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from partae.metrics.mean import Mean
-
 
 def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     """Squared difference of each image, mean over its pixels: (B, C, H, W) twice -> (B,), at least 0; lower is better.
@@ -16,14 +14,6 @@ def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     tensor([0.2500])
     """
     return (reconstruction - images).square().flatten(1).mean(dim=1)
-
-
-class ReconstructionError(Mean):
-    """Mean of `reconstruction_error` over all images."""
-
-    def update(self, reconstruction: Tensor, images: Tensor) -> None:  # type: ignore[override]
-        """Add images (B, C, H, W) and their reconstructions (B, C, H, W)."""
-        super().update(reconstruction_error(reconstruction, images))
 
 
 def explained_variance(reconstruction: Tensor, images: Tensor) -> Tensor:
@@ -77,6 +67,6 @@ class ExplainedVariance(Metric):
     def compute(self) -> Tensor:
         """The explained variance, a scalar."""
         variance = self.squares - self.total.square().sum() / self.count
-        # what is left of the same images after rounding counts as nothing
+        # what rounding leaves of images that are all the same counts as nothing
         variance = torch.where(variance > self.squares * 1e-14, variance, 0)
         return _explained(self.error, variance).float()

@@ -1,71 +1,73 @@
-"""The figures of trained models, on the test images."""
+"""The figures of trained models, on some test images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from partae import figures
-from partae.data import DataModule
-from partae.metrics import codes
+from partae.metrics.view import View
 from partae.morphology import Operator
-from partae.representation import Representation
 
 STRONGEST = 3  # atoms of each image in the overview
 SIDE_BY_SIDE = 3  # models, at most, of which all atoms are drawn
 
 
-@torch.no_grad()
-def drawings(
-    models: Mapping[str, Representation], data: DataModule, operators: list[Operator], *, bias: bool = False
+def draw(
+    atoms: Mapping[str, Tensor],
+    codes: Mapping[str, Tensor],
+    views: Mapping[str, View],
+    names: Sequence[str],
+    operators: Sequence[Operator],
 ) -> dict[str, Figure]:
-    """Reconstructions, code histograms, atoms and max-approximations: a row for each model, by file name.
+    """Reconstructions, code histograms, atoms and max-approximations: figures by file name, with a row for each model.
 
-    Of two or three models all atoms are drawn, side by side; of more, some.
+    A single model has an overview, too: its atoms, those that add most to each image, and its renderings. All atoms of
+    two or three models are drawn side by side; of more models, those that add most to the test images.
 
-    Of a single model there is an overview, too: its atoms, those that add most to each image, and what they make of it.
-    With ``bias`` the operators are applied to the bias too.
+    Args:
+        atoms: (K, C, H, W) of each model, by its name.
+        codes: of all test images, (N, K).
+        views: of the images that are drawn.
+        names: of these images.
+        operators: of the views.
     """
-    images, names = data.examples("test")
-    code = {name: model.encode(images) for name, model in models.items()}
-    reconstructions = {name: model.decode(code[name]).numpy() for name, model in models.items()}
+    first = next(iter(views.values()))
+    reconstructions = {name: view.reconstruction.numpy() for name, view in views.items()}
     drawn = {
-        "reconstructions": figures.image_rows({"original": images.numpy(), **reconstructions}, names),
-        "code_histograms": figures.code_histograms({name: row.numpy() for name, row in code.items()}, names),
+        "reconstructions": figures.image_rows({"original": first.images.numpy(), **reconstructions}, names),
+        "code_histograms": figures.code_histograms({name: view.code.numpy() for name, view in views.items()}, names),
     }
-    if len(models) == 1:
-        (model,) = models.values()
-        drawn["atoms"] = figures.atoms(model.atoms.numpy(), f"{len(model.atoms)} atoms, each on its own scale")
-        drawn["overview"] = _overview(model, images, names, operators[0], bias=bias)
-    elif len(models) <= SIDE_BY_SIDE:
-        drawn["atoms"] = figures.atom_grids({name: model.atoms.numpy() for name, model in models.items()})
+    if len(atoms) == 1:
+        (own,) = atoms.values()
+        drawn["atoms"] = figures.atoms(own.numpy(), f"{len(own)} atoms, each on its own scale")
+        drawn["overview"] = _draw_overview(own, first, names, operators[0])
+    elif len(atoms) <= SIDE_BY_SIDE:
+        drawn["atoms"] = figures.atom_grids({name: each.numpy() for name, each in atoms.items()})
     else:
         strongest = {}
-        for name, model in models.items():
-            mass = codes(model, data.batches("test"))[0].mean(dim=0) * model.atoms.abs().flatten(1).sum(dim=1)
-            strongest[name] = model.atoms[mass.argsort(descending=True)[: len(names)]].numpy()
+        for name, each in atoms.items():
+            mass = codes[name].mean(dim=0) * each.abs().flatten(1).sum(dim=1)
+            strongest[name] = each[mass.argsort(descending=True)[: len(names)]].numpy()
         drawn["atoms"] = figures.atom_rows(strongest, "The atoms that add most to the test images")
-    for each in operators:
-        rows = {
-            name: model.max_approximation_of_code(code[name], each, bias=bias).numpy() for name, model in models.items()
-        }
-        name = "max_approximations" if each == operators[0] else f"max_approximations_{each.name}_{each.radius}"
-        title = f"{each.name.capitalize()} by the disk of radius {each.radius}, and its max-approximation"
-        drawn[name] = figures.image_rows({f"{each.name} of the original": each(images).numpy(), **rows}, names, title)
+    for index, operator in enumerate(operators):
+        rows = {name: view.max_approximation[index].numpy() for name, view in views.items()}
+        suffix = "" if operator == operators[0] else f"_{operator.name}_{operator.radius}"
+        title = f"{operator.name.capitalize()} by the disk of radius {operator.radius}, and its max-approximation"
+        rows = {f"{operator.name} of the original": first.operated[index].numpy(), **rows}
+        drawn[f"max_approximations{suffix}"] = figures.image_rows(rows, names, title)
     return drawn
 
 
-def _overview(model: Representation, images: Tensor, names: list[str], operator: Operator, *, bias: bool) -> Figure:
-    code = model.encode(images)
-    most = (code * model.atoms.flatten(1).norm(dim=1)).abs().argsort(dim=1, descending=True)[:, :STRONGEST]
+def _draw_overview(atoms: Tensor, view: View, names: Sequence[str], operator: Operator) -> Figure:
+    most = (view.code * atoms.flatten(1).norm(dim=1)).abs().argsort(dim=1, descending=True)[:, :STRONGEST]
+    strongest = {f"atom {rank}": atoms[numbers].numpy() for rank, numbers in enumerate(most.T, start=1)}
     rows = {
-        "image": images,
-        "reconstruction": model.decode(code),
-        str(operator): operator(images),
-        "max-approximation": model.max_approximation_of_code(code, operator, bias=bias),
+        "image": view.images,
+        "reconstruction": view.reconstruction,
+        str(operator): view.operated[0],
+        "max-approximation": view.max_approximation[0],
     }
-    strongest = {f"atom {rank}": model.atoms[chosen].numpy() for rank, chosen in enumerate(most.T, start=1)}
-    return figures.overview(model.atoms.numpy(), strongest, {name: row.numpy() for name, row in rows.items()}, names)
+    return figures.overview(atoms.numpy(), strongest, {name: row.numpy() for name, row in rows.items()}, names)

@@ -1,4 +1,4 @@
-"""Images as text that a page can hold: many in one PNG, as a data URI."""
+"""Images as data URIs, which a page can hold; many small ones share a PNG."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Array = NDArray[np.floating[Any]]
 
 
 class Sheet(NamedTuple):
-    """Tiles of one size, side by side in one picture.
+    """Tiles of one size in one picture.
 
     Args:
         uri: the picture, as a data URI.
-        columns: tiles in a row of it.
-        rows: of tiles.
+        columns: number of tiles in a row.
+        rows: number of rows.
     """
 
     uri: str
@@ -31,22 +31,21 @@ class Sheet(NamedTuple):
 
 
 def sheet(tiles: Sequence[Array]) -> Sheet:
-    """A sheet of ``tiles`` (H, W, 3) with values in [0, 1], at least one of them, row by row."""
+    """A sheet of at least one tile (H, W, 3), row by row; values outside [0, 1] are clipped."""
     height, width, _ = tiles[0].shape
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
-    canvas = np.zeros((rows, columns, height, width, 3), dtype=np.uint8)
-    for index, tile in enumerate(tiles):
-        canvas[divmod(index, columns)] = np.round(255 * np.clip(tile, 0, 1))
-    pixels = canvas.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
-    grey = bool((pixels == pixels[..., :1]).all())
+    canvas = np.zeros((rows * columns, height, width, 3), dtype=np.uint8)
+    canvas[: len(tiles)] = np.round(255 * np.clip(tiles, 0, 1))
+    pixels = canvas.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    is_grey = bool((pixels == pixels[..., :1]).all())
     content = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(content, "PNG", optimize=True)
+    Image.fromarray(pixels[..., 0] if is_grey else pixels).save(content, "PNG", optimize=True)
     return Sheet(_uri(content.getvalue()), columns, rows)
 
 
 def tile_bytes(atoms: Array) -> int:
-    """How much of a sheet one of the atoms (K, C, H, W) takes: those with negative values are shown in colour."""
+    """Bytes of one of the atoms (K, C, H, W) on a sheet; atoms with negative values are shown in colour."""
     channels, height, width = atoms.shape[1:]
     return int(height * width * (3 if channels > 1 or (atoms < 0).any() else 1))
 

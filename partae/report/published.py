@@ -1,4 +1,4 @@
-"""The published figures that ours are put beside."""
+"""The published measures that ours are compared with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPARSE_NMF = {
     "model.estimator.code_sparseness_per": "unit",
     "model.estimator.sparseness_of_atoms": None,
 }
-# what all auto-encoders of the table have in common
+# all auto-encoders of the table
 SHALLOW = {
     "model._target_": "partae.model.AutoEncoder",
     "encoder._target_": "partae.encoder.Dense",
@@ -40,32 +40,31 @@ PENALTIES = {"none": "partae.sparsity.NoSparsity", "kl": "partae.sparsity.KL"}
 
 
 def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
-    """The published measures of the model that a run's ``cfg`` composes; empty if there are none.
+    """The published measures of the model that a run's configuration describes; empty if there are none.
 
     Args:
-        cfg: plain data, as a run's folder keeps it, which may say anything of itself.
+        cfg: plain data from a run's folder, not yet checked.
     """
-    expected: dict[str, Any]
     constraint = ", ".join(map(str, subtree(cfg, "constraint"))) or "none"
-    for row in _rows():
-        numbers = {f"sparsity.{key}": float(row[key]) for key in ("p", "beta") if row[key]}
+    with TABLE_1.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        expected: dict[str, Any] = dict(IMAGES)
         if row["model"] == "sparse_nmf":
-            expected = {**SPARSE_NMF, "model.estimator.sparseness_of_code": float(row["sparsity"].removeprefix("S_h="))}
+            expected |= SPARSE_NMF
+            expected["model.estimator.sparseness_of_code"] = float(row["sparsity"].removeprefix("S_h="))
         elif row["constraint"] == constraint:
-            expected = {**SHALLOW, "sparsity._target_": PENALTIES[row["sparsity"]], **numbers}
+            expected |= SHALLOW
+            expected["sparsity._target_"] = PENALTIES[row["sparsity"]]
+            expected |= {f"sparsity.{key}": float(row[key]) for key in ("p", "beta") if row[key]}
         else:
             continue
-        if _says(cfg, {**IMAGES, **expected}):
+        if all(_value(cfg, key) == value for key, value in expected.items()):
             return {name: float(row[name]) for name in MEASURES}
     return {}
 
 
-def _rows() -> list[dict[str, str]]:
-    with TABLE_1.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _says(cfg: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether ``cfg`` has each expected value at its dotted key."""
-    split = {key.rpartition("."): value for key, value in expected.items()}
-    return all(subtree(cfg, group).get(name) == value for (group, _, name), value in split.items())
+def _value(cfg: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key, or None."""
+    group, _, name = key.rpartition(".")
+    return subtree(cfg, group).get(name)

@@ -1,4 +1,4 @@
-"""What a run says of itself: tables of measures."""
+"""Tables of measures as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Cell = str | float
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> str:
-    """A text table: a line a row, a column for each key, numbers to four digits and to the right.
+    """A text table: a line for each row, a column for each key; numbers have four digits and stand on the right.
 
     >>> print(table([{"beta": "0.1", "error": 0.5}, {"beta": "0.001", "error": 0.0125}]))
     beta      error
@@ -27,9 +27,9 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> str:
 
 
 def number(value: float) -> str:
-    """A number to four significant digits, a whole number as it is.
+    """A number to four significant digits; a whole number, and one that is not finite, as it is.
 
-    >>> number(0.0164), number(3), number(0.0)
-    ('0.01640', '3', '0')
+    >>> [number(value) for value in (0.0164, 18.24, 1e-7, 5.0, 0, float("nan"))]
+    ['0.01640', '18.24', '1.000e-07', '5', '0', 'nan']
     """
-    return f"{value:.0f}" if value == int(value) else f"{value:#.4g}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:#.4g}"

@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from partae.checks import InputError, flag, one_of, random_seed, whole
-from partae.metrics.measures import SVM_MEASURES, Measures
+from partae.metrics import Measures
+from partae.metrics.classification import SVM_MEASURES
 from partae.model.lightning import Measured
 from partae.run import folder as jobs
 from partae.saving.checkpoints import latest, make_last

@@ -18,8 +18,8 @@ MEASURES, SETTINGS = "metrics.json", "measured_by.json"
 Settings = Mapping[str, Any]
 
 
-def subject(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str, Any]:
-    """What tells whether two evaluations are of one model on the same images.
+def identify(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str, Any]:
+    """What is the same for two evaluations of one model on the same images.
 
     Args:
         file: the checkpoint.
@@ -35,32 +35,34 @@ def subject(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str, 
     }
 
 
-def record(folder: Path, of: Settings, measures: Mapping[str, float], by: Mapping[str, Settings]) -> dict[str, float]:
-    """Write ``measures`` into ``folder`` beside those of earlier evaluations of the same; all of them.
+def keep_measures(folder: Path, of: Settings, found: Mapping[str, tuple[float, Settings]]) -> dict[str, float]:
+    """Write measures into ``folder`` beside those of earlier evaluations; returns all that stand there now.
+
+    Earlier measures of another model, of other images or by other settings are dropped, so that all that stand together
+    compare: no SVM by another protocol, no operator that left the bias alone.
 
     Args:
         folder: of the evaluation.
-        of: its `subject`; measures of another one are dropped.
-        measures: of now, which take the place of earlier ones.
-        by: the settings that each of them was measured by. Earlier measures of other settings are dropped, so that
-            those which stand together compare: no SVM by another protocol, no operator that left the bias alone.
+        of: the model and the images, by `identify`.
+        found: each measure and the settings that it was measured by.
     """
-    now = {name: value for each in by.values() for name, value in each.items()}
-    earlier: dict[str, float] = {}
-    settings: dict[str, Settings] = {}
-    with suppress(InputError, OSError):  # nothing, or damaged: it is written anew
-        said = read_json(folder / SETTINGS)
-        if said.get("of") == of:
-            settings = {key: each for key, each in subtree(said, "by").items() if _agrees(each, now)}
+    now = {name: value for _, settings in found.values() for name, value in settings.items()}
+    every: dict[str, float] = {}
+    by: dict[str, Settings] = {}
+    with suppress(InputError, OSError):  # no earlier evaluation, or its files are damaged
+        earlier = read_json(folder / SETTINGS)
+        if earlier.get("of") == of:
+            by = {key: each for key, each in subtree(earlier, "by").items() if _agrees(each, now)}
             values = read_json(folder / MEASURES)
-            earlier = {key: values[key] for key in settings if isinstance(values.get(key), int | float)}
-    every = {**earlier, **measures}
+            every = {key: values[key] for key in by if isinstance(values.get(key), int | float)}
+    every |= {key: value for key, (value, _) in found.items()}
+    by |= {key: settings for key, (_, settings) in found.items()}
     write_json(folder / MEASURES, every)
-    said = {"of": of, "by": {key: {**settings, **by}[key] for key in every}}
-    write_bytes(folder / SETTINGS, (json.dumps(said, indent=2) + "\n").encode())
+    text = json.dumps({"of": of, "by": {key: by[key] for key in every}}, indent=2)
+    write_bytes(folder / SETTINGS, f"{text}\n".encode())
     return every
 
 
 def _agrees(settings: object, now: Settings) -> bool:
-    """Whether settings, as a file says them, are those of now where both are known."""
+    """Whether settings from a file are those of now where both are known."""
     return isinstance(settings, Mapping) and all(now.get(name, value) == value for name, value in settings.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
 from partae.data import DataModule
-from partae.metrics.measures import check_svm, measure_svm
+from partae.metrics import codes
+from partae.metrics.classification import check_svm, measure_svm
 from partae.report import verdicts
 from partae.run.build import Job, build_job, closing
 from partae.run.folder import finish
@@ -83,7 +83,9 @@ def _train(cfg: DictConfig, folder: Path, job: Job, started: float) -> dict[str,
     measures |= {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
     svm = {}
     if trainer.is_global_zero:
-        svm = measure_svm(model, partial(data.batches, shared=False), cfg.svm, cfg.seed, progress=not cfg.quiet)
+        svm = measure_svm(
+            lambda split: codes(model, data.batches(split, shared=False)), cfg.svm, cfg.seed, progress=not cfg.quiet
+        )
     measures |= {f"test/{key}": value for key, value in trainer.strategy.broadcast(svm).items()}
 
     if trainer.is_global_zero:

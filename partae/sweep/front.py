@@ -1,4 +1,4 @@
-"""The Pareto front of a sweep: its runs that no other run beats in both of two measures."""
+"""The Pareto front of a sweep: its runs that no other run beats in both of two errors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from partae import figures
-from partae.report import Cell, wording
+from partae.report import describe
+from partae.sweep.rows import Row
 
-ERRORS = ("reconstruction_error", "max_approximation_error_calibrated")  # the lower, the better
+ERRORS = ("reconstruction_error", "max_approximation_error_calibrated")  # on validation images; lower is better
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Row = Mapping[str, Cell]
 
 
 def on_front(points: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -27,32 +27,29 @@ def on_front(points: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.logical_not((at_most & smaller).any(axis=0))
 
 
+def with_errors(rows: Sequence[Row]) -> list[Row]:
+    """The runs that were measured by both errors; runs of an earlier version were not."""
+    return [row for row in rows if all(f"val/{error}" in row for error in ERRORS)]
+
+
 def front_of(rows: Sequence[Row]) -> list[Row]:
-    """The finished runs on the front of the two errors on validation images, by rising reconstruction error."""
-    finished = [row for row in rows if row["status"] == "finished"]
-    if not finished:
-        return []
-    points = _points(finished)
-    front = [row for row, on in zip(finished, on_front(points), strict=True) if on]
+    """The runs on the front, by rising reconstruction error."""
+    rows = with_errors(rows)
+    front = [row for row, is_on in zip(rows, on_front(_points(rows)), strict=True) if is_on]
     return sorted(front, key=lambda row: float(row[f"val/{ERRORS[0]}"]))
 
 
 def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
-    """The runs of a sweep by their two errors on validation images, with the front, and other runs.
+    """The runs of a sweep by their two errors, with the front and other runs.
 
     Args:
         rows: a run each, as `read_sweep` gives them.
         beside: runs of other sweeps, by name.
     """
-    finished = [row for row in rows if row["status"] == "finished"]
-    others = {name: _points([row])[0] for name, row in beside.items()}
-    return figures.front(
-        _points(finished),
-        _points(front_of(rows)),
-        {"other runs": others},
-        [wording(name).label for name in ERRORS],
-    )
+    others = dict(zip(beside, _points(list(beside.values())), strict=True))
+    labels = [describe(error).label for error in ERRORS]
+    return figures.front(_points(with_errors(rows)), _points(front_of(rows)), others, labels)
 
 
 def _points(rows: Sequence[Row]) -> Array:
-    return np.array([[float(row[f"val/{error}"]) for error in ERRORS] for row in rows], dtype=float)
+    return np.array([float(row[f"val/{error}"]) for row in rows for error in ERRORS]).reshape(-1, len(ERRORS))

@@ -1,4 +1,4 @@
-"""The jobs of a sweep as rows: what each was given, what it measured, and how it stands."""
+"""The jobs of a sweep as rows: overrides, measures and status of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from partae.report import Cell
 from partae.run.folder import is_finished, measures_of, status
 
 Row = dict[str, Cell]
-# the measures of a table that is printed, in this order
+# the measures of a printed table, in this order
 SHOWN = (
     "reconstruction_error",
     "hoyer_sparsity",
@@ -26,16 +26,16 @@ SHOWN = (
 def read_sweep(folder: Path) -> list[Row]:
     """A row for each job in a sweep's folder, in their order: overrides, seed, measures, wall time, status, folder.
 
-    Where several commands have filled the folder, jobs that were given the same keys stay together.
+    Where several commands have filled the folder, jobs with the same keys stay together.
     """
     rows: list[tuple[tuple[int, list[str], int, str], Row]] = []
     for file in folder.glob("*/.hydra/hydra.yaml"):
         run = file.parent.parent
         hydra = subtree(read_yaml(file), "hydra")
         if hydra.get("mode") != "MULTIRUN":
-            continue  # a run of the same name, beside the sweep
-        given = map(str, read_yaml(file.with_name("overrides.yaml"), list))
-        row: Row = {key: value for key, _, value in (each.partition("=") for each in given)}
+            continue  # a run of its own, in the same folder
+        overrides = map(str, read_yaml(file.with_name("overrides.yaml"), list))
+        row: Row = {key: value for key, _, value in (override.partition("=") for override in overrides)}
         order = (len(row), list(row), int(subtree(hydra, "job").get("num", 0)), run.name)
         row.setdefault("seed", str(read_yaml(file.with_name("config.yaml")).get("seed", "")))
         if is_finished(run):
@@ -46,7 +46,7 @@ def read_sweep(folder: Path) -> list[Row]:
 
 
 def write_sweep(folder: Path) -> list[Row]:
-    """Write ``sweep.csv`` as far as the sweep in ``folder`` has come; its rows."""
+    """Write ``sweep.csv`` with the jobs so far, and return its rows."""
     rows = read_sweep(folder)
     write_csv(folder / "sweep.csv", rows)
     return rows
@@ -62,56 +62,55 @@ def write_csv(path: Path, rows: list[Row]) -> None:
 
 
 def settings(rows: list[Row]) -> list[Row]:
-    """What each row was given and others were not; all of it where there is one row only.
+    """The overrides of each row that differ between rows; all of them if there is one row.
 
     >>> settings([{"a": "1", "b": "2", "test/loss": 0.5}, {"a": "1", "b": "3", "test/loss": 0.25}])
     [{'b': '2'}, {'b': '3'}]
     """
-    return telling([{key: value for key, value in row.items() if not is_detail(key)} for row in rows])
+    return drop_shared([{key: value for key, value in row.items() if not is_detail(key)} for row in rows])
 
 
 def names(rows: list[Row]) -> list[str]:
-    """A short name for each row, of its `settings`: a word as it is, a number with its key.
+    """A short name for each row, from its `settings`: a word as it is, a number with its key.
 
-    Rows that would share one have the keys of their words too, and if that is not enough, the name of their folder.
+    Rows that would share a name have the keys of their words too or, if that is not enough, the name of their folder.
 
     >>> names([{"model": "pca", "seed": "0"}, {"model": "pca", "seed": "1"}, {"model": "nmf", "seed": "0"}])
     ['pca, seed=0', 'pca, seed=1', 'nmf, seed=0']
     >>> names([{"encoder.activation": "relu"}, {"decoder.activation": "relu"}, {"model": "nmf"}])
     ['encoder.activation=relu', 'decoder.activation=relu', 'nmf']
     """
-    given = settings(rows)
-    short_names = [_name(each) for each in given]
-    long_names = [_name(each, spelt=True) for each in given]
-    folders = [str(row.get("folder", name)) for row, name in zip(rows, long_names, strict=True)]
-    return [
-        one if short_names.count(one) == 1 else other if long_names.count(other) == 1 else folder
-        for one, other, folder in zip(short_names, long_names, folders, strict=True)
-    ]
+    differing = settings(rows)
+    words = [_name(each) for each in differing]
+    spelt_out = [_name(each, with_keys=True) for each in differing]
+    folders = [str(row.get("folder", name)) for row, name in zip(rows, spelt_out, strict=True)]
+    candidates = zip(_unique(words), _unique(spelt_out), folders, strict=True)
+    return [word or name or folder for word, name, folder in candidates]
 
 
-def telling(rows: list[Row]) -> list[Row]:
-    """The rows without what all of them were given alike, unless that leaves nothing to tell them by."""
-    if not rows:
-        return []
-    first = rows[0]
-    alike = {
-        key for key, value in first.items() if isinstance(value, str) and all(row.get(key) == value for row in rows)
+def drop_shared(rows: list[Row]) -> list[Row]:
+    """The rows without the text that all of them share, but for ``status``; one row stays as it is."""
+    if len(rows) < 2:
+        return rows
+    shared = {
+        key
+        for key, value in rows[0].items()
+        if isinstance(value, str) and key != "status" and all(row.get(key) == value for row in rows)
     }
-    return (
-        [{key: value for key, value in row.items() if key not in alike - {"status"}} for row in rows]
-        if rows[1:]
-        else rows
-    )
+    return [{key: value for key, value in row.items() if key not in shared} for row in rows]
 
 
 def is_detail(key: str) -> bool:
-    """Whether a column is in the file only, not in the printed table."""
+    """Whether a column is no override: it is in sweep.csv, but not among the settings of a printed table."""
     return key.startswith(("test/", "val/")) or key in ("folder", "status", "wall_time", "experiment", "name")
 
 
 def short(key: str) -> str:
-    """A column's heading: a group without the folder that it lies in and the package that it fills."""
+    """A column's heading: a config group without its folder and package.
+
+    >>> short("hydra/launcher"), short("table_1@_global_"), short("sparsity.p")
+    ('launcher', 'table_1', 'sparsity.p')
+    """
     return key.rpartition("/")[2].partition("@")[0]
 
 
@@ -124,6 +123,11 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _name(given: Row, *, spelt: bool = False) -> str:
-    told = [(short(key), str(value)) for key, value in given.items() if value != ""]
-    return ", ".join(f"{key}={value}" if spelt or is_number(value) else value for key, value in told)
+def _unique(names: list[str]) -> list[str]:
+    """The names with "" for those that occur twice."""
+    return [name if names.count(name) == 1 else "" for name in names]
+
+
+def _name(settings: Row, *, with_keys: bool = False) -> str:
+    pairs = [(short(key), str(value)) for key, value in settings.items() if value != ""]
+    return ", ".join(f"{key}={value}" if with_keys or is_number(value) else value for key, value in pairs)

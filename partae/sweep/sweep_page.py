@@ -1,19 +1,26 @@
-"""The page of a sweep's folder."""
+"""The page of a sweep: curves, a table to sort, and each run one click away."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from partae.checks import InputError
+from partae.figures import Array, scaled_each
 from partae.files import write_bytes
-from partae.report import Cell, sweep_page
+from partae.report import Cell, describe, verdicts_of_runs
+from partae.report.page import in_order, render
+from partae.report.pictures import picture, sheet, tile_bytes
 from partae.run.command_line import evaluate_line
 from partae.saving.loading import load
+from partae.sweep.rows import is_detail, short
 
 PAGE = "sweep.html"
 REPORT = Path("evaluation") / "report.html"  # of a run, in its folder
+BYTES = 2_400_000  # of all atoms on the page, at most, before compression
 
 
 def write_page(
@@ -22,22 +29,68 @@ def write_page(
     figures: Mapping[str, Path] | None = None,
     l0_threshold: float = 0.0,
 ) -> Path:
-    """Write the `PAGE` of the runs in ``folder``, ``rows`` as `read_sweep` gives them; its path.
+    """Write the `PAGE` of a sweep's folder and return its path.
 
     Args:
-        folder: of the sweep; its runs' own reports are linked where they are.
-        rows: a run each.
+        folder: of the sweep; the page links to the reports of its runs, where they exist.
+        rows: a run each, as `read_sweep` gives them.
         figures: caption -> PNG file.
-        l0_threshold: that ``l0`` was measured with.
+        l0_threshold: the threshold that ``l0`` was measured with.
     """
-    reports, atoms, evaluate = {}, {}, {}
-    for run in (str(row["folder"]) for row in rows):
-        evaluate[run] = evaluate_line(folder / run)
-        if (folder / run / REPORT).exists():
-            reports[run] = f"{run}/{REPORT.as_posix()}"
+    columns = dict.fromkeys(key for row in rows for key in row)
+    keys = [key for key in columns if not is_detail(key)]
+    varied = [key for key in keys if len({row.get(key) for row in rows}) > 1]
+    names = in_order(key.removeprefix("test/") for key in columns if key.startswith("test/"))
+    meanings = {name: describe(name, rows, l0_threshold) for name in names}
+    atoms = _atoms(folder, [str(row["folder"]) for row in rows])
+    count = max(1, BYTES // max(1, sum(map(tile_bytes, atoms.values()))))
+    runs = []
+    for row in rows:
+        run = str(row["folder"])
+        found = {
+            "folder": run,
+            "status": row["status"],
+            "values": {key: row.get(key, "") for key in keys},
+            "measures": {name: _finite(row.get(f"test/{name}")) for name in names},
+            "atoms": _sheet(atoms.get(run), count),
+            "report": f"{run}/{REPORT.as_posix()}" if (folder / run / REPORT).exists() else None,
+            "evaluate": evaluate_line(folder / run),
+        }
+        runs.append(found)
+    page = render(
+        "sweep.html",
+        title=folder.name,
+        count=len(rows),
+        unfinished=sum(row["status"] != "finished" for row in rows),
+        words=list(meanings.values()),
+        verdicts=verdicts_of_runs([row for row in rows if row["status"] == "finished"]),
+        figures={caption: picture(file) for caption, file in (figures or {}).items()},
+        data={
+            "keys": {key: short(key) for key in varied or keys},
+            "measures": {name: {"label": meaning.label} for name, meaning in meanings.items()},
+            "runs": runs,
+        },
+    )
+    write_bytes(folder / PAGE, page.encode())
+    return folder / PAGE
+
+
+def _atoms(folder: Path, runs: Sequence[str]) -> dict[str, Array]:
+    """The atoms of each run that has a checkpoint."""
+    atoms = {}
+    for run in runs:
         with suppress(InputError):  # an unfinished run may have no checkpoint yet
             atoms[run] = load(folder / run).atoms.numpy()
-    page = folder / PAGE
-    html = sweep_page(folder.name, rows, atoms, reports, evaluate, figures or {}, l0_threshold)
-    write_bytes(page, html.encode())
-    return page
+    return atoms
+
+
+def _sheet(atoms: Array | None, count: int) -> dict[str, Any] | None:
+    """The first ``count`` atoms in one picture."""
+    if atoms is None:
+        return None
+    return {"total": len(atoms), "count": min(count, len(atoms)), "sheet": sheet(scaled_each(atoms[:count]))}
+
+
+def _finite(value: Cell | None) -> float | None:
+    """A number that JSON can hold, or None."""
+    return None if value in (None, "") or not math.isfinite(float(value)) else float(value)

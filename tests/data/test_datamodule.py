@@ -9,7 +9,7 @@ import torch
 
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST
-from partae.metrics.measures import check_svm
+from partae.metrics.classification import check_svm
 
 
 def module(garments: Path, **arguments: Any) -> DataModule:

@@ -12,25 +12,6 @@ def test_code_histograms_count_every_entry_and_mark_the_largest() -> None:
     assert axes.lines[0].get_xdata()[0] == 0.9  # type: ignore[index]
 
 
-def test_penalties_are_drawn_as_given_with_p_marked() -> None:
-    activation = np.linspace(0, 1, 5)
-    axes = figures.penalties({"one": (activation, activation**2), "two": (activation, activation)}, p=0.3).axes[0]
-    drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.lines}
-    np.testing.assert_array_equal(drawn["one"], activation**2)
-    np.testing.assert_array_equal(drawn["two"], activation)
-    assert any(np.all(np.asarray(line.get_xdata()) == 0.3) for line in axes.lines)
-
-
-def test_coefficient_paths_count_what_is_left() -> None:
-    weights = np.logspace(-3, 0, 4)
-    coefficients = np.array([[2.0, 1.0], [1.5, 0.5], [1.0, 0.0], [0.0, 0.0]])
-    figure = figures.coefficient_paths({"L1": (weights, coefficients), "L2": (weights, coefficients)})
-    assert [axes.get_title() for axes in figure.axes] == ["L1", "L2"]
-    axes = figure.axes[0]
-    np.testing.assert_array_equal(np.asarray(axes.lines[1].get_ydata()), coefficients[:, 1])
-    assert [text.get_text() for text in axes.texts] == ["2 left", "1 left"]
-
-
 def test_sweep_panels_have_a_curve_for_each_series_on_fitting_axes() -> None:
     beta = np.array([0.001, 0.01, 0.1])
     curves = {"0.01": (beta, np.array([0.1, 1.0, 10.0])), "0.05": (beta, np.array([0.2, 2.0, 20.0]))}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.metrics import svm_accuracy_quick, svm_accuracy_report
+from partae.metrics.classification import check_svm, measure_svm
 
 Labelled = tuple[Tensor, Tensor]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -157,7 +159,28 @@ def test_two_classes_are_enough() -> None:
     assert svm_accuracy_report(code[two], labels[two], n_jobs=1, progress=False).accuracy == 1
 
 
-def test_one_class_is_refused() -> None:
-    code, labels = blobs(30)
-    with pytest.raises(InputError, match=r"svm=quick needs training images of at least 2 classes"):
-        svm_accuracy_quick(code, torch.zeros_like(labels), code, labels)
+@pytest.mark.parametrize("standardised", [None, False, True])
+def test_each_protocol_is_asked_for_by_name(standardised: bool | None) -> None:
+    sets = {"train": blobs(300), "test": blobs(300, seed=1)}
+    options: dict[str, Any] = {} if standardised is None else {"standardised": standardised}
+    assert measure_svm(sets.__getitem__, "none") == {}
+    quick = svm_accuracy_quick(*sets["train"], *sets["test"], seed=3, **options)
+    assert measure_svm(sets.__getitem__, "quick", 3, standardised) == {"svm_accuracy": quick}
+    accuracy, std, cost = svm_accuracy_report(*sets["test"], seed=3, progress=False, **options)
+    found = measure_svm(sets.__getitem__, "report", 3, standardised, progress=False)
+    assert found == {"svm_accuracy": accuracy, "svm_accuracy_std": std, "svm_c": cost}
+
+
+def test_an_svm_that_cannot_be_fitted_is_refused_before_there_is_a_code() -> None:
+    many = {"train": torch.zeros(300), "test": torch.zeros(300)}
+    check_svm(many.__getitem__, "none")
+    with pytest.raises(InputError, match="svm=quick needs training images of at least 2 classes"):
+        check_svm(many.__getitem__, "quick")
+    with pytest.raises(InputError, match="svm=report needs at least 100 images"):
+        check_svm(many.__getitem__, "report")
+    few = torch.cat([torch.zeros(300), torch.ones(50)])
+    with pytest.raises(InputError, match=r"300 of class 0\.0, 50 of class 1\.0"):
+        check_svm(lambda _: few, "report")
+    two = {"train": torch.arange(2), "test": torch.arange(300) % 2}
+    for protocol in ("quick", "report"):
+        check_svm(two.__getitem__, protocol)

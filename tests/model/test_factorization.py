@@ -31,7 +31,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 import partae
-from evaluate import evaluate
 from partae import Factorization
 from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST
@@ -40,6 +39,7 @@ from partae.metrics import measure
 from partae.model import LeastSquares, Nearest
 from partae.nmf import SparseNMF
 from partae.run.training import hyperparameters, train
+from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose
 from tests.test_train import MEASURES
 

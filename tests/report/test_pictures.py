@@ -21,14 +21,14 @@ def decoded(uri: str) -> np.ndarray:
 def test_each_tile_is_where_its_number_says(count: int, grey: bool) -> None:
     tiles = np.random.default_rng(0).integers(0, 256, (count, 4, 6, 1 if grey else 3)) / 255
     tiles = np.broadcast_to(tiles, (count, 4, 6, 3))
-    made = sheet(list(tiles))
-    pixels = decoded(made.uri)
+    picture = sheet(list(tiles))
+    pixels = decoded(picture.uri)
     assert pixels.ndim == (2 if grey else 3)
     for index, tile in enumerate(tiles):
-        row, column = divmod(index, made.columns)
-        assert row < made.rows
-        found = pixels[4 * row : 4 * row + 4, 6 * column : 6 * column + 6]
-        np.testing.assert_array_equal(found, 255 * (tile[..., 0] if grey else tile))
+        row, column = divmod(index, picture.columns)
+        assert row < picture.rows
+        shown = pixels[4 * row : 4 * row + 4, 6 * column : 6 * column + 6]
+        np.testing.assert_array_equal(shown, 255 * (tile[..., 0] if grey else tile))
 
 
 def test_values_out_of_range_are_shown_as_the_nearest_end() -> None:

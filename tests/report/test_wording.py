@@ -4,52 +4,54 @@ import re
 
 import pytest
 
-from partae.report import wording
-from partae.report.wording import KINDS, measure_wording
+from partae.metrics import Measures
+from partae.metrics.classification import SVM_MEASURES
+from partae.metrics.code import DEAD_SHARE
+from partae.metrics.meanings import MEANINGS
+from partae.morphology import operator
+from partae.report import describe, verdicts, verdicts_of_runs
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", MEANINGS)
 def test_every_measure_has_words_without_code_in_them(name: str) -> None:
-    words = wording(name)
+    words = describe(name)
     assert len(words.meaning) > 10
-    assert not re.search(r"[`_]|->", " ".join(words))
+    assert not re.search(r"[`_{}]|->", " ".join(words))
     assert not words.meaning.endswith(".")
 
 
-@pytest.mark.parametrize(
-    ("name", "interval", "direction"),
-    [
-        ("reconstruction_error", "at least 0", "lower is better"),
-        ("hoyer_sparsity", "in [0, 1]", "higher is sparser"),
-        ("max_approximation_error", "at least 0", "lower is better"),
-        ("dead_atoms", "in [0, K]", "lower is better"),
-        ("explained_variance", "at most 1", "higher is better"),
-        ("usage_frequency", "in [0, 1]", ""),
-        ("stability", "in [-1, 1]", "higher is better"),
-        ("svm_accuracy", "", "higher is better"),
-    ],
-)
-def test_range_and_direction_are_those_of_the_function(name: str, interval: str, direction: str) -> None:
-    assert wording(name)[2:] == (interval, direction)
+def test_what_is_measured_of_every_model_has_words() -> None:
+    assert MEANINGS.keys() >= {*Measures(3).names, *SVM_MEASURES["report"]}
+    for name in ("dead_atoms", "usage_frequency"):
+        assert f"{DEAD_SHARE:g} of" in MEANINGS[name].meaning
 
 
 def test_an_operator_and_a_threshold_are_named() -> None:
-    words = wording("max_approximation_error/opening:2")
+    words = describe(f"max_approximation_error/{operator('opening:2')}")
     assert words.label == "Max-approximation error (opening, radius 2)"
-    assert words.meaning.endswith(
-        "between the max-approximation, raw as published, and the opening (radius 2) of the image"
-    )
-    assert "exceed 0.01 of" in wording("dead_atoms").meaning
-    assert "exceeds 0.2" in wording("l0", threshold=0.2).meaning
+    assert words.meaning.endswith("raw as published, and the opening (radius 2) of the image")
+    assert words[2:] == ("at least 0", "lower is better")
+    assert "exceeds 0.2" in describe("l0", l0_threshold=0.2).meaning
 
 
 def test_an_unknown_measure_is_called_by_its_name() -> None:
-    assert wording("beauty/of:1") == ("Beauty (of, radius 1)", "", "", "")
+    assert describe("beauty_{x}/of:1") == ("Beauty {x} (of, radius 1)", "", "", "")
 
 
-def test_the_words_for_a_measure_say_what_it_was_measured_by() -> None:
-    assert "exceeds 0.05" in measure_wording("l0", [], 0.05).meaning
+def test_the_protocols_of_the_svm_are_told_apart() -> None:
     quick, report = {"test/svm_accuracy": 0.8}, {"test/svm_accuracy": 0.7, "test/svm_c": 1.0}
-    assert measure_wording("svm_accuracy", [quick, {}], 0) == wording("svm_accuracy")
-    assert measure_wording("svm_accuracy", [report], 0).meaning == wording("svm_accuracy_report").meaning
-    assert "two protocols" in measure_wording("svm_accuracy", [quick, report], 0).meaning
+    assert describe("svm_accuracy", [quick, {}]) == MEANINGS["svm_accuracy"]
+    assert describe("svm_accuracy", [report]) == MEANINGS["svm_accuracy_report"]
+    assert "two protocols" in describe("svm_accuracy", [quick, report]).meaning
+
+
+def test_a_verdict_takes_the_stricter_error_of_the_operated_reconstruction() -> None:
+    names = ("max_approximation_error_calibrated", "image_error", "operated_reconstruction_error")
+    run: dict[str, float] = {f"test/{name}/opening:2": error for name, error in zip(names, (2, 3, 4), strict=True)}
+    stricter = run | {"test/operated_reconstruction_error_calibrated/opening:2": 1.0}
+    assert "3 for the image itself (beaten), 4 for the opening of the reconstruction (beaten)" in verdicts(run)[0]
+    assert "1 for the opening of the reconstruction (not beaten)" in verdicts(stricter)[0]
+    assert verdicts({"test/image_error": 1.0}) == []
+    (sentence,) = verdicts_of_runs([run, {**stricter, "test/image_error/opening:2": 2.0}])
+    assert sentence.endswith("(2 to 3) in 1 of 2 runs, and the opening of the reconstruction in 1.")
+    assert verdicts_of_runs([run, {}]) == []

@@ -1,67 +1,47 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
-/** An element with attributes, and children that are elements or text. */
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") made.addEventListener("click", value);
-    else if (value !== null && value !== undefined) made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
+/** A number to four significant digits; whole numbers and text as they are. */
+const digits = (value) =>
+  typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
+
+/** Make elements of a namespace from a tag, attributes and children. */
+const maker = (namespace) => (tag, attributes, ...children) => {
+  const element = document.createElementNS(namespace, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+};
+const html = maker(document.documentElement.namespaceURI);
+
+/** An element that shows one tile of a sheet; the element's size is the tile's. */
+function tile(tag, [uri, columns, rows], index, attributes) {
+  const element = html(tag, { class: "tile", ...attributes });
+  const [x, y] = [index % columns, Math.floor(index / columns)];
+  element.style.backgroundImage = `url(${uri})`;
+  element.style.backgroundSize = `${100 * columns}% ${100 * rows}%`;
+  element.style.backgroundPosition = `${(100 * x) / (columns - 1 || 1)}% ${(100 * y) / (rows - 1 || 1)}%`;
+  return element;
 }
 
-/** One tile of a sheet as the background of an element; its size is the element's. */
-function show(made, sheet, index) {
-  const column = index % sheet[1], row = Math.floor(index / sheet[1]);
-  const place = (at, count) => (count > 1 ? (100 * at) / (count - 1) : 0) + "%";
-  made.style.backgroundImage = `url(${sheet[0]})`;
-  made.style.backgroundSize = `${100 * sheet[1]}% ${100 * sheet[2]}%`;
-  made.style.backgroundPosition = `${place(column, sheet[1])} ${place(row, sheet[2])}`;
-  return made;
-}
+const captioned = (picture, caption) => html("figure", {}, picture, html("figcaption", {}, caption));
+const definitions = (pairs) =>
+  html("dl", {}, ...pairs.flatMap(([term, value]) => [html("dt", {}, term), html("dd", {}, value)]));
 
-function captioned(sheet, index, caption) {
-  const tile = show(element("div", { class: "tile", role: "img", "aria-label": caption }), sheet, index);
-  return element("figure", {}, tile, element("figcaption", {}, caption));
-}
+// Tab stops once in a group; arrow keys, Home and End move inside it
+const stopsAround = (element) => [...(element.closest("[role=group]")?.querySelectorAll("button, .point") ?? [])];
 
-function definitions(pairs) {
-  return element("dl", {}, ...pairs.flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)]));
-}
+document.addEventListener("focusin", ({ target }) => {
+  for (const stop of stopsAround(target)) stop.setAttribute("tabindex", stop === target ? 0 : -1);
+});
 
-/** One stop for the Tab key; the arrow keys, Home and End move among the buttons of a group. */
-function roving(group) {
-  const buttons = () => [...group.querySelectorAll("button, .point")];
-  const stop = (chosen) => buttons().forEach((button) => button.setAttribute("tabindex", button === chosen ? "0" : "-1"));
-  const above = (all, at, sign) => {
-    const here = all[at].getBoundingClientRect();
-    const found = all.filter((button) => {
-      const there = button.getBoundingClientRect();
-      return Math.abs(there.left - here.left) < 2 && sign * (there.top - here.top) > 2;
-    });
-    return found.length ? all.indexOf(sign > 0 ? found[0] : found[found.length - 1]) : at;
-  };
-  if (!group.dataset.roving) {
-    group.dataset.roving = "yes";
-    group.addEventListener("focusin", (event) => stop(event.target.closest("button, .point")));
-    group.addEventListener("keydown", (event) => {
-      const all = buttons(), at = all.indexOf(document.activeElement);
-      if (at < 0) return;
-      const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1 }[event.key]
-        ?? { ArrowDown: above(all, at, 1), ArrowUp: above(all, at, -1) }[event.key];
-      if (to === undefined) return;
-      event.preventDefault();
-      all[Math.min(all.length - 1, Math.max(0, to))].focus();
-    });
-  }
-  stop(buttons()[0]);
-}
-
-/** Four significant digits. */
-function digits(value) {
-  return typeof value === "number" ? (Number.isInteger(value) ? String(value) : Number(value.toPrecision(4)).toString()) : value;
-}
-
-const percent = (share) => (100 * share).toFixed(share < 0.1 ? 1 : 0) + " %";
+document.addEventListener("keydown", (event) => {
+  const stops = stopsAround(event.target), at = stops.indexOf(event.target), last = stops.length - 1;
+  if (at < 0) return;
+  const row = getComputedStyle(event.target.parentElement).gridTemplateColumns.split(" ").length;
+  const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row, Home: -last, End: last };
+  if (!(event.key in moves)) return;
+  event.preventDefault();
+  stops[Math.min(last, Math.max(0, at + moves[event.key]))].focus();
+});

@@ -1,77 +1,65 @@
 const { runs, keys, measures } = data;
 const COLOURS = 8, NONE = "";
+const LEFT = 44, RIGHT = 322, TOP = 26, BOTTOM = 192; // of a panel's axes
+const svg = maker("http://www.w3.org/2000/svg");
 const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
-const valuesOf = (key) => [...new Set(runs.map((run) => run.values[key]))]
-  .sort((one, other) => (isNumber(one) && isNumber(other) ? one - other : String(one).localeCompare(String(other))));
-const numeric = Object.keys(keys).filter((key) => valuesOf(key).every(isNumber));
-// the finest sweep runs along the axis, as in the figures of a paper
-numeric.sort((one, other) => valuesOf(other).length - valuesOf(one).length);
+const compare = (one, other) =>
+  isNumber(one) && isNumber(other) ? one - other : String(one).localeCompare(String(other));
+// of NONE there is one value, undefined
+const valuesOf = (key) => [...new Set(runs.map((run) => run.values[key]))].sort(compare);
+const measured = Object.keys(measures).filter((name) => runs.some((run) => run.measures[name] !== null));
 
-function option(value, text, chosen) {
-  return element("option", { value, selected: chosen ? "" : null }, text);
-}
-
-const svg = (tag, attributes, ...children) => {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-};
-
-/** Positions from values, logarithmic if wanted where all are positive and span a decade. */
-function scale(values, from, to, wanted) {
-  const logarithmic = wanted && Math.min(...values) > 0 && Math.max(...values) >= 10 * Math.min(...values);
-  const on = logarithmic ? Math.log10 : (value) => value;
-  let low = Math.min(...values.map(on)), high = Math.max(...values.map(on));
-  if (low === high) { low -= Math.abs(low) * 0.1; high += Math.abs(high) * 0.1 || 1; }
+/** Positions of values between two ends, with ticks; logarithmic on request if the values span a decade. */
+function scale(values, from, to, mayBeLogarithmic) {
+  const isLogarithmic = mayBeLogarithmic && Math.min(...values) > 0
+    && Math.max(...values) >= 10 * Math.min(...values);
+  const map = isLogarithmic ? Math.log10 : (value) => value;
+  let low = Math.min(...values.map(map)), high = Math.max(...values.map(map));
+  if (low === high) [low, high] = [low - Math.abs(low) * 0.1, high + (Math.abs(high) * 0.1 || 1)];
   const margin = (high - low) * 0.06;
-  const at = (value) => from + ((on(value) - low + margin) / (high - low + 2 * margin)) * (to - from);
+  [low, high] = [low - margin, high + margin];
   const ticks = [];
-  if (logarithmic) {
-    for (let power = Math.floor(low); power <= Math.ceil(high); power++)
-      for (const factor of high - low < 2.5 ? [1, 2, 5] : [1]) ticks.push(factor * 10 ** power);
+  if (isLogarithmic) {
+    for (let power = Math.floor(low); power <= high; power++)
+      for (const factor of high - low < 2.8 ? [1, 2, 5] : [1]) ticks.push(factor * 10 ** power);
   } else {
-    const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw));
-    const step = power * ([1, 2, 5].find((factor) => factor * power >= raw) ?? 10);
-    for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) ticks.push(Number(tick.toPrecision(10)));
+    const power = 10 ** Math.floor(Math.log10((high - low) / 5));
+    const step = power * [1, 2, 5, 10].find((factor) => 5 * factor * power >= high - low);
+    for (let count = Math.ceil(low / step); count * step <= high; count++) ticks.push(count * step);
   }
-  return { at, ticks: ticks.filter((tick) => on(tick) >= low - margin && on(tick) <= high + margin) };
+  const position = (value) => from + ((map(value) - low) / (high - low)) * (to - from);
+  return { position, ticks: ticks.filter((tick) => map(tick) >= low && map(tick) <= high) };
 }
 
 function panel(name, x, series) {
-  const seen = runs.map((run, index) => ({ run, index, x: x === NONE ? index : Number(run.values[x]), y: run.measures[name] }))
-    .filter((point) => point.y !== null);
-  const drawing = svg("svg", { viewBox: "0 0 330 230", role: "group", "aria-label": measures[name].label });
-  drawing.append(svg("text", { x: 44, y: 14, style: "fill: var(--ink); font-size: 12.5px" }, measures[name].label));
-  if (!seen.length) return drawing;
-  const across = scale(seen.map((point) => point.x), 44, 322, true);
-  // an error that spans decades where atoms overlap
-  const up = scale(seen.map((point) => point.y), 192, 26, name.startsWith("max_approximation_error"));
-  for (const tick of up.ticks) drawing.append(
-    svg("line", { class: "axis", x1: 44, x2: 322, y1: up.at(tick), y2: up.at(tick) }),
-    svg("text", { x: 40, y: up.at(tick) + 4, "text-anchor": "end" }, digits(tick)));
-  for (const tick of across.ticks) drawing.append(
-    svg("text", { x: across.at(tick), y: 208, "text-anchor": "middle" }, digits(tick)));
-  drawing.append(svg("text", { x: 183, y: 225, "text-anchor": "middle" }, x === NONE ? "job" : keys[x]));
-  const groups = series === NONE ? [NONE] : valuesOf(series);
-  groups.forEach((group, number) => {
-    const colour = `var(--s${number % COLOURS})`;
-    const points = seen.filter((point) => series === NONE || point.run.values[series] === group).sort((one, other) => one.x - other.x);
-    const distinct = new Set(points.map((point) => point.x)).size === points.length;
-    if (x !== NONE && distinct) drawing.append(svg("polyline", {
-      class: "curve", stroke: colour, points: points.map((point) => `${across.at(point.x)},${up.at(point.y)}`).join(" ") }));
-    for (const point of points) {
-      const label = `${point.run.folder}: ${measures[name].label} ${digits(point.y)}`;
-      const dot = svg("circle", { class: "point", cx: across.at(point.x), cy: up.at(point.y), r: 5, fill: colour,
-        "data-run": point.index, tabindex: -1, role: "button", "aria-label": label }, svg("title", {}, label));
-      dot.addEventListener("click", () => chooseRun(point.index, true));
-      dot.addEventListener("keydown", (event) => {
-        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); chooseRun(point.index, true); }
-      });
-      drawing.append(dot);
+  const { label } = measures[name];
+  const points = runs
+    .map((run, index) => ({ run, index, x: x === NONE ? index : Number(run.values[x]), y: run.measures[name] }))
+    .filter((point) => point.y !== null)
+    .sort((one, other) => one.x - other.x);
+  const across = scale(points.map((point) => point.x), LEFT, RIGHT, true);
+  // max-approximation errors span decades where atoms overlap
+  const up = scale(points.map((point) => point.y), BOTTOM, TOP, name.startsWith("max_approximation_error"));
+  const text = (x, y, anchor, content) => svg("text", { x, y, "text-anchor": anchor }, content);
+  const drawing = svg("svg", { viewBox: "0 0 330 230", role: "group", "aria-label": label },
+    svg("text", { class: "title", x: LEFT, y: 14 }, label),
+    text((LEFT + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x]),
+    ...across.ticks.map((tick) => text(across.position(tick), BOTTOM + 16, "middle", digits(tick))),
+    ...up.ticks.map((tick) => text(LEFT - 4, up.position(tick) + 4, "end", digits(tick))),
+    ...up.ticks.map((tick) => svg("line", { x1: LEFT, x2: RIGHT, y1: up.position(tick), y2: up.position(tick) })),
+  );
+  valuesOf(series).forEach((value, number) => {
+    const color = `color: var(--s${number % COLOURS})`;
+    const curve = points.filter((point) => point.run.values[series] === value);
+    const place = (point) => [across.position(point.x), up.position(point.y)];
+    if (x !== NONE && new Set(curve.map((point) => point.x)).size === curve.length)
+      drawing.append(svg("polyline", { class: "curve", style: color, points: curve.map(place).join(" ") }));
+    for (const point of curve) {
+      const [cx, cy] = place(point), hint = `${point.run.folder}: ${label} ${digits(point.y)}`;
+      const role = { role: "button", "aria-label": hint, tabindex: 0, "data-run": point.index };
+      drawing.append(svg("circle", { class: "point", style: color, cx, cy, r: 5, ...role }, svg("title", {}, hint)));
     }
   });
-  roving(drawing);
   return drawing;
 }
 
@@ -79,77 +67,85 @@ let chosen = 0;
 
 function draw() {
   const x = byId("x").value, series = byId("series").value;
-  const drawn = Object.keys(measures).filter((name) => runs.some((run) => run.measures[name] !== null));
-  byId("panels").replaceChildren(...drawn.map((name) => panel(name, x, series)));
-  byId("legend").replaceChildren(...(series === NONE ? [] : valuesOf(series).map((value, number) => element("li", {},
-    element("i", { style: `color: var(--s${number % COLOURS})` }), `${keys[series]} ${value}`))));
-  chooseRun(chosen, false);
+  byId("panels").replaceChildren(...measured.map((name) => panel(name, x, series)));
+  byId("legend").replaceChildren(...(series === NONE ? [] : valuesOf(series)).map((value, number) =>
+    html("li", { style: `color: var(--s${number % COLOURS})` }, html("span", {}, `${keys[series]} ${value}`))));
+  chooseRun(chosen);
 }
 
-function chooseRun(index, move) {
+function chooseRun(index) {
   const run = runs[index];
   if (!run) return;
   chosen = index;
-  document.querySelectorAll("[data-run]").forEach((made) => made.classList.toggle("chosen", Number(made.dataset.run) === index));
-  const parts = [
-    element("h3", {}, Object.keys(keys).map((key) => `${keys[key]} ${run.values[key]}`).join(", ") || run.folder),
-    element("p", {}, run.report ? element("a", { href: run.report, id: "report" }, "Its report") : element("span", { class: "muted" },
-      "For its report: ", element("code", {}, run.evaluate))),
-    definitions([...Object.keys(measures).filter((name) => run.measures[name] !== null)
-      .map((name) => [measures[name].label, digits(run.measures[name])]), ...(run.status === "finished" ? [] : [["status", run.status]])]),
-  ];
-  if (run.atoms) {
-    const { sheet, count, total } = run.atoms;
-    const tiles = [...Array(count).keys()].map((index) => show(element("div", { class: "tile" }), sheet, index));
-    parts.push(element("div", { class: "atoms", role: "img", "aria-label": "its atoms" }, ...tiles),
-      element("small", {}, count === total ? `Its ${total} atoms` : `The first ${count} of its ${total} atoms`));
-  }
-  byId("run").replaceChildren(...parts);
-  if (move) byId("run").scrollIntoView({ block: "nearest" });
-}
-
-let sorted = { column: null, sign: 1 };
-
-function fillTable() {
-  const columns = [
-    ...Object.keys(keys).map((key) => ({ name: keys[key], of: (run) => run.values[key] })),
-    ...Object.keys(measures).map((name) => ({ name: measures[name].label, of: (run) => run.measures[name] })),
-    ...(runs.every((run) => run.status === "finished") ? [] : [{ name: "status", of: (run) => run.status }]),
-    { name: "run", of: (run) => run.folder, link: true },
-  ];
-  const order = [...runs.keys()];
-  if (sorted.column !== null) {
-    const of = columns[sorted.column].of;
-    order.sort((one, other) => {
-      const [a, b] = [of(runs[one]), of(runs[other])];
-      if (a === null || b === null) return (a === null) - (b === null); // what was not measured stays last
-      return sorted.sign * (isNumber(a) && isNumber(b) ? a - b : String(a).localeCompare(String(b)));
-    });
-  }
-  byId("runs").replaceChildren(
-    element("thead", {}, element("tr", {}, ...columns.map(({ name }, column) => element("th", {
-      scope: "col", "aria-sort": sorted.column === column ? (sorted.sign > 0 ? "ascending" : "descending") : "none",
-    }, element("button", { type: "button", onclick: () => {
-      sorted = { column, sign: sorted.column === column ? -sorted.sign : 1 };
-      fillTable();
-      byId("runs").querySelectorAll("th button")[column].focus();
-    } }, name))))),
-    element("tbody", {}, ...order.map((index) => element("tr", {
-      "data-run": index, class: index === chosen ? "chosen" : "", onclick: () => chooseRun(index, true),
-    }, ...columns.map(({ of, link }) => {
-      const value = of(runs[index]);
-      const text = value === null ? "" : digits(value);
-      if (!link) return element("td", {}, text);
-      return element("td", {}, runs[index].report ? element("a", { href: runs[index].report }, text) : text);
-    })))),
+  for (const each of document.querySelectorAll("[data-run]"))
+    each.classList.toggle("chosen", Number(each.dataset.run) === index);
+  const report = run.report
+    ? [html("a", { href: run.report, id: "report" }, "Its report")]
+    : ["For its report: ", html("code", {}, run.evaluate)];
+  const numbers = measured.filter((name) => run.measures[name] !== null)
+    .map((name) => [measures[name].label, digits(run.measures[name])]);
+  byId("run").replaceChildren(
+    html("h3", {}, Object.keys(keys).map((key) => `${keys[key]} ${run.values[key]}`).join(", ") || run.folder),
+    html("p", {}, ...report),
+    definitions(run.status === "finished" ? numbers : [...numbers, ["status", run.status]]),
+  );
+  if (!run.atoms) return;
+  const { sheet, count, total } = run.atoms;
+  byId("run").append(
+    html("div", { class: "atoms", role: "img", "aria-label": "its atoms" },
+      ...[...Array(count).keys()].map((number) => tile("div", sheet, number))),
+    html("small", {}, count === total ? `Its ${total} atoms` : `The first ${count} of its ${total} atoms`),
   );
 }
 
-const varied = Object.keys(keys);
-byId("x").append(...numeric.map((key, at) => option(key, keys[key], at === 0)), option(NONE, "job", numeric.length === 0));
-byId("series").append(option(NONE, "nothing"), ...varied.map((key) =>
-  option(key, keys[key], key === (numeric[1] ?? varied.find((other) => other !== numeric[0])))));
-byId("x").addEventListener("change", draw);
-byId("series").addEventListener("change", draw);
+// for each column of the table, its heading and its value for a run
+const columns = [
+  ...Object.keys(keys).map((key) => [keys[key], (run) => run.values[key]]),
+  ...Object.keys(measures).map((name) => [measures[name].label, (run) => run.measures[name]]),
+  ["status", (run) => run.status],
+  ["run", (run) => run.folder],
+];
+const rows = runs.map((run, index) => html("tr", { "data-run": index },
+  ...columns.map(([, value]) => html("td", {}, digits(value(run)) ?? ""))));
+
+function sortBy(heading) {
+  const sign = heading.ariaSort === "ascending" ? -1 : 1, value = columns[heading.cellIndex][1];
+  for (const each of heading.parentElement.cells) each.ariaSort = "none";
+  heading.ariaSort = sign > 0 ? "ascending" : "descending";
+  const order = [...runs.keys()].sort((one, other) => {
+    const [first, second] = [value(runs[one]), value(runs[other])];
+    // runs that were not measured stay last
+    if (first === null || second === null) return (first === null) - (second === null);
+    return sign * compare(first, second);
+  });
+  byId("runs").tBodies[0].append(...order.map((index) => rows[index]));
+}
+
+document.addEventListener("click", ({ target }) => {
+  const run = target.closest("[data-run]"), heading = target.closest("th");
+  if (heading?.ariaSort) sortBy(heading);
+  if (!run) return;
+  chooseRun(Number(run.dataset.run));
+  byId("run").scrollIntoView({ block: "nearest" });
+});
+document.addEventListener("keydown", (event) => {
+  if (!event.target.matches(".point") || !["Enter", " "].includes(event.key)) return;
+  event.preventDefault();
+  event.target.dispatchEvent(new Event("click", { bubbles: true }));
+});
+
+byId("runs").tHead.append(html("tr", {}, ...columns.map(([name]) =>
+  html("th", { scope: "col", "aria-sort": "none" }, html("button", {}, name)))));
+byId("runs").tBodies[0].append(...rows);
+runs.forEach(({ report, folder }, index) => {
+  if (report) rows[index].lastChild.replaceChildren(html("a", { href: report }, folder));
+});
+// the finest sweep runs along the axis, as in the figures of a paper
+const numeric = Object.keys(keys).filter((key) => valuesOf(key).every(isNumber))
+  .sort((one, other) => valuesOf(other).length - valuesOf(one).length);
+const options = (names) => names.map((key) => html("option", { value: key }, keys[key]));
+byId("x").append(...options(numeric), html("option", { value: NONE }, "job"));
+byId("series").append(html("option", { value: NONE }, "nothing"), ...options(Object.keys(keys)));
+byId("series").value = numeric[1] ?? Object.keys(keys).find((key) => key !== numeric[0]) ?? NONE;
+for (const id of ["x", "series"]) byId(id).addEventListener("change", draw);
 draw();
-fillTable();

@@ -1,0 +1,220 @@
+"""The evaluation of trained models: each test image is read once, encoded once and operated on once per operator."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig
+from torch import Tensor
+from tqdm import tqdm
+
+from partae import figures
+from partae.checks import InputError, flag, one_of, random_seed, real
+from partae.data import DataModule
+from partae.data.datamodule import CALIBRATION
+from partae.data.source import fingerprint_of
+from partae.files import run_folder, write_bytes, write_json
+from partae.metrics import calibrate, codes, stability
+from partae.metrics.calibration import BATCH
+from partae.metrics.classification import SVM_MEASURES, check_svm, measure_svm
+from partae.metrics.survey import References, Survey, measure_dictionary, measure_parts
+from partae.metrics.view import view_batch
+from partae.morphology import Operator, operate, operator
+from partae.report import draw, render_run
+from partae.representation import Representation
+from partae.run.record import Settings, identify, keep_measures
+from partae.saving.exporting import FORMATS, export
+from partae.saving.loading import load
+from partae.sweep.rows import read_sweep
+from partae.sweep.selection import evaluation_folder, read_published, select
+from partae.sweep.sweep_page import REPORT, write_page
+
+FITTED = 10_000  # training images of 28 x 28 pixels that the references are fitted to; fewer of larger ones
+
+
+class Options(NamedTuple):
+    """What is measured, checked: the keys of conf/evaluate.yaml."""
+
+    operators: list[Operator]
+    bias: bool
+    protocol: str
+    seed: int
+    standardised: bool | None
+    l0_threshold: float
+    device: str
+    quiet: bool
+
+
+@dataclass
+class Evaluation:
+    """The results of an evaluation.
+
+    Args:
+        measures: by the name of each model, from the densest code to the sparsest.
+        folder: of the figures.
+        pages: to be opened in a browser.
+        exports: files for other programs.
+        stability: of the atoms between several models of one shape, in [-1, 1].
+    """
+
+    measures: dict[str, dict[str, float]]
+    folder: Path
+    pages: list[Path]
+    exports: list[Path]
+    stability: float | None = None
+
+
+@torch.no_grad()
+def evaluate(cfg: DictConfig) -> Evaluation:
+    """Measure and draw the models that ``cfg.ckpt`` names, and write measures, figures and pages beside them."""
+    options, form = _read_options(cfg), one_of("export", cfg.export, FORMATS)
+    selection = select(cfg.ckpt)
+    files, folder = selection.files, selection.folder
+    places = {name: evaluation_folder(file) for name, file in files.items()}
+    models = {name: load(file) for name, file in files.items()}
+    data = _load_data(cfg, files, models)
+    check_svm(data.labels, options.protocol)
+    fingerprint = fingerprint_of(data.source)
+    # before gains are fitted: an export has those of the training
+    exports = [file for name, model in models.items() if (file := export(model, form, places[name]))]
+
+    all_codes, measures = {}, {}
+    for name, code, found in _measure(models, data, options):
+        all_codes[name] = code
+        measures[name] = keep_measures(places[name], identify(files[name], cfg.data, fingerprint), found)
+    measures = dict(sorted(measures.items(), key=lambda item: item[1]["test/hoyer_sparsity"]))
+
+    images, classes = data.examples("test")
+    operated = operate(images, options.operators).unbind(dim=1)
+    views = {
+        name: view_batch(models[name], images, options.operators, operated, bias=options.bias) for name in measures
+    }
+    atoms = {name: models[name].atoms.detach() for name in measures}
+    drawn = draw(atoms, {name: all_codes[name] for name in measures}, views, classes, options.operators)
+    for name, figure in drawn.items():
+        figures.save(figure, folder / name)
+    captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
+    own = {caption: file for caption, file in captions.items() if caption != "Atoms"} if len(models) == 1 else {}
+    for name, file in files.items():
+        page = render_run(
+            name if len(models) > 1 else "/".join(run_folder(file).resolve().parts[-2:]),
+            atoms[name],
+            all_codes[name],
+            partial(data.read, "test"),
+            views[name],
+            classes,
+            options.operators[0],
+            measures[name],
+            read_published(file, measures[name]),
+            own,
+            options.l0_threshold,
+        )
+        write_bytes(places[name] / REPORT.name, page.encode())
+    pages = [place / REPORT.name for place in places.values()]
+    if selection.sweep:
+        rows = {str(row["folder"]): row for row in read_sweep(selection.sweep)}
+        for name, file in files.items():
+            job = run_folder(file).name
+            rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
+        pages = [write_page(selection.sweep, list(rows.values()), captions, options.l0_threshold)]
+    evaluation = Evaluation(measures, folder, pages, exports)
+    if len({each.shape for each in atoms.values()}) == 1 < len(models):
+        pairs = list(itertools.combinations(atoms.values(), 2))
+        evaluation.stability = sum(stability(one, other).item() for one, other in pairs) / len(pairs)
+        write_json(folder / "stability.json", {"stability": evaluation.stability})
+    return evaluation
+
+
+def _read_options(cfg: DictConfig) -> Options:
+    if not isinstance(cfg.operators, ListConfig) or not cfg.operators:
+        raise InputError(f"operators must be a list, for example operators=[dilation:1]; got {cfg.operators}")
+    accelerator = one_of("accelerator", cfg.accelerator, ("auto", "cpu"))
+    return Options(
+        operators=[operator(str(text)) for text in cfg.operators],
+        bias=flag("bias", cfg.bias),
+        protocol=one_of("svm", cfg.svm, tuple(SVM_MEASURES)),
+        seed=random_seed("seed", cfg.seed),
+        standardised=None if cfg.standardised is None else flag("standardised", cfg.standardised),
+        l0_threshold=real("l0_threshold", cfg.l0_threshold, low=0),
+        device="cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu",
+        quiet=flag("quiet", cfg.quiet),
+    )
+
+
+def _load_data(cfg: DictConfig, files: Mapping[str, Path], models: Mapping[str, Representation]) -> DataModule:
+    """The images, loaded, if they have the shape that the models know."""
+    data: DataModule = instantiate(cfg.data)
+    for name, model in models.items():
+        if model.atoms.shape[1:] != data.image_shape:
+            raise InputError(
+                f"ckpt={files[name]} knows images of shape {list(model.atoms.shape[1:])}, but data.image_shape="
+                f"{list(data.image_shape)}: give the data= of its training"
+            )
+    data.prepare_data()
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    return data
+
+
+def _measure(
+    models: Mapping[str, Representation], data: DataModule, options: Options
+) -> Iterator[tuple[str, Tensor, dict[str, tuple[float, Settings]]]]:
+    """Measure models on the test images, which are read and operated on once for all of them.
+
+    Yields:
+        The name of each model, its code of the test images (N, K), and its measures by their names in metrics.json,
+        each with the settings that it was measured by.
+    """
+    operators = options.operators
+    bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=options.quiet)
+    images = data.first("train", FITTED)
+    operated = operate(images, operators)
+    few = max(1, CALIBRATION * 28 * 28 // math.prod(data.image_shape))  # that gains are fitted to
+    surveys: dict[str, Survey] = {}
+    coded: dict[str, dict[str, tuple[Tensor, Tensor]]] = {name: {} for name in models}  # with the labels
+    for name, model in models.items():
+        model.to(options.device)
+        if options.protocol == "quick":
+            coded[name]["train"] = codes(model, data.batches("train"))
+            code = coded[name]["train"][0][: len(images)].to(model.atoms)
+        else:
+            code = torch.cat([model.encode(batch.to(model.atoms)) for batch in images.split(BATCH)])
+        calibrate(model, images[:few], operators, operated=operated[:few], code=code[:few], bias=options.bias)
+        surveys[name] = Survey(model, operators, References(model, code, operated, operators), bias=options.bias)
+        bar.update()
+    labels = []
+    for batch, some in data.batches("test"):
+        labels.append(some)
+        shared = operate(batch, operators).unbind(dim=1)
+        for survey in surveys.values():
+            survey.update(batch, shared)
+    bar.update(len(models))
+    parts, ignored = getattr(data.source, "parts", None), getattr(data.source, "ignored", None)
+    for name, model in models.items():
+        model.cpu()
+        survey, atoms = surveys[name], model.atoms.detach()
+        code = survey.code
+        coded[name]["test"] = code, torch.cat(labels)
+        svm = measure_svm(
+            coded[name].__getitem__, options.protocol, options.seed, options.standardised, progress=not options.quiet
+        )
+        groups: list[tuple[Mapping[str, Any], Settings]] = [
+            (survey.measures.compute(), {"bias": options.bias}),
+            (survey.references.compute(), {"fitted_to": len(images)}),
+            ({"explained_variance": survey.variance.compute()}, {"l0_threshold": options.l0_threshold}),
+            (measure_dictionary(atoms, code, options.l0_threshold), {"l0_threshold": options.l0_threshold}),
+            (measure_parts(atoms, parts, ignored), {}),
+            (svm, {"svm": options.protocol, "seed": options.seed, "standardised": options.standardised}),
+        ]
+        bar.update()
+        measures = {f"test/{key}": (float(value), by) for each, by in groups for key, value in each.items()}
+        yield name, code, measures
+    bar.close()
