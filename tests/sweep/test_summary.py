@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hydra import compose, initialize
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -109,6 +109,7 @@ def test_jobs_that_words_do_not_tell_apart_are_called_by_their_folders(tmp_path:
     assert names(read_sweep(tmp_path)) == ["decay=l1", "none", "sparsity=l1", "l2"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12))
 def test_no_point_of_the_front_is_beaten(pairs: list[tuple[int, int]]) -> None:
     for point, on in zip(pairs, on_front(np.array(pairs, dtype=float)), strict=True):
