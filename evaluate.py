@@ -12,8 +12,8 @@ import hydra
 from omegaconf import DictConfig
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
-from partae.run.command_line import as_trained
-from partae.run.messages import explained, run
+from partae.run.command_line import add_training_images
+from partae.run.messages import run, stop_on_error
 
 CONF = str(Path(__file__).with_name("conf").resolve())
 
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     from partae.sweep.evaluation import evaluate
     from partae.sweep.rows import SHOWN
 
-    with explained(alone=True):
+    with stop_on_error():
         evaluation = evaluate(cfg)
     runs = list(evaluation.measures.values())
     if len(runs) == 1:
@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> None:
 
 def command() -> None:
     """What the installed package calls."""
-    run(main, as_trained)
+    run(main, add_training_images)
 
 
 if __name__ == "__main__":

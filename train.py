@@ -11,7 +11,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
-from partae.run.command_line import evaluate_line, none_for_null, resume, tensorboard_line
+from partae.run.command_line import replace_nulls, resume
+from partae.run.hints import evaluate_line, tensorboard_line
 from partae.run.messages import run
 
 CONF = str(Path(__file__).with_name("conf").resolve())
@@ -24,11 +25,10 @@ def main(cfg: DictConfig) -> float | None:
     from partae.report import table, verdicts
     from partae.run.folder import is_first_process
     from partae.run.job import run_job
-    from partae.run.training import train
 
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
-    measures = run_job(train, cfg, folder)
+    measures = run_job(cfg, folder)
     if hydra_cfg.mode == RunMode.RUN and is_first_process():  # a sweep ends with a table of its own
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def command() -> None:
     """What the installed package calls."""
-    run(main, lambda typed: resume(none_for_null(typed, Path(CONF))))
+    run(main, lambda typed: resume(replace_nulls(typed, Path(CONF))))
 
 
 if __name__ == "__main__":

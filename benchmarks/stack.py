@@ -138,8 +138,8 @@ def seconds_of(step: Step, images: Tensor) -> float:
 
 def stacked(cfg: DictConfig, count: int, images: Tensor, compiled: bool) -> Iterator[float]:
     """Seconds of turn after turn of a stack, trained by Lightning as the launcher trains it."""
-    stack = Stack([Member(model) for model in models(cfg, count)], constraints(cfg), compiled=compiled)
-    stack.batch_size = len(images)
+    members = [Member(model) for model in models(cfg, count)]
+    stack = Stack(members, constraints(cfg), compiled=compiled, batch_size=len(images))
     while True:
         timed = Timed()
         trainer = Trainer(max_epochs=1, accelerator=cfg.trainer.accelerator, callbacks=[timed], **QUIET)

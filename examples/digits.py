@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from partae.files import write_bytes
-from partae.run.command_line import typed
+from partae.run.overrides import shell_override
 
 FILE = Path("outputs/digits.npz")
 TESTED = 360  # the last images, of other writers than the first
@@ -33,7 +33,7 @@ def main(file: Path = FILE) -> None:
     )
     write_bytes(file, buffer.getvalue())
     print(f"Written to {file}. Train on it with\n")
-    print(f"  python train.py data=arrays {typed('data.source.root', file)} latent_dim=32 svm=quick")
+    print(f"  python train.py data=arrays {shell_override('data.source.root', file)} latent_dim=32 svm=quick")
 
 
 if __name__ == "__main__":

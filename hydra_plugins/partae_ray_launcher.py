@@ -1,6 +1,6 @@
 """``hydra/launcher=ray``: a sweep's jobs as tasks of a Ray cluster, or of this machine.
 
-hydra-ray-launcher would do as well, but asks for a cloudpickle that is too old for joblib.
+hydra-ray-launcher would serve too, but needs a cloudpickle that is too old for joblib.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
@@ -21,7 +21,7 @@ from partae.checks import InputError
 
 
 class RayLauncher(Launcher):
-    """Gives each job to Ray, and waits for all of them.
+    """Gives each job to Ray and waits for all of them.
 
     Args:
         init: arguments of ``ray.init``; its ``address`` is "auto" for the cluster that this machine belongs to.
@@ -55,7 +55,7 @@ class RayLauncher(Launcher):
 def _run(
     folder: Path, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, state: Any
 ) -> JobReturn:
-    """One job, in a process of Ray's, which starts where Ray was started; paths are from where the sweep was."""
+    """Run one job in a process of Ray, in ``folder``: a process starts where Ray was started."""
     try:
         os.chdir(folder)
     except OSError as error:
@@ -75,4 +75,4 @@ def _run(
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    return {str(key): value for key, value in dict(OmegaConf.to_container(config, resolve=True)).items()}  # type: ignore[arg-type]
+    return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))

@@ -10,11 +10,11 @@ from hydra.plugins.launcher import Launcher
 
 
 class StackedLauncher(Launcher):
-    """Trains the jobs of a multirun as stacks where they can be stacked; see `partae.sweep.stack.launcher`.
+    """Trains the jobs of a multirun as stacks, where they can be stacked; see `partae.sweep.stack.launcher`.
 
     Args:
-        max_size: the most models in a stack; null is what memory holds.
-        compiled: whether a stack is compiled; null compiles one that trains long enough.
+        max_size: the most models in a stack; null: as many as memory holds.
+        compiled: whether a stack is compiled; null: one that trains long enough.
     """
 
     def __init__(self, max_size: int | None = None, compiled: bool | None = None) -> None:
@@ -24,7 +24,8 @@ class StackedLauncher(Launcher):
         self.context = context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        # Hydra imports this module whatever is run: torch is loaded for a sweep of stacks only
-        from partae.sweep.stack.launcher import launch
+        # Hydra imports this module whatever it runs: only a sweep of stacks loads torch
+        from partae.sweep.stack.launcher import StackedSweep
 
-        return launch(job_overrides, initial_job_idx, self.max_size, self.compiled, **self.context)
+        overrides = dict(enumerate(job_overrides, initial_job_idx))
+        return StackedSweep(overrides, self.max_size, self.compiled, **self.context).run()

@@ -17,7 +17,13 @@ from partae.printed import Printed
 
 
 class NoCorruption(nn.Module):
-    """The images as they are."""
+    """The images as they are.
+
+    Attributes:
+        is_deterministic: whether it draws nothing at random, so that a stack of models can share it.
+    """
+
+    is_deterministic = True
 
     def forward(self, images: Tensor) -> Tensor:
         """The same images."""

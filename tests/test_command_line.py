@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +33,26 @@ def test_help_explains_every_group_and_its_lines_compose(script: str, composed: 
         )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [(["--help"], "Most used:"), (["quiett=1"], "there is no quiett"), (["-sc", "query=bash"], "data.batch_size=")],
+    ids=["help", "mistyped", "completion"],
+)
+def test_neither_torch_nor_lightning_is_loaded_before_a_job(arguments: list[str], answer: str) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-X", "importtime", "train.py", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "COMP_LINE": "python train.py data.", "COMP_POINT": "100"},
+    )
+    assert answer in outcome.stdout + outcome.stderr
+    loaded = set(re.findall(r"^import time:.*\| *(\w+)", outcome.stderr, re.MULTILINE))
+    assert "hydra" in loaded
+    assert not loaded & {"torch", "lightning_fabric", "pytorch_lightning"}
+
+
 @pytest.fixture
 def stopped(tmp_path: Path) -> Callable[..., str]:
     """Runs a script in ``tmp_path / "here"``, expects it to fail with a message, and returns that."""
@@ -39,7 +62,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         status, printed, message = type_in(script, overrides, tmp_path / "here")
         assert (status, printed) == (1, "")
         assert "Traceback" not in message
-        assert "Nothing says what images" not in message
+        assert "says what images" not in message
         return message
 
     return run_script

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from torch.utils.tensorboard.summary import hparams
 
-from partae.run.training import hyperparameters
+from partae.run.build import hyperparameters
 from tests.command_line import type_in
 from tests.conftest import Compose, Run
 from tests.events import events_of

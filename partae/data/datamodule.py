@@ -24,8 +24,8 @@ CALIBRATION = 2000  # training images of 28 x 28 pixels to which gains are fitte
 class DataModule(LightningDataModule):
     """Serves a source's images as batches of (images (B, C, H, W) in [0, 1], labels (B,)).
 
-    Validation images are cut from the training set; test images are loaded for testing only. Images live on the
-    training device; a set on disk that would take more than ``memory`` stays there and is streamed in the same batches.
+    Validation images are cut from the training set. Each set is loaded once. Images live on the training device; a set
+    on disk that would take more than ``memory`` stays there and is streamed in the same batches.
 
     Args:
         source: where images come from.
@@ -96,11 +96,11 @@ class DataModule(LightningDataModule):
         """
         self.prepare_data()
         self.setup("fit")
-        images, _ = self._load("test")
-        if not isinstance(images, Tensor):
-            read_through(images, self.prefetch)
-        counts = {split: len(self._set(split)[1]) for split in ("train", "val") if self.has(split)}
-        for split, count in {**counts, "test": images.shape[0]}.items():
+        self.setup("test")
+        if "test" in self.streams:  # images in memory have been read
+            read_through(self.streams["test"][0], self.prefetch)
+        counts = {split: len(self._set(split)[1]) for split in ("train", "val", "test") if self.has(split)}
+        for split, count in counts.items():
             if count < devices:
                 mend = " or raise data.val_size" if split == "val" else ""
                 raise InputError(f"{devices} devices cannot share {count} {split} images: lower trainer.devices{mend}")
@@ -118,11 +118,11 @@ class DataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if not self.val_size and self.trainer:
             self.trainer.limit_val_batches = 0
-        if stage == "test":
-            self._keep("test", *self._load("test"))
-        elif self.has("train"):
+        if self.has("test" if stage == "test" else "train"):
             for name, (images, labels) in self.sets.items():  # the device may be another now
                 self.sets[name] = images.to(self._device), labels.to(self._device)
+        elif stage == "test":
+            self._keep("test", *self._load("test"))
         else:
             every, labels = self._load("train")
             for name, index in validation_split(len(labels), self.val_size, self.seed).items():

@@ -1,103 +1,156 @@
-"""What the training of one job is made of, whether it trains alone or in a stack."""
+"""All that one job is made of, built once from its configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
-from pytorch_lightning import Callback, seed_everything
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 
+from partae.callbacks import Hyperparameters
 from partae.checks import InputError, flag, one_of, random_seed, whole
+from partae.data import DataModule
 from partae.metrics import Measures
 from partae.metrics.classification import SVM_MEASURES
 from partae.model.lightning import Measured
-from partae.run import folder as jobs
+from partae.run.folder import is_first_process
+from partae.run.resolvers import build_source
 from partae.saving.checkpoints import latest, make_last
 
 
 @dataclass
 class Job:
-    """A job's model, as it is before its training, and what Lightning is given beside it.
+    """A job that is built and not trained yet.
 
     Attributes:
-        model: as drawn.
+        cfg: what it was built from.
+        folder: where it writes.
+        model: with its initial weights.
+        data: its images, not loaded yet.
+        trainer: with the callbacks, constraints and loggers below.
         callbacks: all but the constraints.
         constraints: of the atoms.
-        loggers: of the run; none with ``logger=none``.
+        loggers: none with ``logger=none``.
         file: the checkpoint that the job goes on from, if any.
-        start: what that holds.
+        start: the content of that checkpoint.
+        started: when its building began, on the clock of `time.monotonic`.
     """
 
+    cfg: DictConfig
+    folder: Path
     model: Measured
+    data: DataModule
+    trainer: Trainer
     callbacks: list[Callback]
     constraints: list[Callback]
     loggers: list[Logger]
     file: Path | None
     start: Mapping[str, Any] | None
+    started: float
 
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far, with the time before its checkpoint."""
+        return (self.start["seconds"] if self.start else 0.0) + time.monotonic() - self.started
 
-def build_job(cfg: DictConfig, folder: Path) -> Job:
-    """The parts that ``cfg`` composes for a run in ``folder``; torch's random state is the job's afterwards.
+    def close(self, status: str) -> None:
+        """Close the loggers, with "success" or "failed": what one keeps open would be the next job's too.
 
-    Raises:
-        InputError: if a value does not fit.
-    """
-    seed_everything(random_seed("seed", cfg.seed), verbose=False)
-    protocol = one_of("svm", cfg.svm, tuple(SVM_MEASURES))
-    whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    if (precision := cfg.trainer.get("precision")) in ("16-true", "bf16-true"):
-        raise InputError(
-            f"trainer.precision={precision} is too coarse to measure a model in: choose {precision[:-5]}-mixed, which "
-            "keeps the weights in single precision"
-        )
-    for key, beside in (("limit_val_batches", "set data.val_size=0"), ("limit_test_batches", "leave it out")):
-        if cfg.trainer.get(key) == 0 and (key == "limit_test_batches" or cfg.data.get("val_size", 1)):
-            raise InputError(f"trainer.{key}=0 leaves no images to measure by: {beside}")
-    model: Measured = instantiate(cfg.model)
-    callbacks = list(instantiate(cfg.callbacks).values())
-    if all(type(part).__module__.startswith(("partae.", "pytorch_lightning.")) for part in [model, *callbacks]):
-        one_of("metric", cfg.metric, _metrics(model, protocol))  # a user's own may log what it likes
-    if flag("quiet", cfg.quiet):
-        for bar in callbacks:
-            if isinstance(bar, ProgressBar):
-                bar.disable()
-    file, start = latest(folder) or (None, None)
-    if file and jobs.is_first_process():
-        make_last(file)
-    logger = instantiate(cfg.logger) or None
-    if start and isinstance(logger, TensorBoardLogger):  # what was logged after the checkpoint does not count
-        logger = instantiate(cfg.logger, purge_step=start["global_step"])
-    loggers = [logger] if logger else []
-    return Job(model, callbacks, list(instantiate(cfg.constraint).values()), loggers, file, start)
-
-
-@contextmanager
-def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """Close ``loggers`` when the block ends: what a logger keeps open would be the next job's too.
-
-    Weights & Biases has one run open in a process; a second logger would write into it.
-    """
-    status = "failed"
-    try:
-        yield
-        status = "success"
-    finally:
-        for logger in loggers:
+        Weights & Biases has one run open in a process; a second logger would write into it.
+        """
+        for logger in self.loggers:
             logger.finalize(status)
             run = getattr(logger, "_experiment", None)  # `experiment` would begin one
             if callable(finish := getattr(run, "finish", None)):
                 finish()
 
 
-def _metrics(model: Measured, protocol: str) -> tuple[str, ...]:
-    """All that a run of ``model`` will have measured at its end, where images are kept for validation."""
+def build_job(cfg: DictConfig, folder: Path) -> Job:
+    """Build what ``cfg`` composes for a run in ``folder``; torch's random state is the job's afterwards.
+
+    Raises:
+        InputError: if a value does not fit.
+    """
+    started = time.monotonic()
+    _check(cfg)
+    seed_everything(cfg.seed, verbose=False)
+    model: Measured = instantiate(cfg.model)
+    callbacks: list[Callback] = list(instantiate(cfg.callbacks).values())
+    if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
+        one_of("metric", cfg.metric, _measures_of(model, cfg.svm))  # a user's own may log what it likes
+    for callback in callbacks:
+        if isinstance(callback, Hyperparameters):
+            callback.values = hyperparameters(cfg)
+        if cfg.quiet and isinstance(callback, ProgressBar):
+            callback.disable()
+    file, start = latest(folder) or (None, None)
+    if file and is_first_process():
+        make_last(file)
+    logger = instantiate(cfg.logger)
+    loggers = [logger] if logger else []
+    constraints: list[Callback] = list(instantiate(cfg.constraint).values())
+    source = {"source": build_source(cfg.data.source)} if "source" in cfg.data else {}
+    data: DataModule = instantiate(cfg.data, **source)
+    # constraints come last: whatever else touches the atoms after a batch, they end feasible
+    trainer: Trainer = instantiate(cfg.trainer, logger=loggers, callbacks=[*callbacks, *constraints])
+    return Job(cfg, folder, model, data, trainer, callbacks, constraints, loggers, file, start, started)
+
+
+def _check(cfg: DictConfig) -> None:
+    """Check the values that no object of ours is given."""
+    random_seed("seed", cfg.seed)
+    one_of("svm", cfg.svm, tuple(SVM_MEASURES))
+    flag("quiet", cfg.quiet)
+    whole("trainer.max_epochs", cfg.trainer.max_epochs)
+    if (precision := cfg.trainer.get("precision")) in ("16-true", "bf16-true"):
+        raise InputError(
+            f"trainer.precision={precision} is too coarse to measure a model in: choose {precision[:-5]}-mixed, which "
+            "keeps the weights in single precision"
+        )
+    for key, advice in (("limit_val_batches", "set data.val_size=0"), ("limit_test_batches", "leave it out")):
+        if cfg.trainer.get(key) == 0 and (key == "limit_test_batches" or cfg.data.get("val_size", 1)):
+            raise InputError(f"trainer.{key}=0 leaves no images to measure by: {advice}")
+
+
+def _measures_of(model: Measured, protocol: str) -> tuple[str, ...]:
+    """The names of all measures of a finished run of ``model``, where images are kept for validation."""
     measures = Measures(1).names
     validated = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
     return (*validated, *(f"test/{name}" for name in (*measures, *SVM_MEASURES[protocol])))
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """The hyper-parameters of a run, texts or numbers: the class of each object in its model, and its arguments."""
+    found = {"seed": cfg.seed, "latent_dim": cfg.latent_dim}
+    if "optimizer" in cfg.model:
+        found |= {"trainer.max_epochs": cfg.trainer.max_epochs, "data.batch_size": cfg.data.batch_size}
+    model: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    found["model"] = _class_name(model.pop("_target_"))
+    for key, value in model.items():
+        is_group = OmegaConf.is_interpolation(cfg.model, key)
+        found |= _texts_or_numbers(key if is_group else f"model.{key}", value)
+    return found | _texts_or_numbers("constraint", OmegaConf.to_container(cfg.constraint, resolve=True))
+
+
+def _texts_or_numbers(name: str, value: Any) -> dict[str, Any]:
+    """A value by its name; an object's class by its name, and its arguments by dotted names."""
+    if isinstance(value, dict):
+        found = {name: _class_name(value["_target_"]) if "_target_" in value else ", ".join(value) or "none"}
+        for key, each in value.items():
+            if not key.startswith("_") and key not in ("latent_dim", "image_shape"):
+                found |= _texts_or_numbers(f"{name}.{key}", each)
+        return found
+    if isinstance(value, list):
+        return {name: f"[{', '.join(map(str, value))}]"}
+    return {name: "null" if value is None else value}
+
+
+def _class_name(target: str) -> str:
+    return target.rpartition(".")[2]

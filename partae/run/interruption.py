@@ -16,7 +16,8 @@ DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 def end_in_order() -> None:
     """From now on, Ctrl-C and SIGTERM raise SystemExit with 128 + the signal's number, as a shell would report it.
 
-    Whoever took care of a signal already, as a cluster's launcher does, keeps it; so does any thread but the main one.
+    A signal that somebody handles already, as a cluster's launcher does, is left to them. Threads other than the main
+    one can set no handler: there, nothing happens.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
@@ -25,8 +26,8 @@ def end_in_order() -> None:
 
 
 @contextmanager
-def saying(line: str) -> Iterator[None]:
-    """Print ``line`` if the block is ended by Ctrl-C or SIGTERM."""
+def print_if_interrupted(line: str) -> Iterator[None]:
+    """Print ``line`` if Ctrl-C or SIGTERM ends the block."""
     try:
         yield
     except SystemExit as end:
@@ -37,9 +38,9 @@ def saying(line: str) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C in a block that trains by Lightning raise KeyboardInterrupt in the user's program, and again later.
+    """Let Ctrl-C in a block that trains by Lightning raise KeyboardInterrupt in the user's program.
 
-    Lightning has it ignored from then on, which only the main thread may ask for, and exits.
+    Lightning exits instead, and ignores Ctrl-C from then on; its handler can be set in the main thread only.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -48,7 +49,7 @@ def interruptible() -> Iterator[None]:
         interrupt = end.__context__
         if not isinstance(interrupt, KeyboardInterrupt):
             raise
-        if threading.current_thread() is threading.main_thread() and handler is not None:  # None: not of Python's
+        if threading.current_thread() is threading.main_thread() and handler is not None:  # None: not set by Python
             signal.signal(signal.SIGINT, handler)
         raise interrupt from None
 

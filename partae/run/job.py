@@ -1,4 +1,4 @@
-"""One job of a command: begun, gone on with, or skipped; alone or in a sweep, where its failure is its own."""
+"""One job of a command: trained, gone on with, or skipped; alone or in a sweep, where its failure is its own."""
 
 from __future__ import annotations
 
@@ -15,31 +15,60 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from partae.checks import InputError
-from partae.run import folder as jobs
-from partae.run.command_line import resume_line
-from partae.run.interruption import end_in_order, saying
-from partae.run.messages import explained
-from partae.sweep.rows import write_sweep
+from partae.run.folder import (
+    any_failed,
+    begin,
+    fail,
+    failure,
+    is_alone,
+    is_finished,
+    is_grid,
+    is_on_one_device,
+    measures_of,
+)
+from partae.run.hints import resume_line
+from partae.run.interruption import end_in_order, print_if_interrupted
+from partae.run.messages import stop_on_error
+from partae.run.settings import resolve_overrides
+from partae.run.training import train
 
-# Lightning 2.6 asks torch in a way that torch 2.14 would rather not be asked; each job's process passes here
+# Lightning 2.6 calls a function that torch 2.14 deprecates; the process of every job imports this module
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 Train = Callable[[DictConfig, Path], dict[str, float]]
 
 
-def run_job(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
+def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, float]:
     """Train what ``cfg`` composes in ``folder``, unless that is done; the measures.
 
     In a sweep an error does not reach the launcher, which would stop there: it is written down for the summary, and the
     job has no measures. After one, with ``fail_fast=true``, no other job starts.
+
+    Args:
+        cfg: the composed configuration.
+        folder: of the job.
+        train: writes the measures of the job into its folder and returns them; a stack has its own.
     """
-    with _by_itself():
-        return _run(train, cfg, folder)
+    hydra = HydraConfig.get()
+    end_in_order()
+    with _restore_process():
+        if is_alone(hydra):
+            again = resume_line(folder, resolve_overrides(cfg, hydra))
+            with stop_on_error(folder), print_if_interrupted(f"Interrupted. Go on with\n\n  {again}\n"):
+                return _measures(cfg, hydra, folder, train)
+        if cfg.fail_fast and any_failed(folder.parent):
+            return {}
+        try:
+            return _measures(cfg, hydra, folder, train)
+        except Exception as error:
+            fail(folder, error)
+            print(f"{folder.name} failed: {failure(folder)}", file=sys.stderr)
+            return {}
 
 
 @contextmanager
-def _by_itself() -> Iterator[None]:
-    """Leave the process as it was: what a training sets for itself there, the next one would find."""
+def _restore_process() -> Iterator[None]:
+    """Undo what a training sets in its process, which the next job would find there."""
     environment = dict(os.environ)
     deterministic = torch.get_deterministic_debug_mode()
     precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
@@ -55,40 +84,22 @@ def _by_itself() -> Iterator[None]:
         torch.backends.cudnn.benchmark = benchmark
 
 
-def _run(train: Train, cfg: DictConfig, folder: Path) -> dict[str, float]:
-    hydra = HydraConfig.get()
-    end_in_order()
-    if jobs.is_alone(hydra):
-        again = resume_line(folder, jobs.overrides(cfg, hydra))
-        with explained(folder, alone=True), saying(f"Interrupted. Go on with\n\n  {again}\n"):
-            return _measures(train, cfg, hydra, folder)
-    if cfg.fail_fast and jobs.any_failed(folder.parent):
-        return {}
-    try:
-        with explained(folder):
-            return _measures(train, cfg, hydra, folder)
-    except Exception as error:
-        jobs.fail(folder, error)
-        print(f"{folder.name} failed: {jobs.failure(folder)}", file=sys.stderr)
-        return {}
-    finally:
-        write_sweep(folder.parent)
-
-
-def _measures(train: Train, cfg: DictConfig, hydra: HydraConf, folder: Path) -> dict[str, float]:
-    if not (jobs.is_alone(hydra) or jobs.is_on_one_device(cfg.trainer)):
+def _measures(cfg: DictConfig, hydra: HydraConf, folder: Path, train: Train) -> dict[str, float]:
+    if not (is_alone(hydra) or is_on_one_device(cfg.trainer)):
         raise InputError(
             "a sweep trains each model on one device: leave out -m, or trainer=ddp and trainer.devices="
             f"{cfg.trainer.get('devices', 'auto')}"
         )
-    unmeasured = not cfg.data.get("val_size", 1) and str(cfg.metric).startswith("val/")
-    if unmeasured and not jobs.is_grid(hydra):
+    is_unmeasured = not cfg.data.get("val_size", 1) and str(cfg.metric).startswith("val/")
+    if is_unmeasured and not is_grid(hydra):
         raise InputError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")
-    jobs.begin(cfg, hydra, folder)
-    finished = jobs.is_finished(folder)
-    if finished and jobs.is_alone(hydra):
-        print(f"{folder} is finished already, and nothing is trained")
-    measures = jobs.measures_of(folder) if finished else train(cfg, folder)
-    if cfg.metric not in measures and not unmeasured:
+    begin(cfg, hydra, folder)
+    if not is_finished(folder):
+        measures = train(cfg, folder)
+    else:
+        measures = measures_of(folder)
+        if is_alone(hydra):
+            print(f"{folder} is finished already: nothing is trained")
+    if cfg.metric not in measures and not is_unmeasured:
         raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
     return measures

@@ -1,4 +1,4 @@
-"""One clear message where a traceback would only frighten."""
+"""One clear message in place of a traceback, where the user can mend an error."""
 
 from __future__ import annotations
 
@@ -11,98 +11,87 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
-from hydra.errors import CompactHydraException, ConfigCompositionException, HydraException, InstantiationException
+import hydra
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from omegaconf import DictConfig, MissingMandatoryValue
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from partae.checks import InputError
 
-FULL_ERROR = "HYDRA_FULL_ERROR"  # the variable by which Hydra hands errors on, instead of printing some of them
-OF_ARGUMENTS = (
-    ImportError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,
-)
+FULL_ERROR = "HYDRA_FULL_ERROR"  # with this variable, Hydra raises every error; without, it prints some and exits
+OF_ARGUMENTS = (ImportError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Told(SystemExit):
-    """Ends a job that runs alone with a message, past Hydra, which would print all overrides: those of partae, too."""
+class Stop(SystemExit):
+    """Ends the program with a message; Hydra, which would print all overrides before it, lets it pass."""
 
 
 @contextmanager
-def explained(folder: Path | None = None, *, alone: bool = False) -> Iterator[None]:
-    """Turn what a user can mend into an error of one message, that of a `CompactHydraException`.
+def stop_on_error(folder: Path | None = None) -> Iterator[None]:
+    """Turn an error in the block that the user can mend into `Stop` with its message.
 
     Args:
-        folder: in which the block writes, to be named where a full disk was met by somebody who does not say where.
-        alone: whether that ends the process, with exit status 1, by `Told` instead.
+        folder: where the block writes.
     """
     try:
         yield
     except Exception as error:
-        if folder and isinstance(error, OSError) and error.errno in FULL_DISK and error.filename is None:
-            error.filename = str(folder / "events")
-        if message := _message(error):
-            raise Told(message) if alone else CompactHydraException(f"error: {message}") from error
+        if message := explain(error, folder):
+            raise Stop(message) from error
         raise
 
 
-def run(main: Callable[[], object], meant: Callable[[list[str]], list[str]] = list) -> None:
-    """Run a script's ``main``, which Hydra has wrapped: what stops it before its job begins is one message too.
+def run(main: Callable[[], object], expand: Callable[[list[str]], list[str]] = list) -> None:
+    """Run a script's ``main``, which Hydra has wrapped; an error that the user can mend ends it with one message.
+
+    With HYDRA_FULL_ERROR=1 in the environment, the error comes with its traceback. A character that the terminal's
+    encoding lacks is printed as its code.
 
     Args:
-        main: the script's.
-        meant: the command line that the typed one stands for; messages show the typed one.
-
-    With HYDRA_FULL_ERROR=1 in the environment everything comes with its traceback. A character that the terminal's
-    encoding lacks is printed as its code.
+        main: of the script.
+        expand: gives the command line that the typed one stands for.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as Python has it for stderr
+        sys.stdout.reconfigure(errors="backslashreplace")  # as Python does for stderr
     typed = sys.argv[1:]
-    sys.argv[1:] = meant(typed)
-    if os.environ.get(FULL_ERROR) == "1":
-        try:
-            main()
-        except Told as told:
-            raise told.__cause__ or told from None
-        return
+    with_traceback = os.environ.get(FULL_ERROR) == "1"
     os.environ[FULL_ERROR] = "1"
     try:
+        sys.argv[1:] = expand(typed)
         main()
-    except Told as told:
-        _end(str(told))
-    except Exception as error:
-        within_job = any(frame.name == "run_job" for frame in traceback.extract_tb(error.__traceback__))
-        message = _message(error)
-        if not message and isinstance(error, ValueError) and not within_job:  # Hydra's own, of a group set to null
+    except (Exception, Stop) as error:
+        if with_traceback:
+            if isinstance(error, Stop) and error.__cause__:
+                raise error.__cause__ from None
+            raise
+        message = str(error) if isinstance(error, Stop) else explain(error)
+        if not message and isinstance(error, ValueError) and _is_raised_by_hydra(error):  # for a group set to null
             message = f"{error}, in: {' '.join(typed)}"
         if not message:
             raise
-        is_told = within_job or message != str(error) or not isinstance(error.__cause__, OmegaConfBaseException)
-        cause = "" if is_told else f"\n{error.__cause__}"  # of what cannot be composed
-        _end(f"{message}{cause}")
+        print(f"{message}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
+        sys.exit(1)
     finally:
-        del os.environ[FULL_ERROR]
+        if not with_traceback:
+            del os.environ[FULL_ERROR]
 
 
-def _end(message: str) -> NoReturn:
-    print(f"{message}\n\nSet the environment variable {FULL_ERROR}=1 for a traceback.", file=sys.stderr)
-    sys.exit(1)
+def _is_raised_by_hydra(error: Exception) -> bool:
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return Path(last.filename).is_relative_to(Path(hydra.__file__).parent)
 
 
-def _message(error: Exception) -> str:
-    """What a user is told of ``error``; nothing if it is a fault of ours."""
-    if isinstance(error, OSError) and error.filename is not None:
-        mend = "free some space there, or name" if error.errno in FULL_DISK else "name"
-        return f"{error.strerror}: {error.filename} (in {Path(error.filename).parent}); {mend} another folder"
+def explain(error: Exception, folder: Path | None = None) -> str:
+    """The message for a user who can mend ``error``; empty if it is a fault of the program.
+
+    Args:
+        error: any error.
+        folder: where the program writes, to be named if a disk is full and the error does not say which.
+    """
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return _explain_file(error, folder)
     if not isinstance(error, (InputError, HydraException, OmegaConfBaseException, *_misconfiguration())):
         return ""
     for cause in _causes(error):
@@ -112,43 +101,63 @@ def _message(error: Exception) -> str:
             return str(cause)
         if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
             return _unknown_key(cause, str(error))
-    led_by = error.__cause__
-    if not isinstance(error, InstantiationException) or led_by is None:
-        return str(error)
-    if not isinstance(led_by, OF_ARGUMENTS + _misconfiguration()):
+    reason = error.__cause__
+    if isinstance(error, ConfigCompositionException) and isinstance(reason, OmegaConfBaseException):
+        return f"{error}\n{reason}"
+    if isinstance(error, InstantiationException) and reason is not None:
+        return _explain_call(error, reason)
+    return str(error)
+
+
+def _explain_file(error: OSError, folder: Path | None) -> str:
+    is_full = error.errno in FULL_DISK
+    if error.filename is not None:
+        place = f"{error.filename} (in {Path(error.filename).parent})"
+    elif is_full and folder:
+        place = str(folder)
+    else:
+        return ""
+    return f"{error.strerror}: {place}; {'free some space there, or name' if is_full else 'name'} another folder"
+
+
+def _explain_call(error: InstantiationException, cause: BaseException) -> str:
+    """What was wrong with the arguments of a class that Hydra could not build; the first line of ``cause``, mostly."""
+    if not isinstance(cause, OF_ARGUMENTS + _misconfiguration()):
         return ""
     first, *others = str(error).splitlines()
     keys = [line.removeprefix("full_key: ") for line in others if line.startswith("full_key: ")]
-    lines = str(led_by).splitlines() or [type(led_by).__name__]
+    lines = str(cause).splitlines() or [type(cause).__name__]
     reason = " ".join((lines[0], lines[-1]) if lines[0].endswith(":") else lines[:1])
     return f"{first} {reason}" + (f" (in {keys[-1]})" if keys else "")
 
 
 def _misconfiguration() -> tuple[type[Exception], ...]:
-    """Lightning's error, once Lightning is loaded: a mistyped key is explained without it."""
+    """Lightning's error, if Lightning is loaded: a mistyped key is explained without it."""
     module = sys.modules.get("lightning_fabric.utilities.exceptions")
     return (module.MisconfigurationException,) if module else ()
 
 
 def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> str:
-    """What a user is told of a key that is not there: those that are, and how a class takes an argument beside them."""
+    """The keys beside one that does not exist, and how a class takes an argument beside them."""
     parent = error.parent_node
     if not isinstance(parent, DictConfig) or not error.full_key:
         return f"{advice}\n{error}"
     group = error.full_key.rpartition(".")[0]
     keys = sorted(str(key) for key in parent if key not in ("_target_", "hydra"))
-    if not keys:
-        kind = str(parent.get("_target_", "")).rpartition(".")[2]
-        mend = "" if "." in group else f": choose another {group}"
-        what = f"is {kind}, which takes no arguments{mend}" if kind else "has no keys"
-        return f"there is no {error.full_key}: {group} {what}"
-    added = re.search(r"\+\S+", advice)
-    beside = f"; if its class takes another argument, add it by {added[0]}" if "_target_" in parent and added else ""
-    return f"there is no {error.full_key}: {f'{group} has' if group else 'there are'} {', '.join(keys)}{beside}"
+    if keys:
+        added = re.search(r"\+\S+", advice) if "_target_" in parent else None
+        what = f"{f'{group} has' if group else 'there are'} {', '.join(keys)}"
+        what += f"; if its class takes another argument, add it by {added[0]}" if added else ""
+    elif "_target_" in parent:
+        kind = str(parent["_target_"]).rpartition(".")[2]
+        what = f"{group} is {kind}, which takes no arguments" + ("" if "." in group else f": choose another {group}")
+    else:
+        what = f"{group} has no keys"
+    return f"there is no {error.full_key}: {what}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it, last first."""
+    """An error and its causes, the last one first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""What the ``${partae.…}`` references in conf/ stand for: the folders of runs and sweeps, and the shape of images."""
+"""The values of the ``${partae.…}`` references in conf/: the folders of runs and sweeps, and the shape of images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import itertools
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+
+_sources: dict[str, Any] = {}  # the last one that was built, by its description
 
 
 def job_folder(overrides: str) -> str:
@@ -27,7 +30,7 @@ def job_folder(overrides: str) -> str:
 
 
 def sweep_folder(name: object, now: str) -> str:
-    """The folder of a sweep: of its name if it has one, so that the same command finds it again; else a new one.
+    """The folder of a sweep: that of its name if it has one, so that the same command finds it again; else a new one.
 
     >>> sweep_folder("figure_8", "2024-05-01_12-00-00")
     'outputs/figure_8'
@@ -36,7 +39,7 @@ def sweep_folder(name: object, now: str) -> str:
 
 
 def new_folder(name: object, now: str) -> str:
-    """A folder that nobody has, made at once: two commands of the same second get two. A number is a name, too."""
+    """A new folder, created at once: two commands of the same second get two. A number is a name, too."""
     folder = first = Path("outputs", str(name), now)
     first.parent.mkdir(parents=True, exist_ok=True)  # which fails where a link leads nowhere
     for count in itertools.count(2):
@@ -54,7 +57,17 @@ def image_shape(source: DictConfig) -> ListConfig:
     >>> image_shape(DictConfig({"_target_": "partae.data.Bars", "size": 5}))
     [1, 5, 5]
     """
-    return ListConfig(list(instantiate(source).image_shape))
+    return ListConfig(list(build_source(source).image_shape))
+
+
+def build_source(source: DictConfig) -> Any:
+    """Build the source of images that ``source`` describes, once for all who ask for it one after another."""
+    described = OmegaConf.to_yaml(source, resolve=True)
+    if described not in _sources:
+        built = instantiate(source)
+        _sources.clear()
+        _sources[described] = built
+    return _sources[described]
 
 
 OmegaConf.register_new_resolver("partae.image_shape", image_shape, replace=True, use_cache=True)

@@ -1,8 +1,9 @@
-"""How far a sweep has come."""
+"""How far a sweep has come, and how its jobs share the machine."""
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,25 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from joblib import cpu_count
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from partae.run.folder import is_grid, status
-from partae.sweep.cores import share_out_cores
+from partae.sweep.rows import write_sweep
+
+THREADS = "OMP_NUM_THREADS"  # processes that are started later read it
 
 
 class Progress(Callback):
-    """Says after each job of a sweep how many are done, and how long the others take at the pace so far.
+    """After each job of a sweep, writes ``sweep.csv`` and says how many jobs are done, and how long the others take.
 
     Jobs that were finished before are done at once, and say nothing of the pace. Hydra hands this callback to the
     process of each job, which finds the other jobs by the files in their folders.
 
     Attributes:
         total: the number of jobs; None where only the sweeper knows it.
-        started: when the sweep was, in seconds since the epoch.
+        started: when the sweep was, in seconds since the epoch; 0 outside of a sweep.
     """
 
     total: int | None = None
@@ -35,29 +39,30 @@ class Progress(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self.total = number_of_jobs(config.hydra)
-        share_out_cores(config.hydra, self.total)
+        share_cores(config.hydra, self.total)
         self.started = time.time()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        folder = Path(config.hydra.runtime.output_dir)
-        if self.started and self._is_done(folder):
-            print(self.line(folder.parent, time.time()), flush=True)
+        if self.started:
+            folder = Path(config.hydra.runtime.output_dir)
+            write_sweep(folder.parent)
+            if self._is_done(folder):
+                print(self.line(folder.parent, time.time()), flush=True)
 
     def line(self, folder: Path, now: float) -> str:
-        """What there is to say of the sweep in ``folder``, ``now`` in seconds since the epoch."""
+        """What is printed of the sweep in ``folder``, ``now`` in seconds since the epoch."""
         done = [job for job in folder.iterdir() if self._is_done(job)]
         trained = [job for job in done if self._is_new(job / "metrics.json") or self._is_new(job / "error.txt")]
         begun = [file.stat().st_mtime for job in trained if (file := job / ".hydra" / "hydra.yaml").exists()]
-        of = "" if self.total is None else f" of {self.total}"
-        line = f"{len(done)}{of} jobs done"
+        line = f"{len(done)}{'' if self.total is None else f' of {self.total}'} jobs done"
         if not begun or self.total is None or len(done) >= self.total:
             return line
-        # since the first of them, not the sweep, began: a stack is trained before
+        # since the first of them began, and not the sweep, which may have trained a stack before
         left = (now - min(begun)) / len(trained) * (self.total - len(done))
         return f"{line}, about {tqdm.format_interval(left)} left"
 
     def _is_done(self, job: Path) -> bool:
-        """Whether a job ended, of this sweep and not only of an earlier one in the same folder."""
+        """Whether a job ended in this sweep, and not only in an earlier one in the same folder."""
         begun = self._is_new(job / ".hydra" / "hydra.yaml") or self._is_new(job / "error.txt")
         return begun and status(job) != "unfinished"
 
@@ -66,15 +71,23 @@ class Progress(Callback):
 
 
 def number_of_jobs(hydra: HydraConf) -> int | None:
-    """How many jobs Hydra's own ``hydra`` asks for; None of a sweeper that does not say.
-
-    Args:
-        hydra: of a multirun, before it is split into jobs.
-    """
+    """How many jobs ``hydra``, the configuration of a multirun, asks for; None if its sweeper does not say."""
     if not is_grid(hydra):
         return hydra.sweeper.get("n_trials")
     params = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows what glob(*) stands for
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows the choices of a glob(*)
     overrides = parser.parse_overrides([*params, *hydra.overrides.task])
-    swept = {each.get_key_element(): each for each in overrides}  # of a key given twice, the last
+    swept = {each.get_key_element(): each for each in overrides}  # the last one, if a key is given twice
     return math.prod(len(list(each.sweep_string_iterator())) for each in swept.values() if each.is_sweep_override())
+
+
+def share_cores(hydra: HydraConf, jobs: int | None) -> None:
+    """Give each of so many ``jobs`` its share of the cores, at least one, if the launcher starts all of them at once.
+
+    Threads of several jobs on one core wait for one another many times longer than they compute. joblib and Ray share
+    the cores themselves; a user who has set `THREADS` knows better.
+    """
+    is_local = str(hydra.launcher["_target_"]).endswith("submitit_launcher.LocalLauncher")
+    if jobs and is_local and THREADS not in os.environ:
+        at_once = min(jobs, hydra.sweeper.get("max_batch_size") or jobs)
+        os.environ[THREADS] = str(max(1, cpu_count() // at_once))

@@ -14,7 +14,7 @@ from partae.files import write_bytes
 from partae.report import Cell, describe, verdicts_of_runs
 from partae.report.page import in_order, render
 from partae.report.pictures import picture, sheet, tile_bytes
-from partae.run.command_line import evaluate_line
+from partae.run.hints import evaluate_line
 from partae.saving.loading import load
 from partae.sweep.rows import is_detail, short
 

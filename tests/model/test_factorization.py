@@ -38,7 +38,8 @@ from partae.decoder import Dictionary
 from partae.metrics import measure
 from partae.model import LeastSquares, Nearest
 from partae.nmf import SparseNMF
-from partae.run.training import hyperparameters, train
+from partae.run.build import hyperparameters
+from partae.run.training import train
 from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose
 from tests.test_train import MEASURES

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
-from partae.run.messages import FULL_ERROR, explained, run
+from partae.run.messages import FULL_ERROR, explain, run, stop_on_error
 from tests.command_line import ROOT
 
 
@@ -32,101 +32,73 @@ def instantiation(cause: Exception) -> InstantiationException:
     return error
 
 
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (InputError("latent_dim must be 3"), "error: latent_dim must be 3"),
-        (MisconfigurationException("no such accelerator"), "error: no such accelerator"),
-        (
-            OSError(errno.ENOSPC, "No space left on device", "run/metrics.json"),
-            "metrics.json (in run); free some space",
-        ),
-        (PermissionError(errno.EACCES, "Permission denied", "run/metrics.json"), "(in run); name another folder"),
-        (instantiation(InputError("sparsity.p must be 3")), "error: sparsity.p must be 3"),
+        (InputError("latent_dim must be 3"), "latent_dim must be 3"),
+        (MisconfigurationException("no such accelerator"), "no such accelerator"),
+        (OSError(errno.ENOSPC, "Disk full", "run/metrics.json"), "metrics.json (in run); free some space there, or"),
+        (PermissionError(errno.EACCES, "Denied", "run/metrics.json"), "(in run); name another folder"),
+        (FULL, "No space left on device: its/folder; free some space"),
+        (instantiation(InputError("sparsity.p must be 3")), "sparsity.p must be 3"),
         (instantiation(TypeError("betta is unknown")), "KL': betta is unknown (in sparsity)"),
         (instantiation(ImportError("no Nothing there")), "no Nothing there"),
-        (OmegaConfBaseException("what"), "error: what"),
+        (OmegaConfBaseException("what"), "what"),
     ],
 )
 def test_what_a_user_can_mend_is_one_message(error: Exception, words: str) -> None:
-    with pytest.raises(CompactHydraException) as message, explained():
-        raise error
-    assert words in str(message.value)
+    assert words in explain(error, Path("its/folder"))
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("ours"), OSError("odd"), instantiation(KeyError())])
-def test_a_fault_of_ours_is_not_hidden(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, explained():
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError(), ValueError("ours"), OSError("odd"), FULL, instantiation(KeyError())]
+)
+def test_a_fault_of_the_program_is_not_hidden(error: Exception) -> None:
+    assert not explain(error)
+    with pytest.raises(type(error)) as raised, stop_on_error():
         raise error
     assert raised.value is error
-
-
-def test_a_full_disk_that_nobody_names_is_that_of_the_run() -> None:
-    with (
-        pytest.raises(CompactHydraException, match=r"No space left.* \(in run\); free some space"),
-        explained(Path("run")),
-    ):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(type(error)):
+        run(raising(error))
 
 
 def test_a_missing_value_is_named() -> None:
-    with pytest.raises(CompactHydraException, match=r"error: a\.b is missing: give it as a\.b=<value>"), explained():
+    with pytest.raises(OmegaConfBaseException) as error:
         OmegaConf.create({"a": {"b": "???"}}).a.b  # noqa: B018
+    assert explain(error.value) == "a.b is missing: give it as a.b=<value>"
 
 
-def test_a_job_that_runs_alone_ends_with_the_message_and_no_word_of_hydras(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_in_job", [False, True])
+def test_a_program_ends_with_one_message_or_with_the_traceback_that_is_asked_for(
+    is_in_job: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def main() -> None:
-        with explained(alone=True):
+        if not is_in_job:
+            raise CompactHydraException("wrong")
+        with stop_on_error():
             raise InputError("wrong")
 
     with pytest.raises(SystemExit) as end:
         run(main)
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("wrong\n\nSet the environment variable")
-    monkeypatch.setenv(FULL_ERROR, "1")
-    with pytest.raises(InputError, match="wrong"):
-        run(main)
-
-
-def test_a_message_shows_the_line_that_was_typed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", "ckpt=run", "data=null"])
-    with pytest.raises(SystemExit):
-        run(raising(ValueError("wrong")), lambda typed: ["++data.val_size=3", *typed])
-    assert capsys.readouterr().err.startswith("wrong, in: ckpt=run data=null\n")
-    assert sys.argv[1:] == ["++data.val_size=3", "ckpt=run", "data=null"]
-
-
-@pytest.mark.parametrize("error", [CompactHydraException("wrong"), ValueError("wrong"), InputError("wrong")])
-def test_before_the_job_too(
-    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["train.py", "sparsity=null"])
-    with pytest.raises(SystemExit) as end:
-        run(raising(error))
-    assert end.value.code == 1
-    assert capsys.readouterr().err.startswith(("wrong\n", "wrong, in: sparsity=null\n"))
     assert FULL_ERROR not in os.environ
-
-
-def test_with_full_errors_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FULL_ERROR, "1")
-    with pytest.raises(InputError):
-        run(raising(InputError("wrong")))
+    with pytest.raises(InputError if is_in_job else CompactHydraException, match="wrong"):
+        run(main)
     assert os.environ[FULL_ERROR] == "1"
 
 
-def test_a_job_of_ours_that_fails_keeps_its_traceback() -> None:
-    def run_job() -> None:
-        raise ValueError("ours")
+def test_a_command_line_that_stands_for_no_other_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    def expand(typed: list[str]) -> list[str]:
+        raise InputError(f"{typed} has no run")
 
-    with pytest.raises(ValueError, match="ours"):
-        run(run_job)
-    with pytest.raises(ZeroDivisionError):
-        run(raising(ZeroDivisionError()))
+    with pytest.raises(SystemExit):
+        run(raising(ZeroDivisionError()), expand)
+    assert "has no run\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -141,11 +113,11 @@ def test_what_a_terminal_cannot_show_ends_no_run(locale: dict[str, str], tmp_pat
 import sys
 from pathlib import Path
 from partae.checks import InputError
-from partae.run import folder as jobs
+from partae.run.folder import fail, failure
 from partae.run.messages import run
 folder = Path(sys.argv[1])
-jobs.fail(folder, InputError("\\u00c1lbum/\\u65e5\\u672c does not exist"))
-run(lambda: print(jobs.failure(folder)))
+fail(folder, InputError("\\u00c1lbum/\\u65e5\\u672c does not exist"))
+run(lambda: print(failure(folder)))
 """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHON"))}
     printed = subprocess.run(

@@ -66,7 +66,7 @@ def done(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int
 
 
 def wait(process: subprocess.Popen[str], found: Callable[[], bool]) -> None:
-    """Wait until something is ``found`` of a process that goes on, 10 minutes at most."""
+    """Wait until something is ``found`` while a process runs, 10 minutes at most."""
     end = time.monotonic() + 600
     while not found():
         assert process.poll() is None, process.communicate()
@@ -210,33 +210,19 @@ class RandomState(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_each_device_draws_for_its_own_images_and_the_same_again_after_a_kill(
+def test_each_device_draws_for_its_own_images_and_goes_on_bit_for_bit_after_a_kill(
     done: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    options = [*TINY, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=2"]
-    options += [f"+callbacks.random._target_={__name__}.RandomState"]
+    state = f"+callbacks.random._target_={__name__}.RandomState"
+    options = [*TINY, *REVIVAL, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=2", state]
     assert done(*options, "hydra.run.dir=straight")[0] == 0
     (tmp_path / "kill").touch()
-    assert done(*options, "hydra.run.dir=killed")[0] != 0
+    assert done(*options, "hydra.run.dir='a run'")[0] != 0
     (tmp_path / "kill").unlink()
-    assert done(*options, "hydra.run.dir=killed")[0] == 0
-    one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "killed"))
+    assert not (tmp_path / "a run" / "metrics.json").exists()
+    assert done("resume='a run'", state)[0] == 0
+    one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "a run"))
     assert differences(one, other) == []
     states = [torch.load(file) for file in (tmp_path / "straight").glob("random-*")]
     assert len(states) == 2 * 2 * 2
     assert not any(a.equal(b) for a, b in itertools.combinations(states, 2))
-
-
-def test_a_run_on_several_devices_goes_on_bit_for_bit(
-    start: Callable[..., subprocess.Popen[str]], done: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
-    options = [*TINY, *REVIVAL, "corruption=masking", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=30"]
-    assert done(*options, "hydra.run.dir=straight")[0] == 0
-    run = start(*options, "hydra.run.dir='a run'")
-    wait(run, lambda: (tmp_path / "a run" / "checkpoints" / "last.ckpt").exists())
-    os.killpg(run.pid, signal.SIGKILL)
-    run.communicate()
-    assert not (tmp_path / "a run" / "metrics.json").exists()
-    assert done("resume='a run'")[0] == 0
-    one, other = (read(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("straight", "a run"))
-    assert differences(one, other) == []

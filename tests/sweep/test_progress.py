@@ -11,6 +11,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from partae.run.folder import fail, finish
+from partae.sweep import progress
 from partae.sweep.progress import Progress, number_of_jobs
 
 
@@ -35,7 +36,7 @@ def job(folder: Path, begun: float, ended: float | None = None, error: str = "")
     """A job's folder, with times in seconds since the epoch."""
     begin = folder / ".hydra" / "hydra.yaml"
     begin.parent.mkdir(parents=True)
-    begin.touch()
+    begin.write_text("hydra: {mode: RUN}")
     os.utime(begin, (begun, begun))
     if ended is None:
         return
@@ -70,3 +71,30 @@ def test_the_time_left_is_of_the_jobs_that_were_trained(tmp_path: Path, capsys: 
     assert progress.line(tmp_path, 1310.0) == "4 of 4 jobs done"
     progress.total = None
     assert progress.line(tmp_path, 1310.0) == "4 jobs done"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "threads"),
+    [
+        (["hydra/launcher=submitit_local", "seed=0,1,2"], "2"),
+        (["hydra/launcher=submitit_local", "seed=range(0,40)"], "1"),
+        (["hydra/launcher=submitit_local", "seed=range(0,40)", "hydra.sweeper.max_batch_size=4"], "2"),
+        (["hydra/launcher=submitit_slurm", "seed=0,1,2"], None),
+        (["hydra/launcher=ray", "seed=0,1,2"], None),
+        (["seed=0,1,2"], None),
+    ],
+)
+def test_jobs_that_start_at_once_share_the_cores(
+    overrides: list[str], threads: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "submitit" in overrides[0]:
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    monkeypatch.setenv(progress.THREADS, "7")  # put back at the end
+    monkeypatch.setattr(progress, "cpu_count", lambda: 8)
+    with initialize(version_base="1.3", config_path="../../conf"):
+        config = GlobalHydra.instance().config_loader().load_configuration("train", overrides, RunMode.MULTIRUN)
+        Progress().on_multirun_start(config)
+        assert os.environ[progress.THREADS] == "7", "as the user said"
+        del os.environ[progress.THREADS]
+        Progress().on_multirun_start(config)
+    assert os.environ.get(progress.THREADS) == threads

@@ -1,18 +1,18 @@
-"""One model of a stack: what its run alone would do beside the training."""
+"""One model of a stack, with the callbacks and loggers of its own run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from partae.checks import InputError
 from partae.model.autoencoder import AutoEncoder
-from partae.model.lightning import Losses
 
 
 @dataclass
@@ -20,55 +20,75 @@ class Member:
     """One model of a stack, with what its run alone would have.
 
     Args:
-        model: whose parameters become views of the stack.
+        model: its parameters become views of the stack.
         loggers: of its own run.
         callbacks: of its own run, without constraints and progress bar.
-        start: the checkpoint that it goes on from, if any; all members of a stack have come equally far.
+        start: the content of the checkpoint from which it is resumed; empty for a new run.
 
     Attributes:
-        error: why it is frozen: its losses are not finite any more.
-        metrics: what callbacks see of it, as ``trainer.callback_metrics``.
-        saving: whether it is its checkpoint that the trainer writes just now.
+        error: of its training, once that has diverged.
+        metrics: all that the model has logged, by name.
+        is_saving: whether the checkpoint that the trainer writes at this moment is its own.
     """
 
     model: AutoEncoder
     loggers: list[Logger] = field(default_factory=list)
     callbacks: list[Callback] = field(default_factory=list)
-    start: Mapping[str, Any] | None = None
+    start: Mapping[str, Any] = field(default_factory=dict)
     error: InputError | None = None
     metrics: dict[str, Tensor] = field(default_factory=dict)
-    saving: bool = False
+    is_saving: bool = False
 
-    def tell(self, hook: str, trainer: MemberTrainer, *arguments: Any) -> None:
-        """Call a hook of its callbacks."""
-        for callback in self.callbacks:
-            getattr(callback, hook)(trainer, self.model, *arguments)
+    def attach(self, trainer: Trainer) -> None:
+        """Give the model the trainer of the stack, but for what it logs."""
+        self.model.trainer = cast("Trainer", MemberTrainer(trainer, self))
+        self.model.log = self._log  # type: ignore[assignment, method-assign]
 
-    def log(self, split: str, measures: Losses, epoch: int, step: int) -> None:
-        """Log the measures of a split as those of an epoch, after so many steps."""
-        values = {f"{split}/{name}": value for name, value in measures.items()}
-        self.metrics |= values
-        numbers = {name: value.item() for name, value in values.items()}
+    def detach(self) -> None:
+        """Take the trainer away from the model, and close the loggers."""
+        self.model.trainer = None
+        del self.model.log
         for logger in self.loggers:
-            logger.log_metrics({**numbers, "epoch": epoch}, step - 1)
+            logger.finalize("success")
 
-    def add_to(self, checkpoint: dict[str, Any], trainer: MemberTrainer) -> None:
-        """Put into a checkpoint what its callbacks and its model keep there."""
+    def call(self, hook: str, *arguments: Any) -> None:
+        """Call a hook of callbacks and model; as in Lightning, those that write checkpoints come last."""
+        last = [callback for callback in self.callbacks if isinstance(callback, Checkpoint)]
+        for callback in self.callbacks:
+            if callback not in last:
+                getattr(callback, hook)(self.model.trainer, self.model, *arguments)
+        getattr(self.model, hook)(*arguments)
+        for callback in last:
+            getattr(callback, hook)(self.model.trainer, self.model, *arguments)
+
+    def load_checkpoint(self) -> None:
+        """Set model and callbacks to the checkpoint, but for the weights."""
+        for callback in self.callbacks:
+            if state := self.start["callbacks"].get(callback.state_key):
+                callback.load_state_dict(state)
+        self.call("on_load_checkpoint", dict(self.start))
+
+    def fill_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the weights, and the states of model and callbacks, into ``checkpoint``."""
+        checkpoint["state_dict"] = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         states = {callback.state_key: callback.state_dict() for callback in self.callbacks}
         checkpoint["callbacks"] = {key: state for key, state in states.items() if state}
-        self.tell("on_save_checkpoint", trainer, checkpoint)
-        self.model.on_save_checkpoint(checkpoint)
+        self.call("on_save_checkpoint", checkpoint)
 
-    def go_on(self, trainer: MemberTrainer, checkpoint: dict[str, Any]) -> None:
-        """Bring its callbacks to where they were when ``checkpoint`` was written."""
-        for callback in self.callbacks:
-            if state := checkpoint["callbacks"].get(callback.state_key):
-                callback.load_state_dict(state)
-        self.tell("on_load_checkpoint", trainer, checkpoint)
+    def log_validation(self) -> None:
+        """Give the measures of the last validation to the loggers."""
+        values = {name: value.item() for name, value in self.metrics.items() if name.startswith("val/")}
+        for logger in self.loggers:
+            logger.log_metrics({**values, "epoch": self.model.current_epoch}, self.model.global_step - 1)
+            logger.save()
+
+    def _log(self, name: str, value: Tensor, **_: Any) -> None:
+        """Take the place of Lightning's ``log``, which knows of one model only."""
+        self.metrics[name] = value
 
 
 class MemberTrainer:
-    """The stack's trainer as one member's callbacks see it: with the member's measures, loggers and checkpoints."""
+    """The trainer of the stack as a member sees it: with its own measures, loggers and checkpoints."""
 
     def __init__(self, trainer: Trainer, member: Member) -> None:
         self.trainer, self.member = trainer, member
@@ -82,11 +102,11 @@ class MemberTrainer:
         return self.member.loggers
 
     def save_checkpoint(self, path: str, weights_only: bool | None = None) -> None:
-        self.member.saving = True
+        self.member.is_saving = True
         try:
             self.trainer.save_checkpoint(path, weights_only)
         finally:
-            self.member.saving = False
+            self.member.is_saving = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.trainer, name)

@@ -1,28 +1,32 @@
-"""Which models can be trained in one stack."""
+"""Which jobs can be trained in one stack."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import cast
 
-from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
-from torch import nn
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import LBFGS, Optimizer
 
-from partae.callbacks import Gallery
+from partae.callbacks import Gallery, Hyperparameters
 from partae.checks import InputError
 from partae.constraint import Constraint
-from partae.corruption import NoCorruption
 from partae.model.autoencoder import AutoEncoder
+from partae.run.build import Job
+from partae.run.folder import is_on_one_device
 from partae.saving.specification import describe
+
+OBSERVERS = (Gallery, Hyperparameters, ModelCheckpoint, ProgressBar)  # callbacks that change nothing in a training
+# settings of a trainer that do not reach across the models of a stack
+TRAINER_KEYS = {"_target_", "default_root_dir", "max_epochs", "accelerator", "devices", "deterministic", "plugins"}
+TRAINER_KEYS |= {"num_sanity_val_steps", "enable_model_summary", "enable_progress_bar", "log_every_n_steps"}
+TRAINER_KEYS |= {"check_val_every_n_epoch"}
 
 
 def structure(model: AutoEncoder) -> str:
-    """What models must share to be stacked: all but the numbers that a module keeps as tensors, and the optimizer's.
+    """All that models of one stack must share: everything but the numbers kept as tensors, and those of the optimizer.
 
     >>> from partae.decoder import Dictionary
     >>> from partae.encoder import Dense
@@ -35,37 +39,43 @@ def structure(model: AutoEncoder) -> str:
     (True, False)
 
     Raises:
-        InputError: if a part of a user's own keeps what cannot be compared.
+        InputError: if a user's own module keeps a value that cannot be compared.
     """
     factory = getattr(model.optimizer, "func", model.optimizer)
     tensors = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     return json.dumps([describe(model, comparing=True), repr(factory), tensors])
 
 
-def reason_alone(model: nn.Module, callbacks: Iterable[Callback], constraints: Iterable[Callback]) -> str | None:
-    """Why ``model`` cannot be trained in a stack; None if it can."""
+def reason_alone(job: Job) -> str | None:
+    """Why ``job`` must train alone; None if it can train in a stack."""
+    model, trainer = job.model, job.cfg.trainer
+    if others := sorted(set(trainer) - TRAINER_KEYS):
+        return f"trainer.{others[0]} may reach across the models of a stack"
+    if not is_on_one_device(trainer):
+        return f"trainer.devices={trainer.devices}, and a stack trains on one"
     if type(model) is not AutoEncoder:
-        return f"model {type(model).__name__} learns in a way of its own"
+        return f"model {type(model).__name__} does not learn by a loss and an optimizer alone"
     for module in model.children():
         if hasattr(module, "adapt"):
             return f"{type(module).__name__} adapts itself outside of the loss"
     for module in model.modules():
         if isinstance(module, _BatchNorm | _DropoutNd):
-            return f"{type(module).__name__} does in training what no stack does: it keeps figures, or draws at random"
-    if not isinstance(model.corruption, NoCorruption):
-        return f"corruption={type(model.corruption).__name__.lower()} draws at random, and no stack does"
-    for callback in callbacks:
-        if not isinstance(callback, Gallery | ModelCheckpoint | ProgressBar):
-            return f"callback {type(callback).__name__} reaches into a training of its own"
-    for constraint in constraints:
+            return f"{type(module).__name__} keeps statistics or draws at random in training, which no stack does"
+    if not getattr(model.corruption, "is_deterministic", False):
+        return f"corruption={type(model.corruption).__name__.lower()} draws at random, which no stack does"
+    for callback in job.callbacks:
+        if not isinstance(callback, OBSERVERS):
+            return f"callback {type(callback).__name__} may change the training of its model"
+    for constraint in job.constraints:
         if not isinstance(constraint, Constraint):
             return f"constraint {type(constraint).__name__} is no projection"
+    for logger in job.loggers:
+        if not isinstance(logger, TensorBoardLogger | CSVLogger):
+            return f"logger {type(logger).__name__} may not keep several runs of one process apart"
     factory = getattr(model.optimizer, "func", model.optimizer)
-    known = (
-        isinstance(factory, type) and issubclass(factory, Optimizer) and factory.__module__.startswith("torch.optim")
-    )
-    if not known or issubclass(cast("type", factory), LBFGS):
-        return f"optimizer {getattr(factory, '__name__', factory)} is not known to treat every tensor by itself"
+    is_class = isinstance(factory, type) and issubclass(factory, Optimizer) and not issubclass(factory, LBFGS)
+    if not (is_class and factory.__module__.startswith("torch.optim")):
+        return f"optimizer {getattr(factory, '__name__', factory)} may not treat every tensor by itself"
     try:
         structure(model)
     except InputError as error:

@@ -1,144 +1,158 @@
-"""``hydra/launcher=stacked``: its groups, its way out when memory is short, and its sweeps against ordinary ones."""
+"""``hydra/launcher=stacked``: which jobs it stacks, how it goes on after a stop, and that it does what others do."""
 
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
-import partae
-from partae.saving.checkpoints import read
-from partae.sweep.stack import Stack
-from partae.sweep.stack.launcher import Entry, grouped, train_stacks, worth_compiling
-from tests.conftest import Compose
+from partae import AutoEncoder
+from partae.data.synthetic import Bars
+from partae.run.folder import measures_of
+from partae.saving import checkpoints
+from partae.sweep.stack import Stack, launcher
+from tests.command_line import Outcome, type_in
 from tests.run.test_resume import differences, in_a_process
 
-ROOT = Path(__file__).parents[3]
-SMALL = ["data=bars", "latent_dim=8", "data.batch_size=500", "trainer.accelerator=cpu"]
-SMALL += ["+trainer.enable_progress_bar=false", "~callbacks.progress", "~callbacks.gallery"]
-Enlist = Callable[..., Entry]
+TINY = ["-m", "data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50"]
+TINY += ["data.batch_size=40", "latent_dim=6", "trainer.max_epochs=2", "trainer.accelerator=cpu", "quiet=true"]
+TINY += ["~callbacks.gallery", "~hydra.callbacks.summary"]  # which load models for their pictures
+TINY += ["hydra/launcher=stacked", "hydra.launcher.compiled=false"]
 
 
-@pytest.fixture
-def enlisted(composed: Compose, tmp_path: Path) -> Enlist:
-    """Jobs of a small sweep, each into a folder of its own."""
-    numbers = itertools.count()
-
-    def enlist(*overrides: str, epochs: int = 2) -> Entry:
-        folder = tmp_path / f"job_{next(numbers)}"
-        places = [f"callbacks.checkpoint.dirpath={folder}/checkpoints", f"logger.save_dir={folder}"]
-        cfg: DictConfig = composed(*SMALL, *places, f"trainer.max_epochs={epochs}", *overrides)
-        shared = str([cfg[group] for group in ("data", "constraint")])
-        return Entry(folder, cfg, shared, epochs)
-
-    return enlist
+def sweep(folder: Path, *overrides: str) -> Outcome:
+    """Run a sweep of small jobs in ``folder``."""
+    return type_in("train.py", [*TINY, *overrides, f"hydra.sweep.dir={folder}"], folder.parent)
 
 
-def test_jobs_that_differ_in_numbers_are_stacked_and_others_are_not(
-    enlisted: Enlist, capsys: pytest.CaptureFixture[str]
-) -> None:
-    numbers = [enlisted("sparsity.beta=0.1", "sparsity.p=0.3"), enlisted("seed=3", "optimizer.lr=0.1")]
-    wider = [enlisted("latent_dim=9"), enlisted("latent_dim=9", "seed=1")]
-    others = [enlisted("sparsity=l2"), enlisted("data.batch_size=400"), enlisted("encoder.hidden=[9]")]
-    others += [enlisted("constraint=none"), enlisted("optimizer=adadelta")]
-    alone = [enlisted("sparsity=intrinsic_plasticity"), enlisted("+trainer.gradient_clip_val=1")]
-    impossible = enlisted("sparsity.p=1.5")
-    groups = grouped([*numbers, *wider, *others, *alone, impossible])
-    assert groups == [numbers, wider, *([job] for job in others)]
-    first, second = capsys.readouterr().err.splitlines()
-    assert "runs alone: IntrinsicPlasticity adapts itself" in first
-    assert "runs alone: trainer.gradient_clip_val" in second
+def measures(folder: Path) -> dict[str, dict[str, float]]:
+    """The measures of all finished jobs of a sweep, by the names of their folders."""
+    found = {file.parent.name: measures_of(file.parent) for file in folder.glob("*/metrics.json")}
+    return {name: {key: value for key, value in job.items() if key != "wall_time"} for name, job in found.items()}
 
 
-def test_a_stack_that_memory_does_not_hold_is_halved(
-    enlisted: Enlist, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    jobs = [enlisted(f"seed={seed}") for seed in range(5)]
-    sizes = []
-    setup = Stack.on_fit_start
-
-    def short(stack: Any) -> None:
-        sizes.append(len(stack.members))
-        if len(stack.members) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        setup(stack)
-
-    monkeypatch.setattr(Stack, "on_fit_start", short)
-    assert train_stacks(jobs, None, compiled=False) == {}
-    assert sizes == [5, 2, 1, 1, 1, 1, 1]
-    told = capsys.readouterr().err
-    assert "Memory does not hold 5 models at once: stacks of 2 now" in told
-    assert "Memory does not hold 2 models at once: stacks of 1 now" in told
-    assert all((job.folder / "checkpoints" / "last.ckpt").exists() for job in jobs)
-
-
-def test_a_stack_goes_on_from_its_members_checkpoints_as_if_it_had_not_stopped(enlisted: Enlist) -> None:
-    options = ["sparsity.beta=0.1", "optimizer.lr=0.1"]
-    undisturbed = [enlisted("schedule=constant", epochs=4), enlisted(*options, "schedule=constant", epochs=4)]
-    train_stacks(undisturbed, None, compiled=False)
-    stopped = [enlisted("schedule=constant"), enlisted(*options, "schedule=constant")]
-    train_stacks(stopped, None, compiled=False)
-    for job in stopped:
-        job.cfg.trainer.max_epochs = job.max_epochs = 4
-    assert grouped(stopped) == [stopped]
-    train_stacks(stopped, None, compiled=False)
-    assert grouped(stopped) == []
-    for one, other in zip(undisturbed, stopped, strict=True):
-        assert partae.load(one.folder).atoms.equal(partae.load(other.folder).atoms)
-
-
-def test_a_stack_that_is_killed_goes_on_bit_for_bit(enlisted: Enlist, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed, killed = ([enlisted("seed=1"), enlisted("optimizer.lr=0.1")] for _ in range(2))
+def stop_in_epoch_1(monkeypatch: pytest.MonkeyPatch, end: Any) -> None:
+    """Call ``end`` before a batch in the middle of epoch 1 of a stack."""
     step = Stack.training_step
 
-    def kill(stack: Stack, batch: Any, batch_idx: int) -> torch.Tensor:
+    def interrupted_step(stack: Stack, batch: Any, batch_idx: int) -> torch.Tensor:
         if (stack.current_epoch, batch_idx) == (1, 3):
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
         return step(stack, batch, batch_idx)
 
-    assert in_a_process(lambda: train_stacks(undisturbed, None, compiled=False)) == 0
+    monkeypatch.setattr(Stack, "training_step", interrupted_step)
+
+
+def test_each_job_is_built_once_and_each_image_and_checkpoint_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ["seed=0,1", "sparsity.beta=0.1,0.2"]
+    counts: Counter[str] = Counter()
+
+    def count(owner: Any, name: str, key: Any) -> None:
+        function = getattr(owner, name)
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            counts[key(*arguments)] += 1
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
     with monkeypatch.context() as patched:
-        patched.setattr(Stack, "training_step", kill)
-        assert in_a_process(lambda: train_stacks(killed, None, compiled=False)) == -signal.SIGKILL
-    assert grouped(killed) == [killed]
-    assert in_a_process(lambda: train_stacks(killed, None, compiled=False)) == 0
-    for jobs in zip(undisturbed, killed, strict=True):
-        one, other = (read(job.folder / "checkpoints" / "last.ckpt") for job in jobs)
+        stop_in_epoch_1(patched, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert sweep(tmp_path / "sweep", *overrides).status == 128 + signal.SIGTERM
+    count(AutoEncoder, "__init__", lambda *_: "model")
+    count(launcher, "build_job", lambda *_: "job")
+    count(Bars, "load", lambda _, split: f"{split} images")
+    count(checkpoints, "read", str)
+    assert sweep(tmp_path / "sweep", *overrides).status == 0
+    assert {key: counts.pop(key) for key in ("model", "job", "train images", "test images")} == {
+        "model": 4,
+        "job": 4,
+        "train images": 1,
+        "test images": 1,
+    }
+    assert len(counts) == 8  # the best and the last checkpoint of each job
+    assert set(counts.values()) == {1}
+    assert len(measures(tmp_path / "sweep")) == 4
+
+
+def test_jobs_that_differ_in_more_than_numbers_are_in_other_stacks_or_alone(tmp_path: Path) -> None:
+    varied = sweep(tmp_path / "varied", "latent_dim=6,7", "seed=0,1", "trainer.max_epochs=1")
+    assert varied.err.count("Training 2 models as one stack") == 2
+    assert len(measures(tmp_path / "varied")) == 4
+    alone = sweep(tmp_path / "alone", "corruption=none,masking", "sparsity.p=0.1,1.5", "trainer.max_epochs=1")
+    assert alone.err.count("runs alone: corruption=masking draws at random") == 1
+    assert alone.err.count("failed: sparsity.p must be") == 2
+    assert len(measures(tmp_path / "alone")) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "sizes", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), [3, 1, 1, 1], "Memory does not hold 3 models: stacks of 1"),
+        (RuntimeError("broken"), [3], "A stack of 3 models stopped; they run one by one: broken"),
+    ],
+)
+def test_a_stack_that_stops_is_halved_if_memory_is_short_and_runs_one_by_one_else(
+    error: Exception, sizes: list[int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    start = Stack.on_fit_start
+
+    def fail(stack: Any) -> None:
+        found.append(len(stack.members))
+        if len(stack.members) > 1:
+            raise error
+        start(stack)
+
+    monkeypatch.setattr(Stack, "on_fit_start", fail)
+    outcome = sweep(tmp_path / "sweep", "seed=0,1,2", "trainer.max_epochs=1")
+    assert outcome.status == 0
+    assert message in outcome.err
+    assert found == sizes
+    assert len(measures(tmp_path / "sweep")) == 3
+
+
+def test_no_stack_starts_after_a_failure_with_fail_fast(tmp_path: Path) -> None:
+    outcome = sweep(tmp_path / "sweep", "latent_dim=6,7", "optimizer.lr=1e30", "fail_fast=true")
+    assert outcome.err.count("failed: training diverged") == 1
+
+
+def test_a_killed_sweep_goes_on_bit_for_bit_and_skips_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    overrides = ["optimizer.lr=0.001,0.1"]
+    assert in_a_process(lambda: sweep(undisturbed, *overrides)) == 0
+    with monkeypatch.context() as patched:
+        stop_in_epoch_1(patched, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        assert in_a_process(lambda: sweep(killed, *overrides)) == -signal.SIGKILL
+    assert not measures(killed)
+    outcome = sweep(killed, *overrides)
+    assert "Training 2 models as one stack" in outcome.err
+    assert measures(killed) == measures(undisturbed)
+    for name in measures(killed):
+        one, other = (checkpoints.read(folder / name / "checkpoints" / "last.ckpt") for folder in (undisturbed, killed))
         assert one["epoch"] == 1
         assert differences(one, other) == []
+    assert "Training" not in sweep(killed, *overrides).err
 
 
-def test_members_that_came_differently_far_are_different_stacks(enlisted: Enlist) -> None:
-    jobs = [enlisted(f"seed={seed}") for seed in range(3)]
-    jobs[0].max_epochs = jobs[0].cfg.trainer.max_epochs = 1
-    train_stacks(jobs[:1], None, compiled=False)
-    jobs[0].max_epochs = jobs[0].cfg.trainer.max_epochs = 2
-    assert grouped(jobs) == [jobs[:1], jobs[1:]]
-
-
-def test_a_long_training_is_worth_compiling(composed: Compose) -> None:
-    small, large = (instantiate(composed(f"latent_dim={width}").model) for width in (10, 1000))
-    assert not worth_compiling(small, 32 * 1000)
-    assert worth_compiling(large, 32 * 60_000 * 50)
-
-
-SWEEP = ["-m", "data=bars", "latent_dim=16", "data.batch_size=100", "sparsity.beta=0.001,0.1", "sparsity.p=0.1,0.2"]
-
-
-def sweep(folder: Path, *more: str) -> list[str]:
-    return [sys.executable, str(ROOT / "train.py"), *SWEEP, *more, f"hydra.sweep.dir={folder}"]
+def test_jobs_in_different_epochs_are_in_different_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        stop_in_epoch_1(patched, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert sweep(tmp_path / "sweep", "seed=0").status == 128 + signal.SIGTERM
+    outcome = sweep(tmp_path / "sweep", "seed=0,1")
+    assert outcome.status == 0
+    assert "as one stack" not in outcome.err
+    assert len(measures(tmp_path / "sweep")) == 2
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -146,57 +160,36 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def assert_alike(ours: list[dict[str, str]], theirs: list[dict[str, str]], rel: float) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "status", "tolerance"),
+    [
+        (["trainer.max_epochs=3", "optimizer.lr=0.01,1e30"], 1, 1e-3),  # the second diverges
+        (["data=fashion_mnist", "latent_dim=20", "data.val_size=50000", "svm=quick", "~callbacks.gallery"], 0, 0.01),
+    ],
+)
+def test_a_stacked_sweep_leaves_what_an_ordinary_one_leaves(
+    options: list[str], status: int, tolerance: float, tmp_path: Path
+) -> None:
+    grid = ["-m", "data=bars", "latent_dim=16", "data.batch_size=100", "trainer.max_epochs=3", "quiet=true"]
+    grid += ["sparsity.beta=0.001,0.1", "sparsity.p=0.1,0.2"]
+    for name in ("basic", "stacked"):
+        command = [*grid, *options, f"hydra/launcher={name}", f"hydra.sweep.dir={name}"]
+        assert type_in("train.py", command, tmp_path).status == status
+    ours, theirs = rows(tmp_path / "stacked"), rows(tmp_path / "basic")
     assert len(ours) == len(theirs) > 0
+    assert ["failed" in row["status"] for row in ours] == ["1e+30" in row.get("optimizer.lr", "") for row in ours]
     for one, other in zip(ours, theirs, strict=True):
         assert one.keys() == other.keys()
         for key in one:
             if "/" in key and one[key] != other[key]:
-                assert float(one[key]) == pytest.approx(float(other[key]), rel=rel, abs=1e-6), key
+                assert float(one[key]) == pytest.approx(float(other[key]), rel=tolerance, abs=1e-6), key
             elif key != "wall_time":
                 assert one[key] == other[key]
+    files = [Counter(_names(tmp_path / name)) for name in ("stacked", "basic")]
+    assert files[0] == files[1]
 
 
-@pytest.mark.slow
-def test_a_stacked_sweep_leaves_what_an_ordinary_one_leaves(tmp_path: Path) -> None:
-    options = ["trainer.max_epochs=3", "optimizer.lr=0.01,1e30"]  # of which the second diverges
-    codes = [
-        subprocess.run(sweep(tmp_path / name, f"hydra/launcher={name}", *options), check=False, cwd=tmp_path).returncode
-        for name in ("basic", "stacked")
-    ]
-    assert codes == [1, 1]
-    assert_alike(rows(tmp_path / "stacked"), rows(tmp_path / "basic"), rel=1e-3)
-    assert [row["status"] for row in rows(tmp_path / "stacked")] == ["finished", "failed"] * 4
-    ours, theirs = (
-        {file.relative_to(tmp_path / name) for file in (tmp_path / name).rglob("*") if "tfevents" not in file.name}
-        for name in ("stacked", "basic")
-    )
-    assert ours == theirs
-
-
-@pytest.mark.slow
-def test_the_measures_of_a_stacked_sweep_are_those_of_ordinary_runs_on_the_real_images(tmp_path: Path) -> None:
-    options = ["data=fashion_mnist", "latent_dim=20", "data.val_size=50000", "trainer.max_epochs=3"]
-    for name in ("basic", "stacked"):
-        command = sweep(tmp_path / name, f"hydra/launcher={name}", "~callbacks.gallery", *options)
-        subprocess.run(command, check=True, cwd=tmp_path)
-    assert_alike(rows(tmp_path / "stacked"), rows(tmp_path / "basic"), rel=0.01)
-
-
-@pytest.mark.slow
-def test_a_stacked_sweep_that_is_killed_goes_on_to_the_same_figures(tmp_path: Path) -> None:
-    options = ["hydra/launcher=stacked", "trainer.max_epochs=40", "~callbacks.gallery"]
-    subprocess.run(sweep(tmp_path / "undisturbed", *options), check=True, cwd=tmp_path)
-    command = sweep(tmp_path / "killed", *options)
-    process = subprocess.Popen(command, cwd=tmp_path)
-    deadline = time.monotonic() + 300
-    while len(list((tmp_path / "killed").glob("*/checkpoints/last.ckpt"))) < 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list((tmp_path / "killed").glob("*/metrics.json"))
-    subprocess.run(command, check=True, cwd=tmp_path)
-    assert_alike(rows(tmp_path / "killed"), rows(tmp_path / "undisturbed"), rel=1e-3)
-    finished = {file: file.stat().st_mtime for file in (tmp_path / "killed").glob("*/metrics.json")}
-    subprocess.run(command, check=True, cwd=tmp_path)
-    assert {file: file.stat().st_mtime for file in (tmp_path / "killed").glob("*/metrics.json")} == finished
+def _names(folder: Path) -> list[str]:
+    """All files of a sweep; those of TensorBoard without the time in their names."""
+    return [str(file.relative_to(folder)).partition("tfevents")[0] for file in folder.rglob("*")]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from omegaconf import ListConfig
+import pytest
+from omegaconf import ListConfig, OmegaConf
 from pytorch_lightning import Callback
 from torch import nn
 from torch.optim import LBFGS, Adam
@@ -16,6 +18,7 @@ from partae.corruption import Masking
 from partae.decoder import Dictionary
 from partae.encoder import Conv, Dense
 from partae.model.boltzmann import SparseRBM
+from partae.run.build import Job
 from partae.sparsity import IntrinsicPlasticity, NoSparsity
 from partae.sweep.stack import reason_alone
 
@@ -23,28 +26,44 @@ SHAPE = (1, 6, 6)
 
 
 class Own(NoSparsity):
-    """A penalty of a user's own, which keeps an object."""
+    """A user's own penalty, which keeps an object."""
 
     def __init__(self, rule: object) -> None:
         super().__init__()
         self.rule = rule
 
 
-def test_what_reaches_beyond_one_tensor_runs_alone() -> None:
-    def model(**parts: Any) -> AutoEncoder:
-        return AutoEncoder(Dense(SHAPE, 5, parts.pop("activation", "sigmoid")), Dictionary(SHAPE, 5), **parts)
+def job(model: nn.Module, *callbacks: Callback, **trainer: Any) -> Job:
+    cfg = OmegaConf.create({"trainer": {"devices": 1, **trainer}})
+    return cast(
+        "Job", SimpleNamespace(cfg=cfg, model=model, callbacks=callbacks, constraints=[NonNegative()], loggers=[])
+    )
 
-    plastic = model(activation="logistic", sparsity=IntrinsicPlasticity())
-    assert "IntrinsicPlasticity adapts itself" in str(reason_alone(plastic, [], []))
-    normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))
-    assert "BatchNorm" in str(reason_alone(normalised, [], []))
-    assert "corruption=masking draws at random" in str(reason_alone(model(corruption=Masking()), [], []))
-    machine = SparseRBM(Dense(SHAPE, 5, tied=True), Dictionary(SHAPE, 5, "sigmoid"))
-    assert "SparseRBM learns in a way of its own" in str(reason_alone(machine, [], []))
-    assert "Linear learns in a way of its own" in str(reason_alone(nn.Linear(1, 1), [], []))
-    assert "LBFGS" in str(reason_alone(model(optimizer=partial(LBFGS, lr=1.0)), [], []))
-    assert "DenseSparseDense" in str(reason_alone(model(), [DenseSparseDense(share=0.5)], []))
-    assert "Callback" in str(reason_alone(model(), [], [Callback()]))
-    assert "Own keeps rule, which cannot be compared" in str(reason_alone(model(sparsity=Own(object())), [], []))
-    assert reason_alone(model(sparsity=Own(ListConfig([0.1, 2]))), [], []) is None
-    assert reason_alone(model(optimizer=partial(Adam, lr=1.0)), [Gallery()], [NonNegative()]) is None
+
+def model(activation: str = "sigmoid", **arguments: Any) -> AutoEncoder:
+    return AutoEncoder(Dense(SHAPE, 5, activation), Dictionary(SHAPE, 5), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("alone", "reason"),
+    [
+        (job(model(activation="logistic", sparsity=IntrinsicPlasticity())), "IntrinsicPlasticity adapts itself"),
+        (job(AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))), "BatchNorm"),
+        (job(model(corruption=Masking())), "corruption=masking draws at random"),
+        (job(SparseRBM(Dense(SHAPE, 5, tied=True), Dictionary(SHAPE, 5, "sigmoid"))), "model SparseRBM"),
+        (job(nn.Linear(1, 1)), "model Linear"),
+        (job(model(optimizer=partial(LBFGS, lr=1.0))), "optimizer LBFGS"),
+        (job(model(), DenseSparseDense(share=0.5)), "callback DenseSparseDense"),
+        (job(model(), Callback()), "callback Callback"),
+        (job(model(sparsity=Own(object()))), "Own keeps rule, which cannot be compared"),
+        (job(model(), gradient_clip_val=1.0), "trainer.gradient_clip_val"),
+        (job(model(), devices=2), "trainer.devices=2"),
+    ],
+)
+def test_a_job_that_no_stack_can_train_as_it_would_train_alone_says_why(alone: Job, reason: str) -> None:
+    assert reason in str(reason_alone(alone))
+
+
+def test_a_job_whose_model_learns_by_its_loss_alone_can_be_stacked() -> None:
+    assert reason_alone(job(model(sparsity=Own(ListConfig([0.1, 2]))))) is None
+    assert reason_alone(job(model(optimizer=partial(Adam, lr=1.0)), Gallery(), max_epochs=3)) is None

@@ -1,0 +1,41 @@
+"""Command lines that a user may type next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from partae.run.overrides import is_harmless, shell_override, split_flags
+
+INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
+
+
+def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
+    """Goes on with the run in ``folder``, which was given ``overrides``."""
+    trusted = [text for text in overrides if not is_harmless(text)]  # resume= takes these from the user only
+    return " ".join([_command("train.py"), shell_override("resume", folder), *map(shlex.quote, trusted)])
+
+
+def again_line(folder: Path) -> str:
+    """Goes on with the sweep in ``folder``, which this command began."""
+    flags, overrides = split_flags(sys.argv[1:])
+    given = [each for each in (*flags, *overrides) if not each.startswith("hydra.sweep.dir=")]
+    return f"{_command('train.py')} {shlex.join(given)} {shell_override('hydra.sweep.dir', folder)}"
+
+
+def evaluate_line(folder: Path) -> str:
+    """Evaluates the run in ``folder``."""
+    return f"{_command('evaluate.py')} {shell_override('ckpt', folder)}"
+
+
+def tensorboard_line(folder: Path) -> str:
+    """Shows the run in ``folder`` in TensorBoard."""
+    return f"tensorboard {shlex.quote(f'--logdir={folder}')}"
+
+
+def _command(script: str) -> str:
+    """How a user calls a script: as this one was called, from a clone or installed."""
+    called = Path(sys.argv[0])
+    return f"python {shlex.quote(str(called.with_name(script)))}" if called.name in INSTALLED else INSTALLED[script]

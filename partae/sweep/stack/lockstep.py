@@ -1,0 +1,161 @@
+"""Models that differ in numbers only, trained in lockstep.
+
+One forward and backward pass serves all of them; then one optimizer steps on the parameters of each model, which are
+views of the stack. So each model takes the steps that it would take alone, under any optimizer that treats every tensor
+by itself, and with a learning rate of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partialmethod
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from partae.checks import InputError
+from partae.constraint import Constraint
+from partae.model.lightning import Batch, Means
+from partae.sweep.stack.member import Member
+from partae.sweep.stack.optimization import Optimization
+from partae.sweep.stack.vectorized import Vectorized
+
+
+class Stack(LightningModule):
+    """Trains its members on the same batches, and calls the hooks of each member's model and callbacks.
+
+    A member that diverges is frozen, with the error that its run alone would end with. When all are frozen, training
+    stops.
+
+    Args:
+        members: of one `structure`, stackable (`reason_alone`), and in the same epoch.
+        constraints: on the atoms, the same for all.
+        compiled: whether the losses of a batch of ``batch_size`` images are compiled, where that works.
+        batch_size: B of all but the last batch of an epoch.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        constraints: Sequence[Constraint] = (),
+        *,
+        compiled: bool = False,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.members, self.constraints = list(members), constraints
+        for member in members:
+            member.model.eval()
+            if member.start:
+                member.model.load_state_dict(member.start["state_dict"])
+        # a plain attribute: Lightning sees a module without parameters, and neither moves nor saves any
+        self.models = Vectorized([member.model for member in members], compiled=compiled, batch_size=batch_size)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        self.models.move(self.device)
+        own = self.optimization = Optimization(self.members, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": own.optimizer, "lr_scheduler": {"scheduler": own.scheduler, "interval": "step"}}
+
+    def setup(self, stage: str) -> None:
+        for member in self.members:
+            member.attach(self.trainer)
+        self._call("setup", stage)
+
+    def teardown(self, stage: str) -> None:
+        self._call("teardown", stage)
+        for member in self.members:
+            member.detach()
+
+    def on_fit_start(self) -> None:
+        if start := self.members[0].start:
+            self.trainer.fit_loop.load_state_dict(start["loops"]["fit_loop"])
+        else:
+            self._constrain()
+        self._call("on_fit_start")
+
+    def on_train_start(self) -> None:
+        for member in self.members:
+            if member.start:
+                member.load_checkpoint()
+        self._call("on_train_start")
+
+    def on_train_epoch_start(self) -> None:
+        self.train_means = Means()
+        self._call("on_train_epoch_start")
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses, activation = self.models.losses(batch[0], *batch[2:])
+        self.train_means.add(len(batch[0]), losses, activation)
+        # each loss depends on one member only, so the gradient of the sum holds the gradient of each
+        return torch.stack(list(losses.values())).sum()
+
+    def optimizer_zero_grad(self, *_: Any) -> None:
+        for tensor in self.models.parameters.values():
+            tensor.grad = None
+
+    def on_after_backward(self) -> None:
+        self.models.hand_out_gradients({index for index, member in enumerate(self.members) if member.error})
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._constrain()
+
+    def on_validation_start(self) -> None:
+        self._hand_out_means()
+        self._call("on_validation_start")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        images = batch[0]
+        operated = [operator(images) for operator in self.members[0].model.measures.operators]
+        # one by one: without gradients, the images and the code of one model stay in the processor's cache
+        for model in (member.model for member in self.members if not member.error):
+            model.measures.update(model, images, operated)
+            model.val_means.add(len(images), *model.losses_of_batch(images, *batch[2:]))
+
+    def on_validation_epoch_end(self) -> None:
+        self._call("on_validation_epoch_end")
+        for member in self.members:
+            if not member.error:
+                member.log_validation()
+
+    def on_train_epoch_end(self) -> None:
+        self._hand_out_means()
+        self._call("on_train_epoch_end")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Fill the trainer's checkpoint as the training alone of the member which asked for it would."""
+        member = next(member for member in self.members if member.is_saving)
+        checkpoint |= self.optimization.state_of(member)
+        member.fill_checkpoint(checkpoint)
+
+    def _constrain(self) -> None:
+        for constraint in self.constraints:
+            atoms, bias = (self.models.parameters[f"decoder.{name}"] for name in ("atoms", "bias"))
+            constraint.apply(atoms, bias, stacked=True)
+
+    def _hand_out_means(self) -> None:
+        """Give each model its share of the means over the epoch so far."""
+        every = self.train_means
+        for index, member in enumerate(self.members):
+            own = member.model.train_means = Means()
+            own.totals = {name: total[index] for name, total in every.totals.items()}
+            own.activation = cast("Tensor", every.activation)[index]
+            own.images, own.finite = every.images, cast("Tensor", every.finite)[index]
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        """Call a hook of each member that is not frozen; freeze those that say that they diverged."""
+        for member in self.members:
+            if not member.error:
+                try:
+                    member.call(hook, *arguments)
+                except InputError as error:
+                    member.error = error
+        self.trainer.should_stop |= all(member.error for member in self.members)
+
+    # hooks in which the stack has nothing to do for itself
+    on_validation_epoch_start = partialmethod(_call, "on_validation_epoch_start")
+    on_validation_end = partialmethod(_call, "on_validation_end")
+    on_train_end = partialmethod(_call, "on_train_end")
+    on_fit_end = partialmethod(_call, "on_fit_end")

@@ -1,0 +1,94 @@
+"""Several models as one function, by `torch.func`: their parameters stacked along a new first dimension."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import warnings
+from collections.abc import Container, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from partae.model.autoencoder import AutoEncoder
+from partae.model.lightning import Losses
+
+
+class Vectorized:
+    """n models that share their structure.
+
+    Args:
+        models: in evaluation mode.
+        compiled: whether the losses of a batch of ``batch_size`` images are compiled, where that works.
+        batch_size: B of all but the last batch of an epoch.
+    """
+
+    def __init__(self, models: Sequence[AutoEncoder], *, compiled: bool = False, batch_size: int | None = None) -> None:
+        self.models, self.batch_size = models, batch_size
+        self.parameters, self.buffers = stack_module_state(cast("list[nn.Module]", models))
+        call = functools.partial(functional_call, _Losses(copy.deepcopy(models[0]).to("meta")))
+        self._losses = vmap(lambda state, batch: call(state, batch), in_dims=(0, None))
+        self.compiled = torch.compile(self._losses, dynamic=False) if compiled else None
+
+    def move(self, device: torch.device) -> None:
+        """Move the models to ``device``, and make their parameters and buffers views of the stack."""
+        for tensors in (self.parameters, self.buffers):
+            for name, tensor in tensors.items():
+                tensors[name] = tensor.detach().to(device).requires_grad_(tensor.requires_grad)
+        for index, model in enumerate(self.models):
+            model.to(device)
+            for name, parameter in model.named_parameters():
+                parameter.data = self.parameters[name].data[index]
+            for name, buffer in model.named_buffers():
+                buffer.data = self.buffers[name][index]
+
+    def losses(self, *images: Tensor) -> tuple[Losses, Tensor]:
+        """The terms of each model's loss over images (B, C, H, W), by name, each (n,), and activations (n, K).
+
+        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses_of_batch`.
+        """
+        state = {f"model.{name}": tensor for name, tensor in (self.parameters | self.buffers).items()}
+        if self.compiled and len(images[0]) == self.batch_size:
+            try:
+                return self.compiled(state, images)
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+                reason = str(error).strip().splitlines()[0]
+                warnings.warn(f"the stack trains without being compiled, which is slower: {reason}", stacklevel=2)
+                self.compiled = None
+        losses: tuple[Losses, Tensor] = self._losses(state, images)
+        return losses
+
+    def hand_out_gradients(self, frozen: Container[int]) -> None:
+        """Give each model its share of the gradients; without one, a model whose index is ``frozen`` stays as it is."""
+        gradients = {name: tensor.grad for name, tensor in self.parameters.items()}
+        for index, model in enumerate(self.models):
+            for name, parameter in model.named_parameters():
+                gradient = gradients[name]
+                parameter.grad = None if gradient is None or index in frozen else gradient[index]
+
+
+class _Losses(nn.Module):
+    """A model whose forward pass gives the terms of its loss, for `functional_call`."""
+
+    def __init__(self, model: AutoEncoder) -> None:
+        super().__init__()
+        self.model = model
+        for module in model.modules():
+            if type(module) is nn.Linear:
+                module.forward = functools.partial(_linear, module)  # type: ignore[method-assign]
+
+    def forward(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        return self.model.losses_of_batch(images, operated)
+
+
+def _linear(layer: nn.Linear, features: Tensor) -> Tensor:
+    """The output of ``layer`` for features (B, F), by a product whose gradient has the memory layout of the weights.
+
+    The gradient of PyTorch's own product is transposed, and to copy it takes a tenth of a step.
+    """
+    rows = (layer.weight @ features.T).T
+    return rows if layer.bias is None else rows + layer.bias
