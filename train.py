@@ -23,8 +23,8 @@ def main(cfg: DictConfig) -> float | None:
     """Run one job, say what came of it and what to type next, and return the swept metric."""
     # torch and Lightning are loaded here: --help, a mistyped key and tab completion do without
     from partae.report import table, verdicts
-    from partae.run.folder import is_first_process
     from partae.run.job import run_job
+    from partae.run.run_folder import is_first_process
 
     hydra_cfg = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_cfg.runtime.output_dir))

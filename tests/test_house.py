@@ -19,19 +19,6 @@ PAGE = (ROOT / "docs" / "extending.md").read_text()
 FLOORS = LIST.replace("\n  ", "").splitlines()
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in re.findall(r"\w+", floor)}
 
-# What breaks a rule today. It must go: add nothing, and take out what no longer breaks one.
-KNOWN_ARROWS = {"run/job.py -> sweep"}
-KNOWN_NAMES = {"folder.py", "training.py"}
-KNOWN_FUNCTIONS = {"activation.py", "report/drawings.py", "report/run_page.py", "report/wording.py", "run/record.py"}
-KNOWN_LONG = {
-    "data/datamodule.py",
-    "encoder.py",
-    "estimator.py",
-    "run/command_line.py",
-    "sparsity.py",
-    "sweep/stack/training.py",
-}
-
 
 def named(file: Path) -> str:
     return file.relative_to(HOUSE).as_posix()
@@ -69,14 +56,13 @@ def test_every_room_stands_on_a_floor() -> None:
 
 def test_no_import_goes_up_a_floor() -> None:
     up = {f"{named(file)} -> {other}" for file, other in arrows() if FLOOR[other] > FLOOR[room(file)]}
-    assert not up - KNOWN_ARROWS
+    assert not up
 
 
 def test_rooms_do_not_import_each_other_in_a_circle() -> None:
     below = defaultdict(set)
     for file, other in arrows():
-        if f"{named(file)} -> {other}" not in KNOWN_ARROWS:
-            below[room(file)].add(other)
+        below[room(file)].add(other)
     try:
         TopologicalSorter(below).prepare()
     except CycleError as error:
@@ -91,7 +77,7 @@ def test_only_run_and_sweep_import_hydra() -> None:
 def test_no_two_files_have_one_name_and_none_that_of_a_folder() -> None:
     count = Counter(file.name for file in FILES if file.stem != "__init__")
     folders = {file.parent.name for file in FILES}
-    assert not {name for name, files in count.items() if files > 1 or Path(name).stem in folders} - KNOWN_NAMES
+    assert not {name for name, files in count.items() if files > 1 or Path(name).stem in folders}
 
 
 def test_no_public_function_is_called_as_its_file() -> None:
@@ -99,13 +85,13 @@ def test_no_public_function_is_called_as_its_file() -> None:
     alike = {
         named(file)
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.parse(file.read_text()).body
         if isinstance(node, functions) and node.name == file.stem
     }
-    assert not alike - KNOWN_FUNCTIONS
+    assert not alike
 
 
 def test_no_file_is_past_250_lines() -> None:
     sources = [file for file in HOUSE.rglob("*") if file.suffix in (".py", ".html", ".css", ".js")]
     assert len(sources) > len(FILES)
-    assert not {named(file) for file in sources if len(file.read_text().splitlines()) > 250} - KNOWN_LONG
+    assert not {named(file) for file in sources if len(file.read_text().splitlines()) > 250}

@@ -32,8 +32,7 @@ class DataModule(LightningDataModule):
         image_shape: (C, H, W) that the images must have; None: the source's.
         batch_size: of training; processes that train one model together share it.
         eval_batch_size: of validation and test.
-        val_size: number of training images kept for validation, or the share of them if between 0 and 1. With 0 there
-            are no ``val/`` measures.
+        val_size: number of training images kept for validation, or their share if between 0 and 1; 0: no validation.
         seed: of the validation split and of the order of the images in each epoch.
         memory: gigabytes that a set may take as floats, at least 0.
         prefetch: number of batches that are read from disk ahead, each by its own thread, at least 1.

@@ -20,8 +20,8 @@ from partae.data import DataModule
 from partae.metrics import Measures
 from partae.metrics.classification import SVM_MEASURES
 from partae.model.lightning import Measured
-from partae.run.folder import is_first_process
 from partae.run.resolvers import build_source
+from partae.run.run_folder import is_first_process
 from partae.saving.checkpoints import latest, make_last
 
 

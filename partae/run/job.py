@@ -15,7 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from partae.checks import InputError
-from partae.run.folder import (
+from partae.run.hints import resume_line
+from partae.run.interruption import end_in_order, print_if_interrupted
+from partae.run.messages import stop_on_error
+from partae.run.run_folder import (
     any_failed,
     begin,
     fail,
@@ -26,9 +29,6 @@ from partae.run.folder import (
     is_on_one_device,
     measures_of,
 )
-from partae.run.hints import resume_line
-from partae.run.interruption import end_in_order, print_if_interrupted
-from partae.run.messages import stop_on_error
 from partae.run.settings import resolve_overrides
 from partae.run.training import train
 

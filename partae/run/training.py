@@ -11,7 +11,7 @@ from partae.callbacks import Hyperparameters
 from partae.metrics import codes
 from partae.metrics.classification import check_svm, measure_svm
 from partae.run.build import Job, build_job
-from partae.run.folder import finish
+from partae.run.run_folder import finish
 from partae.saving.checkpoints import going_on_from
 
 

@@ -17,7 +17,7 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from partae.run.folder import is_grid, status
+from partae.run.run_folder import is_grid, status
 from partae.sweep.rows import write_sweep
 
 THREADS = "OMP_NUM_THREADS"  # processes that are started later read it

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from partae.files import read_yaml, subtree, write_bytes
 from partae.report import Cell
-from partae.run.folder import is_finished, measures_of, status
+from partae.run.run_folder import is_finished, measures_of, status
 
 Row = dict[str, Cell]
 # the measures of a printed table, in this order

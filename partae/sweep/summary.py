@@ -16,9 +16,9 @@ from partae import figures
 from partae.files import read_yaml
 from partae.report import describe, number, table, verdicts_of_runs
 from partae.report.published import published_measures
-from partae.run.folder import failure
 from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
+from partae.run.run_folder import failure
 from partae.sweep.front import ERRORS, front_figure, front_of, with_errors
 from partae.sweep.rows import (
     SHOWN,

@@ -9,8 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from partae.run.folder import failure, finish, measures_of, status
 from partae.run.job import run_job
+from partae.run.run_folder import failure, finish, measures_of, status
 from tests.conftest import Compose
 
 MEASURES = {"val/reconstruction_error": 0.1}

@@ -113,7 +113,7 @@ def test_what_a_terminal_cannot_show_ends_no_run(locale: dict[str, str], tmp_pat
 import sys
 from pathlib import Path
 from partae.checks import InputError
-from partae.run.folder import fail, failure
+from partae.run.run_folder import fail, failure
 from partae.run.messages import run
 folder = Path(sys.argv[1])
 fail(folder, InputError("\\u00c1lbum/\\u65e5\\u672c does not exist"))

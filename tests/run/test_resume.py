@@ -287,7 +287,7 @@ def test_a_checkpoint_deletes_nothing(place: str, stopped: Path, tmp_path: Path)
     folder, precious = stopped / "checkpoints", tmp_path / "precious"
     (precious / "folder.ckpt").mkdir(parents=True)
     (precious / "thesis.ckpt").touch()
-    (folder / "link").symlink_to(precious)  # which a command refuses before (`partae.run.folder`)
+    (folder / "link").symlink_to(precious)  # which a command refuses before (`partae.run.run_folder`)
     path = place.format(precious=precious, folder=folder)
     changes = dict.fromkeys(("last_model_path", "best_model_path", "kth_best_model_path"), path)
     scores = {path: torch.tensor(9.0), f"{folder}/link/thesis.ckpt": torch.tensor(9.0)}

@@ -17,7 +17,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partae.run.folder import measures_of
+from partae.run.run_folder import measures_of
 from partae.saving.checkpoints import read
 from tests.run.test_resume import differences
 

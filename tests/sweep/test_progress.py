@@ -10,7 +10,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from partae.run.folder import fail, finish
+from partae.run.run_folder import fail, finish
 from partae.sweep import progress
 from partae.sweep.progress import Progress, number_of_jobs
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from partae.checks import InputError
-from partae.run.folder import fail, finish
+from partae.run.run_folder import fail, finish
 from partae.sweep.front import front_figure, front_of, on_front
 from partae.sweep.rows import names, read_sweep
 from partae.sweep.summary import PANELS, Summary, sweep_figure

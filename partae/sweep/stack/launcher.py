@@ -27,9 +27,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from partae.checks import whole
 from partae.model.autoencoder import AutoEncoder
 from partae.run.build import Job, build_job
-from partae.run.folder import any_failed, begin, is_finished
 from partae.run.interruption import end_in_order
 from partae.run.job import run_job
+from partae.run.run_folder import any_failed, begin, is_finished
 from partae.sweep.rows import write_sweep
 from partae.sweep.stack.company import Company
 from partae.sweep.stack.stackable import reason_alone, structure

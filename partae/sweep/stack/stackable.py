@@ -15,7 +15,7 @@ from partae.checks import InputError
 from partae.constraint import Constraint
 from partae.model.autoencoder import AutoEncoder
 from partae.run.build import Job
-from partae.run.folder import is_on_one_device
+from partae.run.run_folder import is_on_one_device
 from partae.saving.specification import describe
 
 OBSERVERS = (Gallery, Hyperparameters, ModelCheckpoint, ProgressBar)  # callbacks that change nothing in a training

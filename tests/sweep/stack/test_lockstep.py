@@ -185,7 +185,7 @@ def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
     """A new variant has to join a case, so that it is tested too."""
     tested = {kind for case in CASES.values() for kind, *_ in case.terms.values()}
     for module, left_out in (
-        (sparsity, {"NoSparsity", "MeanActivationPenalty", "IntrinsicPlasticity"}),
+        (sparsity, {"NoSparsity", "Penalty", "MeanActivationPenalty", "IntrinsicPlasticity"}),
         (decay, {"NoDecay", "AsymmetricDecay"}),
         (approximation, {"NoApproximation", "Approximation"}),
     ):

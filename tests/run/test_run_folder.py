@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
 from partae.run import resolvers
-from partae.run.folder import begin, fail, finish, is_finished, status
+from partae.run.run_folder import begin, fail, finish, is_finished, status
 from tests.conftest import Compose
 
 HYDRA: Any = OmegaConf.create({"mode": RunMode.RUN, "overrides": {"task": ["seed=1"]}, "job": {"num": 0}})
