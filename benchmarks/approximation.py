@@ -14,7 +14,7 @@ from epoch import lightning
 from hydra import compose, initialize
 from hydra.utils import instantiate
 
-from partae.run import resolvers  # noqa: F401  (conf/ refers to them)
+import partae.run.resolvers  # noqa: F401 - conf/ refers to them
 
 RADII = (1, 2, 3)
 ROUNDS = 7  # in turn, so that a machine whose speed drifts slows all alike

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-import partae.sweep  # noqa: F401  (what conf/ calls)
+import partae.run.resolvers  # noqa: F401 - conf/ refers to them
 from partae.data import Batches, DataModule, Order
 from partae.projection import nonnegative
 
