@@ -18,7 +18,7 @@ from partae.checks import InputError, whole
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
-AT_ONCE = 500  # images
+AT_ONCE = 500  # images operated on at once
 
 OPERATORS = {
     "dilation": kornia.morphology.dilation,
@@ -57,7 +57,7 @@ def places_of_extrema(images: torch.Tensor, radius: int, largest: bool) -> torch
     Args:
         images: (..., H, W), of at most 2^28 pixels each.
         radius: of the disk, at least 0 and at most H + W.
-        largest: whether the largest is meant, or the smallest.
+        largest: True for the largest pixel, False for the smallest.
 
     Returns:
         (..., H, W) of int64; the centre of the disk, if it is not negative and equals the extremum.
@@ -177,7 +177,7 @@ class Operator:
         if not images.is_floating_point():
             raise InputError(f"{self} needs images of floats; got {images.dtype}: divide images in [0, 255] by 255")
         radius = min(self.radius, images.shape[-2] + images.shape[-1])  # a disk that covers any image
-        if torch.is_grad_enabled():  # stacked atoms do not say that they require a gradient
+        if torch.is_grad_enabled():  # not `requires_grad`, which is False for stacked atoms within vmap
             return WITH_GRADIENT[self.name](images, radius)
         result: Tensor = OPERATORS[self.name](images, disk(radius).to(images))
         return result

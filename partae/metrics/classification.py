@@ -27,7 +27,7 @@ IMAGES_PER_CLASS = 100  # the least that leaves each class an image in 5 % of 20
 
 
 def check_svm(labels: Callable[[str], Tensor], protocol: str) -> None:
-    """Raise unless an SVM can be fitted by a protocol of `SVM_MEASURES`: before hours are spent on its codes.
+    """Check, before training starts, that the images suffice for a protocol of `SVM_MEASURES`.
 
     Args:
         labels: the labels (N,) of the "train" or "test" images.
@@ -69,7 +69,7 @@ def measure_svm(
 
 
 class SVMAccuracy(NamedTuple):
-    """What `svm_accuracy_report` says of a code.
+    """The result of `svm_accuracy_report`.
 
     Args:
         accuracy: mean over the last splits, in [0, 1]; higher is better.

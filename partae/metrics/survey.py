@@ -19,7 +19,7 @@ from partae.representation import Representation
 
 
 class References:
-    """What else to hold max-approximation errors against, fitted to training images as the gains are.
+    """Two reference errors to compare max-approximation errors with, fitted to training images as the gains are.
 
     For each operator, ``operated_reconstruction_error_calibrated`` gives the operated reconstructions a gain of their
     own. ``least_squares_error`` says what the code allows: it is the error of the linear dictionary, with a bias, that
@@ -76,7 +76,7 @@ def _with_one(code: Tensor) -> Tensor:
 
 
 class Survey:
-    """What a model makes of images, streamed to all metrics; only its code of all images is kept.
+    """Pass batches of images through a model and update all metrics; only the codes are kept.
 
     Args:
         model: any representation.

@@ -33,7 +33,7 @@ TEMPLATES.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that a template makes of values; its script reads ``data``, one of them, as JSON."""
+    """Fill a template with values. The page's script reads the value ``data`` as JSON."""
     return TEMPLATES.get_template(template).render(values)
 
 

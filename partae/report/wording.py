@@ -31,7 +31,7 @@ direction='lower is sparser')
         if protocols == {True}:
             known = MEANINGS["svm_accuracy_report"]
         elif len(protocols) > 1:
-            both = "Accuracy of a linear SVM by two protocols, which do not compare: the published one where C is given"
+            both = "Accuracy of a linear SVM, by two protocols that do not compare: the published one where C is given"
             known = known._replace(meaning=both)
     label = f"{known.label} ({operator.replace(':', ', radius ')})" if operator else known.label
     meaning = known.meaning.format(_spelt_out(operator or str(DILATION)), threshold=l0_threshold)

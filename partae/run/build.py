@@ -61,7 +61,7 @@ class Job:
         return (self.start["seconds"] if self.start else 0.0) + time.monotonic() - self.started
 
     def close(self, status: str) -> None:
-        """Close the loggers, with "success" or "failed": what one keeps open would be the next job's too.
+        """Close the loggers, with "success" or "failed": an open one would receive the next job's values too.
 
         Weights & Biases has one run open in a process; a second logger would write into it.
         """
@@ -73,7 +73,7 @@ class Job:
 
 
 def build_job(cfg: DictConfig, folder: Path) -> Job:
-    """Build what ``cfg`` composes for a run in ``folder``; torch's random state is the job's afterwards.
+    """Build what ``cfg`` composes for a run in ``folder``. This seeds torch's random generators for the job.
 
     Raises:
         InputError: if a value does not fit.
@@ -104,7 +104,7 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
 
 
 def _check(cfg: DictConfig) -> None:
-    """Check the values that no object of ours is given."""
+    """Check values that no constructor of partae checks."""
     random_seed("seed", cfg.seed)
     one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     flag("quiet", cfg.quiet)

@@ -1,4 +1,4 @@
-"""Command lines that stand for longer ones: of a run that goes on, and of an evaluation on the images of a training."""
+"""Expand short command lines: ``resume=<folder>``, and ``evaluate.py ckpt=<run>`` with the images of its training."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _images_of(folder: Path) -> dict[str, str]:
 
 
 def _identity(images: Mapping[str, str]) -> dict[str, str]:
-    """What tells images apart, of what `_images_of` gives: not how they are served, nor where a download lies."""
+    """The overrides of `_images_of` that identify the images: not batch sizes, nor the folder of a download."""
     source = {key: value for key, value in images.items() if key == "data" or key.startswith("++data.source.")}
     fingerprint = images.get("++data.fingerprint")  # wherever they lie
     if source.pop("++data.source.download", None) or fingerprint:

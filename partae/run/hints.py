@@ -13,13 +13,13 @@ INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
 
 
 def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
-    """Goes on with the run in ``folder``, which was given ``overrides``."""
+    """The command that resumes the run in ``folder``, which was given ``overrides``."""
     trusted = [text for text in overrides if not is_harmless(text)]  # resume= takes these from the user only
     return " ".join([_command("train.py"), shell_override("resume", folder), *map(shlex.quote, trusted)])
 
 
 def again_line(folder: Path) -> str:
-    """Goes on with the sweep in ``folder``, which this command began."""
+    """The command that continues the sweep in ``folder``, which this command began."""
     flags, overrides = split_flags(sys.argv[1:])
     given = [each for each in (*flags, *overrides) if not each.startswith("hydra.sweep.dir=")]
     return f"{_command('train.py')} {shlex.join(given)} {shell_override('hydra.sweep.dir', folder)}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a process in order: what is open is closed, and its exit status names the signal."""
+"""Ctrl-C and SIGTERM end a process cleanly: open files are closed, and the exit status names the signal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 def end_in_order() -> None:
     """From now on, Ctrl-C and SIGTERM raise SystemExit with 128 + the signal's number, as a shell would report it.
 
-    A signal that somebody handles already, as a cluster's launcher does, is left to them. Threads other than the main
-    one can set no handler: there, nothing happens.
+    A signal that has a handler already, as a cluster's launcher sets one, keeps it. Only the main thread can set a
+    handler: in others, nothing happens.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

@@ -1,4 +1,4 @@
-"""One job of a command: trained, gone on with, or skipped; alone or in a sweep, where its failure is its own."""
+"""Train, resume or skip one job. In a sweep, its failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ Train = Callable[[DictConfig, Path], dict[str, float]]
 def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, float]:
     """Train what ``cfg`` composes in ``folder``, unless that is done; the measures.
 
-    In a sweep an error does not reach the launcher, which would stop there: it is written down for the summary, and the
-    job has no measures. After one, with ``fail_fast=true``, no other job starts.
+    In a sweep an error is written to ``error.txt`` and not raised, since the launcher would stop at it. The job has no
+    measures then. After an error, with ``fail_fast=true``, no other job starts.
 
     Args:
         cfg: the composed configuration.

@@ -25,7 +25,7 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Stop(SystemExit):
-    """Ends the program with a message; Hydra, which would print all overrides before it, lets it pass."""
+    """Ends the program with a message. Hydra does not catch it, so it prints no overrides first."""
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _explain_file(error: OSError, folder: Path | None) -> str:
 
 
 def _explain_call(error: InstantiationException, cause: BaseException) -> str:
-    """What was wrong with the arguments of a class that Hydra could not build; the first line of ``cause``, mostly."""
+    """Why Hydra could not build a class: usually the first line of ``cause``."""
     if not isinstance(cause, OF_ARGUMENTS + _misconfiguration()):
         return ""
     first, *others = str(error).splitlines()
@@ -138,7 +138,7 @@ def _misconfiguration() -> tuple[type[Exception], ...]:
 
 
 def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> str:
-    """The keys beside one that does not exist, and how a class takes an argument beside them."""
+    """List the keys that exist beside an unknown one, and say how to add another argument."""
     parent = error.parent_node
     if not isinstance(parent, DictConfig) or not error.full_key:
         return f"{advice}\n{error}"

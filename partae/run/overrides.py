@@ -18,7 +18,7 @@ PLACES += ["callbacks.checkpoint.dirpath.", "callbacks.checkpoint.filename.", "t
 
 
 def split_flags(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides, which Hydra takes one behind another only."""
+    """Hydra's flags with their values, and the overrides, which Hydra accepts only in one uninterrupted group."""
     flags: list[str] = []
     overrides: list[str] = []
     for argument in arguments:

@@ -1,4 +1,4 @@
-"""What has been measured of a model on some images, and by what settings: kept from one evaluation to the next."""
+"""The measures of a model and the settings behind them, kept from one evaluation to the next."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def identify(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str,
 def keep_measures(folder: Path, of: Settings, found: Mapping[str, tuple[float, Settings]]) -> dict[str, float]:
     """Write measures into ``folder`` beside those of earlier evaluations; returns all that stand there now.
 
-    Earlier measures of another model, of other images or by other settings are dropped, so that all that stand together
-    compare: no SVM by another protocol, no operator that left the bias alone.
+    Earlier measures of another model, of other images or by other settings are dropped, so that all kept measures
+    compare: they share one protocol of the SVM and one setting of ``bias``.
 
     Args:
         folder: of the evaluation.

@@ -15,7 +15,7 @@ _sources: dict[str, Any] = {}  # the last one that was built, by its description
 
 
 def job_folder(overrides: str) -> str:
-    """A job's folder, from its overrides: one level deep, and a word that Hydra's command line takes as it is.
+    """A job's folder, from its overrides: one folder name that needs no quotes on Hydra's command line.
 
     Overrides that such a word cannot hold end with a checksum, so that no two of them share a folder.
 
@@ -39,7 +39,7 @@ def sweep_folder(name: object, now: str) -> str:
 
 
 def new_folder(name: object, now: str) -> str:
-    """A new folder, created at once: two commands of the same second get two. A number is a name, too."""
+    """A new folder, created at once: commands of the same second get different ones. ``name`` may be a number."""
     folder = first = Path("outputs", str(name), now)
     first.parent.mkdir(parents=True, exist_ok=True)  # which fails where a link leads nowhere
     for count in itertools.count(2):
@@ -61,7 +61,7 @@ def image_shape(source: DictConfig) -> ListConfig:
 
 
 def build_source(source: DictConfig) -> Any:
-    """Build the source of images that ``source`` describes, once for all who ask for it one after another."""
+    """Build the source of images that ``source`` describes; repeated calls with one description build it once."""
     described = OmegaConf.to_yaml(source, resolve=True)
     if described not in _sources:
         built = instantiate(source)

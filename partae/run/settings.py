@@ -14,7 +14,7 @@ from partae.files import read_yaml
 from partae.run.overrides import quote
 from partae.run.resolvers import build_source
 
-# what may differ when a run goes on: where it runs, and what it shows
+# settings that a resumed run may change: they affect only where it runs and what it prints
 IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
 IGNORED |= {"data.source.root", "data.source.download", "callbacks.progress.refresh_rate"}
 IGNORED |= {"callbacks.hyperparameters._target_"}  # which earlier versions did not have
@@ -24,8 +24,8 @@ FINGERPRINT = "data.fingerprint"  # what a run keeps beside its settings: the sa
 def resolve_settings(cfg: DictConfig) -> dict[str, Any]:
     """All that makes a run what it is, as plain data: values in place of references, and which images it sees.
 
-    References to whole groups stay as they are; so do those to Hydra's own values, which are others where a run was
-    moved, and those of the logger, which may be secrets.
+    Three kinds of reference are kept: to whole groups, to Hydra's own values (they change when a run is moved), and in
+    the logger (they may be secrets).
     """
     written = cast("dict[str, Any]", OmegaConf.to_container(cfg))
     settings = {key: value if key == "logger" else _resolve(value, cfg, key) for key, value in written.items()}

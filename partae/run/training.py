@@ -1,4 +1,4 @@
-"""The training of one job: its model is fitted and tested, and what that measures is written into its folder."""
+"""The training of one job: fit its model, test it, and write the measures into its folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from partae.saving.checkpoints import going_on_from
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Train what ``cfg`` composes, or what is left of it, test it, and write all into ``folder``; the measures."""
+    """Train the job of ``cfg``, or what is left of it, test it, and write the results into ``folder``.
+
+    Returns:
+        The measures.
+    """
     job, status = build_job(cfg, folder), "failed"
     try:
         fit(job)
@@ -40,7 +44,11 @@ def fit(job: Job) -> None:
 
 
 def conclude(job: Job) -> dict[str, float]:
-    """Test the trained model of ``job``, log and write its measures, and so finish the job; the measures."""
+    """Test the trained model of ``job``, log and write its measures, and mark the job as finished.
+
+    Returns:
+        The measures.
+    """
     cfg, model, data, trainer = job.cfg, job.model, job.data, job.trainer
     if data.val_size and model.validated_step != trainer.global_step:  # the measures are of an earlier step
         trainer.validate(model, data, verbose=False)

@@ -128,7 +128,7 @@ def check_state(optimizer: Optimizer, file: object = "a checkpoint") -> None:
 
 @contextmanager
 def going_on_from(file: Path | None, trainer: Trainer) -> Iterator[None]:
-    """Name ``file``, where there is one, in an error of the block before its first trained batch.
+    """If the block fails before it has trained a batch, name ``file`` in the error.
 
     Args:
         file: the checkpoint that ``trainer`` goes on from in the block, if any.

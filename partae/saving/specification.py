@@ -1,4 +1,4 @@
-"""A model as plain data, and back: how a checkpoint says what it holds without a pickle or a path to any code.
+"""A model as plain data, and back: how a checkpoint stores a model without pickle or arbitrary imports.
 
 A module keeps each constructor argument as an attribute of the same name, so its specification is its class and those
 attributes. Only classes of `nn.Module` that partae defines are built, and torch.nn's activations and losses: its other
@@ -40,7 +40,7 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
     Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out. So is a
-    module of a class that `restore` would not build, where the constructor does without: a penalty of a user's own.
+    module of a class that `restore` would not build, if the argument is optional: a user-defined penalty.
 
     Args:
         module: a model or a module of one.

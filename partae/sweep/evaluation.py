@@ -177,7 +177,7 @@ def _measure(
     bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=options.quiet)
     images = data.first("train", FITTED)
     operated = operate(images, operators)
-    few = max(1, CALIBRATION * 28 * 28 // math.prod(data.image_shape))  # that gains are fitted to
+    few = max(1, CALIBRATION * 28 * 28 // math.prod(data.image_shape))  # images that gains are fitted to
     surveys: dict[str, Survey] = {}
     coded: dict[str, dict[str, tuple[Tensor, Tensor]]] = {name: {} for name in models}  # with the labels
     for name, model in models.items():

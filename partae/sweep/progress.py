@@ -84,8 +84,8 @@ def number_of_jobs(hydra: HydraConf) -> int | None:
 def share_cores(hydra: HydraConf, jobs: int | None) -> None:
     """Give each of so many ``jobs`` its share of the cores, at least one, if the launcher starts all of them at once.
 
-    Threads of several jobs on one core wait for one another many times longer than they compute. joblib and Ray share
-    the cores themselves; a user who has set `THREADS` knows better.
+    With more threads than cores, jobs spend most of their time waiting. joblib and Ray share the cores themselves. A
+    value of `THREADS` that the user has set is kept.
     """
     is_local = str(hydra.launcher["_target_"]).endswith("submitit_launcher.LocalLauncher")
     if jobs and is_local and THREADS not in os.environ:

@@ -89,7 +89,7 @@ def names(rows: list[Row]) -> list[str]:
 
 
 def drop_shared(rows: list[Row]) -> list[Row]:
-    """The rows without the text that all of them share, but for ``status``; one row stays as it is."""
+    """Drop the text columns that are equal in all rows, except ``status``; a single row is returned unchanged."""
     if len(rows) < 2:
         return rows
     shared = {

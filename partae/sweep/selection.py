@@ -55,7 +55,7 @@ def evaluation_folder(file: Path) -> Path:
     """Where the measures of a checkpoint go: ``evaluation`` for the last one of a run, else a folder of its own name.
 
     Raises:
-        InputError: if it is a link, which a folder of a stranger's may have put there.
+        InputError: if it is a symbolic link, since an untrusted run's folder could redirect the output.
     """
     return no_link(run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}"))
 

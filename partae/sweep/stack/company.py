@@ -27,11 +27,11 @@ class Company:
     """The first jobs of a group, as many as memory holds, as one stack on shared images.
 
     Args:
-        group: jobs that have all in common that they must.
+        group: jobs that can share a stack.
         max_size: the most jobs; None: as many as memory holds.
 
     Raises:
-        InputError: if the images of the jobs are not as they must be.
+        InputError: if the images cannot be used for the training or for the SVM.
     """
 
     def __init__(self, group: Sequence[Job], max_size: int | None = None) -> None:
@@ -62,7 +62,7 @@ class Company:
             print(f"Training {len(self.members)} models as one stack", file=sys.stderr)
         constraints = cast("list[Constraint]", first.constraints)
         stack = Stack(self.members, constraints, compiled=compiled, batch_size=self.data.batch_size)
-        self._show([], [callback for callback in first.callbacks if isinstance(callback, ProgressBar)])
+        self._use([], [callback for callback in first.callbacks if isinstance(callback, ProgressBar)])
         trainer.fit(stack, self.data)
         for job, member in zip(self.jobs, self.members, strict=True):
             # now the job stands where its last checkpoint is
@@ -81,15 +81,15 @@ class Company:
             if error := self.members[place].error:
                 raise error
             job.data, job.trainer, job.started = self.data, self.trainer, time.monotonic()
-            self._show(job.loggers, [*job.callbacks, *job.constraints])
+            self._use(job.loggers, [*job.callbacks, *job.constraints])
             measures = conclude(job)
             status = "success"
             return measures
         finally:
             job.close(status)
 
-    def _show(self, loggers: list[Logger], callbacks: list[Callback]) -> None:
-        """Let the trainer have other loggers and callbacks than it was built with."""
+    def _use(self, loggers: list[Logger], callbacks: list[Callback]) -> None:
+        """Replace the trainer's loggers and callbacks."""
         self.trainer.loggers, self.trainer.callbacks = loggers, callbacks  # type: ignore[attr-defined]
 
 

@@ -1,7 +1,7 @@
 """The jobs of a multirun, trained as stacks: ``hydra/launcher=stacked``.
 
-Each job is built once. Those that can be stacked are trained together, and tested as soon as their stack is trained,
-with the objects that are in memory. The other jobs run alone afterwards.
+Jobs that can be stacked are built once, trained together, and tested as soon as their stack is trained, with the
+objects in memory. The other jobs run alone afterwards, and are built again for that.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StackedSweep:
         config: of the multirun.
 
     Attributes:
-        returns: what Hydra is told of each job, by its number.
+        returns: Hydra's `JobReturn` of each job, by its number.
     """
 
     overrides: dict[int, Sequence[str]]
@@ -62,7 +62,7 @@ class StackedSweep:
     returns: dict[int, JobReturn] = field(default_factory=dict)
 
     def run(self) -> list[JobReturn]:
-        """Train and test all jobs; what Hydra is told of each."""
+        """Train and test all jobs; a `JobReturn` for each."""
         setup_globals()
         end_in_order()
         if self.max_size is not None:
@@ -129,8 +129,8 @@ def build_stackable(cfg: DictConfig) -> tuple[Job, str] | None:
         cfg: of the job.
 
     Returns:
-        The job, and all that it must have in common with the other jobs of a stack. None if the job is trained already,
-        or if it must run alone, which a line explains.
+        The job, and a key that is equal for jobs that can share a stack. None if the job is trained already, or if it
+        must run alone: then the reason is printed.
     """
     hydra = HydraConfig.get()
     folder = Path(os.path.relpath(hydra.runtime.output_dir))

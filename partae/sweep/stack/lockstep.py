@@ -125,7 +125,7 @@ class Stack(LightningModule):
         self._call("on_train_epoch_end")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Fill the trainer's checkpoint as the training alone of the member which asked for it would."""
+        """Replace the trainer's state in the checkpoint by that of the member that is saving."""
         member = next(member for member in self.members if member.is_saving)
         checkpoint |= self.optimization.state_of(member)
         member.fill_checkpoint(checkpoint)
@@ -145,7 +145,7 @@ class Stack(LightningModule):
             own.images, own.finite = every.images, cast("Tensor", every.finite)[index]
 
     def _call(self, hook: str, *arguments: Any) -> None:
-        """Call a hook of each member that is not frozen; freeze those that say that they diverged."""
+        """Call a hook of each member that is not frozen; freeze a member whose hook raises InputError."""
         for member in self.members:
             if not member.error:
                 try:

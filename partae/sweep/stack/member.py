@@ -40,7 +40,7 @@ class Member:
     is_saving: bool = False
 
     def attach(self, trainer: Trainer) -> None:
-        """Give the model the trainer of the stack, but for what it logs."""
+        """Attach the model to the stack's trainer, and collect here what it logs."""
         self.model.trainer = cast("Trainer", MemberTrainer(trainer, self))
         self.model.log = self._log  # type: ignore[assignment, method-assign]
 
