@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: ``python train.py --help`` needs none of them, and so no torch."""
-    if name not in HOMES:
-        raise AttributeError(f"module 'partae' has no attribute {name!r}")
-    return getattr(importlib.import_module(HOMES[name]), name)
+    if name in HOMES:
+        return getattr(importlib.import_module(HOMES[name]), name)
+    if not name.startswith("_") and importlib.util.find_spec(f"partae.{name}"):
+        return importlib.import_module(f"partae.{name}")
+    raise AttributeError(f"module 'partae' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*globals(), *__all__})

@@ -81,7 +81,11 @@ def differences(cfg: DictConfig, settings: Mapping[str, Any], file: Path) -> lis
     written = _flatten(OmegaConf.to_container(cfg))  # with its references, which earlier versions kept
     if FINGERPRINT not in before:
         now.pop(FINGERPRINT, None)  # earlier versions kept none
-    keys = [key for key in {**before, **now} if before.get(key) not in (now.get(key), written.get(key))]
+    keys = [
+        key
+        for key in {**before, **now}
+        if _shorten(before.get(key), key) not in (_shorten(now.get(key), key), _shorten(written.get(key), key))
+    ]
     return [
         "data.source: its images were added to, removed or changed"
         if key == FINGERPRINT
@@ -89,6 +93,16 @@ def differences(cfg: DictConfig, settings: Mapping[str, Any], file: Path) -> lis
         for key in keys
         if key not in IGNORED
     ]
+
+
+def _shorten(value: Any, key: str) -> Any:
+    """A setting in which classes of partae have no module, since earlier versions had them in other modules."""
+    if isinstance(value, dict):
+        return {name: _shorten(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_shorten(each, key) for each in value]
+    is_class = key.endswith("_target_") and str(value).startswith("partae.")
+    return str(value).rpartition(".")[2] if is_class else value
 
 
 def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -105,3 +105,13 @@ def test_settings_may_change_before_anything_is_trained(composed: Compose, tmp_p
     assert status(tmp_path) == "failed"
     begin(composed("sparsity.p=0.5"), HYDRA, tmp_path)
     assert status(tmp_path) == "unfinished"
+
+
+def test_a_run_from_before_its_classes_moved_is_the_same_run(composed: Compose, tmp_path: Path) -> None:
+    finished(composed(), tmp_path)
+    file = tmp_path / ".hydra" / "config.yaml"
+    text = file.read_text().replace("partae.model.AutoEncoder", "partae.AutoEncoder")
+    file.write_text(text.replace("partae.saving.WholeCheckpoints", "partae.checkpoint.WholeCheckpoints"))
+    begin(composed(), HYDRA, tmp_path)
+    with pytest.raises(InputError, match=r"sparsity\._target_: partae\.sparsity\.KL -> partae\.sparsity\.L2"):
+        begin(composed("sparsity=l2"), HYDRA, tmp_path)

@@ -108,7 +108,7 @@ class StackedSweep:
             company.train(self.compiled)
         except Exception as error:
             size = len(numbers)
-            if isinstance(error, torch.OutOfMemoryError) and size > 1:  # raised by a GPU
+            if isinstance(error, torch.OutOfMemoryError | MemoryError) and size > 1:
                 self.max_size = size // 2
                 print(f"Memory does not hold {size} models: stacks of {self.max_size} from now on", file=sys.stderr)
                 again = self._build(numbers)
