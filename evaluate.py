@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     # torch and Lightning are loaded here: --help and a mistyped key do without
     from partae.report import table, verdicts, verdicts_of_runs
     from partae.sweep.evaluation import evaluate
-    from partae.sweep.rows import SHOWN
+    from partae.sweep.rows import SHOWN, heading
 
     with stop_on_error():
         evaluation = evaluate(cfg)
@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
         print(table([{"test images": key.removeprefix("test/"), "value": value} for key, value in runs[0].items()]))
         print("\n" + "\n".join(verdicts(runs[0])))
     else:
-        keys = {f"test/{name}": name.replace("max_approximation_error_", "..._") for name in SHOWN}
+        keys = {f"test/{name}": heading(name) for name in SHOWN}
         rows: list[dict[str, str | float]] = [
             {"model": name, **{keys[key]: value for key, value in measures.items() if key in keys}}
             for name, measures in evaluation.measures.items()

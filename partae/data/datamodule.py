@@ -81,8 +81,8 @@ class DataModule(LightningDataModule):
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
-        """Lightning's method is disabled: it raises InputError, since it may run what a file brings along."""
-        raise InputError("load_from_checkpoint may run what a file brings along: give data= on the command line")
+        """Lightning's method is disabled: it raises InputError, since it may run code that a file contains."""
+        raise InputError("load_from_checkpoint may run code that a file contains: give data= on the command line")
 
     def check(self, devices: int = 1) -> None:
         """Load the training images and read the test images once, so that what is wrong with them shows at once.

@@ -84,7 +84,13 @@ class StreamedBatches:
 
 def read_all(images: Stored, threads: int) -> Tensor:
     """All images of a store, (N, C, H, W), read by some threads."""
-    return torch.cat(list(_in_chunks(images, threads)))
+    every, start = torch.empty(0), 0
+    for chunk in _in_chunks(images, threads):
+        if start == 0:  # filled chunk by chunk: to put them together at the end would take the memory twice
+            every = torch.empty(images.shape, dtype=chunk.dtype)
+        every[start : start + len(chunk)] = chunk
+        start += len(chunk)
+    return every
 
 
 def read_through(images: Stored, threads: int) -> None:

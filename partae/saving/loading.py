@@ -1,4 +1,4 @@
-"""From a checkpoint or a run folder to a model, without running anything that the file brings along."""
+"""From a checkpoint or a run folder to a model, without running code that the file contains."""
 
 from __future__ import annotations
 

@@ -114,6 +114,11 @@ def short(key: str) -> str:
     return key.rpartition("/")[2].partition("@")[0]
 
 
+def heading(measure: str) -> str:
+    """The heading of a measure in a printed table."""
+    return measure.replace("max_approximation_error_", "..._")
+
+
 def is_number(text: str) -> bool:
     """Whether a setting is a number."""
     try:

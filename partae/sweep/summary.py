@@ -24,6 +24,7 @@ from partae.sweep.rows import (
     SHOWN,
     Row,
     drop_shared,
+    heading,
     is_detail,
     is_number,
     names,
@@ -133,9 +134,8 @@ def _measures(row: Row, published: Mapping[str, float]) -> Row:
         value = row.get(f"test/{name}", "")
         if name == "svm_accuracy" and value == "":
             continue
-        heading = name.replace("max_approximation_error_", "..._")
         is_known = value != "" and name in published
-        cells[heading] = f"{number(float(value))} ({published[name]:g})" if is_known else value
+        cells[heading(name)] = f"{number(float(value))} ({published[name]:g})" if is_known else value
     return cells
 
 
