@@ -74,19 +74,8 @@ class AutoEncoder(Measured):
         self.schedule = schedule
         _check_fit(self)
 
-    @property
-    def atoms(self) -> Tensor:
-        return self.decoder.atoms
-
-    @property
-    def bias(self) -> Tensor:
-        return self.decoder.bias
-
     def _encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
-
-    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        return self.decoder.decode(code, atoms, bias)
 
     def gain(self, operator: Operator) -> float:
         approximation = cast("Approximation", self.approximation)

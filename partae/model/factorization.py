@@ -50,19 +50,8 @@ class Factorization(Measured):
         self.decoder = decoder.requires_grad_(False)
         self.estimator = estimator
 
-    @property
-    def atoms(self) -> Tensor:
-        return self.decoder.atoms
-
-    @property
-    def bias(self) -> Tensor:
-        return self.decoder.bias
-
     def _encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms, self.bias)
-
-    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        return self.decoder.decode(code, atoms, bias)
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
         code = self.encoder(images, self.atoms, self.bias)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from partae.checks import InputError
 from partae.data import DataModule
+from partae.decoder import Decoder
 from partae.metrics import MEASURED, Measures, calibrate, check_gains
 from partae.morphology import Operator
 from partae.representation import Representation
@@ -23,15 +24,28 @@ Batch = tuple[Tensor, ...]  # images, labels, and the operated images where a lo
 class Measured(Representation, LightningModule):
     """A representation that is measured on validation images during `fit` and on test images by `test`.
 
-    A model defines `losses`, the verbs of `Representation`, and how it learns.
+    A model defines `losses_of_batch`, `_encode`, and how it learns; its decoder gives the atoms and decodes.
 
     Attributes:
+        decoder: code -> images.
         terms: the names of its losses.
         is_shared_out: whether several devices can share its batches.
     """
 
+    decoder: Decoder
     terms: ClassVar[tuple[str, ...]] = ()
     is_shared_out: ClassVar[bool] = True
+
+    @property
+    def atoms(self) -> Tensor:
+        return self.decoder.atoms
+
+    @property
+    def bias(self) -> Tensor:
+        return self.decoder.bias
+
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        return self.decoder.decode(code, atoms, bias)
 
     @property
     def operators(self) -> tuple[Operator, ...]:
