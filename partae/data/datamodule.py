@@ -188,12 +188,12 @@ class DataModule(LightningDataModule):
         return self.read(split, index), names
 
     def first(self, split: str, count: int) -> Tensor:
-        """The first images of a split, (N, C, H, W), or all if there are fewer.
+        """The first `as_many` images of a split, (N, C, H, W), or all if there are fewer."""
+        return self.read(split, torch.arange(min(self.as_many(count), len(self._set(split)[1]))))
 
-        N is ``count`` for images of 28 x 28 pixels, and what takes as much memory for others.
-        """
-        count = max(1, 28 * 28 * count // math.prod(self.image_shape))
-        return self.read(split, torch.arange(min(count, len(self._set(split)[1]))))
+    def as_many(self, count: int) -> int:
+        """The number of images that take as much memory as ``count`` images of 28 x 28 pixels, at least 1."""
+        return max(1, 28 * 28 * count // math.prod(self.image_shape))
 
     def calibration(self, operators: Sequence[Operator]) -> tuple[Tensor, Tensor]:
         """The first training images (N, C, H, W), and the operated ones (N, O, C, H, W).

@@ -31,12 +31,15 @@ class References:
         code: of training images, (N, K).
         operated: these images, operated on, (N, O, C, H, W).
         operators: O of them.
+
+    Attributes:
+        count: N, the number of these images.
     """
 
     @torch.no_grad()
     def __init__(self, model: Representation, code: Tensor, operated: Tensor, operators: Sequence[Operator]) -> None:
         reconstruction = torch.cat([model.decode(batch) for batch in code.to(model.atoms).split(BATCH)]).clip(0, 1)
-        self.operators = operators
+        self.operators, self.count = operators, len(code)
         self.gains = [
             best_gain(operate(reconstruction, [each])[:, 0], operated[:, index].to(reconstruction))
             for index, each in enumerate(operators)

@@ -10,47 +10,41 @@ from torch import Tensor
 from partae import figures
 from partae.metrics.view import View
 from partae.morphology import Operator
+from partae.report.portrait import Portrait
 
 STRONGEST = 3  # atoms of each image in the overview
 SIDE_BY_SIDE = 3  # models, at most, of which all atoms are drawn
 
 
-def draw(
-    atoms: Mapping[str, Tensor],
-    codes: Mapping[str, Tensor],
-    views: Mapping[str, View],
-    names: Sequence[str],
-    operators: Sequence[Operator],
-) -> dict[str, Figure]:
+def draw(portraits: Mapping[str, Portrait], names: Sequence[str], operators: Sequence[Operator]) -> dict[str, Figure]:
     """Reconstructions, code histograms, atoms and max-approximations: figures by file name, with a row for each model.
 
     A single model has an overview, too: its atoms, those that add most to each image, and its renderings. All atoms of
     two or three models are drawn side by side; of more models, those that add most to the test images.
 
     Args:
-        atoms: (K, C, H, W) of each model, by its name.
-        codes: of all test images, (N, K).
-        views: of the images that are drawn.
-        names: of these images.
-        operators: of the views.
+        portraits: of the models, by their names.
+        names: of the examples, which are the same for all models.
+        operators: of the examples.
     """
+    views = {name: portrait.examples for name, portrait in portraits.items()}
     first = next(iter(views.values()))
     reconstructions = {name: view.reconstruction.numpy() for name, view in views.items()}
     drawn = {
         "reconstructions": figures.image_rows({"original": first.images.numpy(), **reconstructions}, names),
         "code_histograms": figures.code_histograms({name: view.code.numpy() for name, view in views.items()}, names),
     }
-    if len(atoms) == 1:
-        (own,) = atoms.values()
-        drawn["atoms"] = figures.atoms(own.numpy(), f"{len(own)} atoms, each on its own scale")
-        drawn["overview"] = _draw_overview(own, first, names, operators[0])
-    elif len(atoms) <= SIDE_BY_SIDE:
-        drawn["atoms"] = figures.atom_grids({name: each.numpy() for name, each in atoms.items()})
+    if len(portraits) == 1:
+        atoms = next(iter(portraits.values())).atoms
+        drawn["atoms"] = figures.atoms(atoms.numpy(), f"{len(atoms)} atoms, each on its own scale")
+        drawn["overview"] = _draw_overview(atoms, first, names, operators[0])
+    elif len(portraits) <= SIDE_BY_SIDE:
+        drawn["atoms"] = figures.atom_grids({name: portrait.atoms.numpy() for name, portrait in portraits.items()})
     else:
         strongest = {}
-        for name, each in atoms.items():
-            mass = codes[name].mean(dim=0) * each.abs().flatten(1).sum(dim=1)
-            strongest[name] = each[mass.argsort(descending=True)[: len(names)]].numpy()
+        for name, portrait in portraits.items():
+            mass = portrait.code.mean(dim=0) * portrait.atoms.abs().flatten(1).sum(dim=1)
+            strongest[name] = portrait.atoms[mass.argsort(descending=True)[: len(names)]].numpy()
         drawn["atoms"] = figures.atom_rows(strongest, "The atoms that add most to the test images")
     for index, operator in enumerate(operators):
         rows = {name: view.max_approximation[index].numpy() for name, view in views.items()}

@@ -15,6 +15,7 @@ from partae.metrics.view import View
 from partae.morphology import Operator
 from partae.report.page import measure_rows, render
 from partae.report.pictures import Sheet, picture, sheet, tile_bytes
+from partae.report.portrait import Portrait
 from partae.report.wording import verdicts
 
 BYTES = 800_000  # of a sheet at most, before compression, so that a page stays small
@@ -23,13 +24,10 @@ STRONGEST = 8  # images shown of those that use an atom most
 
 def render_run(
     title: str,
-    atoms: Tensor,
-    code: Tensor,
-    read: Callable[[Tensor], Tensor],
-    examples: View,
+    portrait: Portrait,
     names: Sequence[str],
     operator: Operator,
-    measures: Mapping[str, float],
+    read: Callable[[Tensor], Tensor],
     published: Mapping[str, float],
     figures: Mapping[str, Path],
     l0_threshold: float = 0.0,
@@ -38,17 +36,15 @@ def render_run(
 
     Args:
         title: what the model is called.
-        atoms: (K, C, H, W).
-        code: of the test images, (N, K).
-        read: reads some of these images, (B, C, H, W), by their numbers (B,).
-        examples: images whose code is shown, as the model sees them.
-        names: of the examples.
+        portrait: of the model.
+        names: of its examples.
         operator: the first one of the examples, whose max-approximation is shown.
-        measures: by their names in metrics.json.
+        read: reads some of the test images, (B, C, H, W), by their numbers (B,).
         published: measures of the same model in the literature, by their names without the split; empty if none.
         figures: caption -> PNG file.
         l0_threshold: that ``l0`` was measured with.
     """
+    atoms, code, examples, measures = portrait
     return render(
         "run.html",
         title=title,

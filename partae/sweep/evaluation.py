@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from hydra.utils import instantiate
@@ -28,7 +27,7 @@ from partae.metrics.classification import SVM_MEASURES, check_svm, measure_svm
 from partae.metrics.survey import References, Survey, measure_dictionary, measure_parts
 from partae.metrics.view import view_batch
 from partae.morphology import Operator, operate, operator
-from partae.report import draw, render_run
+from partae.report import Portrait, draw, render_run
 from partae.representation import Representation
 from partae.run.record import Settings, identify, keep_measures
 from partae.saving.exporting import FORMATS, export
@@ -86,19 +85,23 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     # before gains are fitted: an export has those of the training
     exports = [file for name, model in models.items() if (file := export(model, form, places[name]))]
 
-    all_codes, measures = {}, {}
-    for name, code, found in _measure(models, data, options):
-        all_codes[name] = code
-        measures[name] = keep_measures(places[name], identify(files[name], cfg.data, fingerprint), found)
+    measures = {}
+    with tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=options.quiet) as bar:
+        surveys = _survey(models, data, options, bar)
+        for name, survey in surveys.items():
+            identity = identify(files[name], cfg.data, fingerprint)
+            measures[name] = keep_measures(places[name], identity, _measure(survey, data, options))
+            bar.update()
     measures = dict(sorted(measures.items(), key=lambda item: item[1]["test/hoyer_sparsity"]))
 
     images, classes = data.examples("test")
     operated = operate(images, options.operators).unbind(dim=1)
-    views = {
-        name: view_batch(models[name], images, options.operators, operated, bias=options.bias) for name in measures
-    }
-    atoms = {name: models[name].atoms.detach() for name in measures}
-    drawn = draw(atoms, {name: all_codes[name] for name in measures}, views, classes, options.operators)
+    portraits = {}
+    for name, values in measures.items():
+        model = models[name]
+        view = view_batch(model, images, options.operators, operated, bias=options.bias)
+        portraits[name] = Portrait(model.atoms.detach(), surveys[name].code, view, values)
+    drawn = draw(portraits, classes, options.operators)
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
     captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}
@@ -106,13 +109,10 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     for name, file in files.items():
         page = render_run(
             name if len(models) > 1 else "/".join(run_folder(file).resolve().parts[-2:]),
-            atoms[name],
-            all_codes[name],
-            partial(data.read, "test"),
-            views[name],
+            portraits[name],
             classes,
             options.operators[0],
-            measures[name],
+            partial(data.read, "test"),
             read_published(file, measures[name]),
             own,
             options.l0_threshold,
@@ -126,8 +126,9 @@ def evaluate(cfg: DictConfig) -> Evaluation:
             rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
         pages = [write_page(selection.sweep, list(rows.values()), captions, options.l0_threshold)]
     evaluation = Evaluation(measures, folder, pages, exports)
-    if len({each.shape for each in atoms.values()}) == 1 < len(models):
-        pairs = list(itertools.combinations(atoms.values(), 2))
+    atoms = [portrait.atoms for portrait in portraits.values()]
+    if len({each.shape for each in atoms}) == 1 < len(atoms):
+        pairs = list(itertools.combinations(atoms, 2))
         evaluation.stability = sum(stability(one, other).item() for one, other in pairs) / len(pairs)
         write_json(folder / "stability.json", {"stability": evaluation.stability})
     return evaluation
@@ -164,57 +165,45 @@ def _load_data(cfg: DictConfig, files: Mapping[str, Path], models: Mapping[str, 
     return data
 
 
-def _measure(
-    models: Mapping[str, Representation], data: DataModule, options: Options
-) -> Iterator[tuple[str, Tensor, dict[str, tuple[float, Settings]]]]:
-    """Measure models on the test images, which are read and operated on once for all of them.
-
-    Yields:
-        The name of each model, its code of the test images (N, K), and its measures by their names in metrics.json,
-        each with the settings that it was measured by.
-    """
+def _survey(
+    models: Mapping[str, Representation], data: DataModule, options: Options, bar: tqdm[NoReturn]
+) -> dict[str, Survey]:
+    """A survey of the test images for each model; they are read and operated on once for all of them."""
     operators = options.operators
-    bar = tqdm(total=3 * len(models), desc="Evaluating", leave=False, disable=options.quiet)
     images = data.first("train", FITTED)
     operated = operate(images, operators)
-    few = max(1, CALIBRATION * 28 * 28 // math.prod(data.image_shape))  # images that gains are fitted to
-    surveys: dict[str, Survey] = {}
-    coded: dict[str, dict[str, tuple[Tensor, Tensor]]] = {name: {} for name in models}  # with the labels
+    few = data.as_many(CALIBRATION)
+    surveys = {}
     for name, model in models.items():
         model.to(options.device)
-        if options.protocol == "quick":
-            coded[name]["train"] = codes(model, data.batches("train"))
-            code = coded[name]["train"][0][: len(images)].to(model.atoms)
-        else:
-            code = torch.cat([model.encode(batch.to(model.atoms)) for batch in images.split(BATCH)])
+        code = torch.cat([model.encode(batch.to(model.atoms)) for batch in images.split(BATCH)])
         calibrate(model, images[:few], operators, operated=operated[:few], code=code[:few], bias=options.bias)
         surveys[name] = Survey(model, operators, References(model, code, operated, operators), bias=options.bias)
         bar.update()
-    labels = []
-    for batch, some in data.batches("test"):
-        labels.append(some)
+    for batch, _ in data.batches("test"):
         shared = operate(batch, operators).unbind(dim=1)
         for survey in surveys.values():
             survey.update(batch, shared)
     bar.update(len(models))
+    return surveys
+
+
+def _measure(survey: Survey, data: DataModule, options: Options) -> dict[str, tuple[float, Settings]]:
+    """The measures of one model by their names in metrics.json, each with the settings that it was measured by."""
+    code = survey.code
+
+    def labelled(split: str) -> tuple[Tensor, Tensor]:
+        return codes(survey.model, data.batches("train")) if split == "train" else (code, data.labels("test"))
+
+    svm = measure_svm(labelled, options.protocol, options.seed, options.standardised, progress=not options.quiet)
+    atoms = survey.model.cpu().atoms.detach()
     parts, ignored = getattr(data.source, "parts", None), getattr(data.source, "ignored", None)
-    for name, model in models.items():
-        model.cpu()
-        survey, atoms = surveys[name], model.atoms.detach()
-        code = survey.code
-        coded[name]["test"] = code, torch.cat(labels)
-        svm = measure_svm(
-            coded[name].__getitem__, options.protocol, options.seed, options.standardised, progress=not options.quiet
-        )
-        groups: list[tuple[Mapping[str, Any], Settings]] = [
-            (survey.measures.compute(), {"bias": options.bias}),
-            (survey.references.compute(), {"fitted_to": len(images)}),
-            ({"explained_variance": survey.variance.compute()}, {"l0_threshold": options.l0_threshold}),
-            (measure_dictionary(atoms, code, options.l0_threshold), {"l0_threshold": options.l0_threshold}),
-            (measure_parts(atoms, parts, ignored), {}),
-            (svm, {"svm": options.protocol, "seed": options.seed, "standardised": options.standardised}),
-        ]
-        bar.update()
-        measures = {f"test/{key}": (float(value), by) for each, by in groups for key, value in each.items()}
-        yield name, code, measures
-    bar.close()
+    groups: list[tuple[Mapping[str, Any], Settings]] = [
+        (survey.measures.compute(), {"bias": options.bias}),
+        (survey.references.compute(), {"fitted_to": survey.references.count}),
+        ({"explained_variance": survey.variance.compute()}, {}),
+        (measure_dictionary(atoms, code, options.l0_threshold), {"l0_threshold": options.l0_threshold}),
+        (measure_parts(atoms, parts, ignored), {}),
+        (svm, {"svm": options.protocol, "seed": options.seed, "standardised": options.standardised}),
+    ]
+    return {f"test/{key}": (float(value), by) for each, by in groups for key, value in each.items()}

@@ -20,7 +20,7 @@ from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.figures import image_rows, save
 from partae.metrics.view import view_batch
-from partae.report import render_run
+from partae.report import Portrait, render_run
 from partae.sweep import sweep_page
 
 SHAPE, ATOMS = (1, 8, 8), 20
@@ -40,15 +40,18 @@ def model() -> AutoEncoder:
 def page_of_a_run(figures: dict[str, Path] | None = None, **changes: Any) -> str:
     seen, images = changes.pop("model", None) or model(), changes.pop("images", bars())
     examples = changes.pop("examples", None) or dict(zip(Bars.classes, images, strict=False))
+    portrait = Portrait(
+        seen.atoms.detach(),
+        seen.encode(images).detach(),
+        view_batch(seen, torch.stack(list(examples.values())), [dilation(1)]),
+        {"test/reconstruction_error": 0.0139, "test/l0": 3.5, "val/loss": 1.0},
+    )
     arguments: dict[str, Any] = {
         "title": "a & b",
-        "atoms": seen.atoms.detach(),
-        "code": seen.encode(images).detach(),
-        "read": images.__getitem__,
-        "examples": view_batch(seen, torch.stack(list(examples.values())), [dilation(1)]),
+        "portrait": portrait._replace(**{key: changes.pop(key) for key in Portrait._fields if key in changes}),
         "names": list(examples),
         "operator": dilation(1),
-        "measures": {"test/reconstruction_error": 0.0139, "test/l0": 3.5, "val/loss": 1.0},
+        "read": images.__getitem__,
         "published": {"reconstruction_error": 0.0123},
         "figures": figures or {},
         **changes,
