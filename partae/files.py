@@ -19,7 +19,7 @@ from partae.checks import InputError
 Plain = TypeVar("Plain", dict[str, Any], list[Any])
 
 BLOCK = 4096  # bytes
-LAST = "last.ckpt"  # the checkpoint that a run goes on from
+LAST = "last.ckpt"  # the checkpoint from which a run is resumed
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C, where it is built, takes a tenth of the time
 
 

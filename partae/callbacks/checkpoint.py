@@ -21,7 +21,7 @@ class Checkpoint(ModelCheckpoint):
 
     Each file also holds the validation measures, the seconds that the run has taken so far, and the state of torch's
     random generators. Whatever was logged of an epoch is on the disk before the epoch's checkpoint is, so that a run
-    that is killed and goes on has no gap there.
+    that is killed and resumed has no gap there.
 
     The best is the best of the epochs after which the model was validated. Where no images are kept for validation, the
     best is the last.
@@ -33,7 +33,7 @@ class Checkpoint(ModelCheckpoint):
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, DataModule) and not data.val_size:
             self.monitor = None
-        with warnings.catch_warnings():  # a run that goes on finds its checkpoints there
+        with warnings.catch_warnings():  # a resumed run finds its checkpoints there
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             super().setup(trainer, pl_module, stage)
         self.started = time.monotonic()

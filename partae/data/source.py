@@ -32,7 +32,7 @@ class Source(Protocol):
     """Images with labels, in two sets.
 
     A source whose images may change while its arguments do not has a method ``fingerprint() -> str``, too, which
-    distinguishes them from others, wherever they lie: a run that goes on must see the same images.
+    distinguishes them from others, wherever they lie: a resumed run must see the same images.
 
     Attributes:
         classes: the name of each class; none where there are no labels, which are 0 then.

@@ -38,7 +38,7 @@ class Job:
         callbacks: all but the constraints.
         constraints: of the atoms.
         loggers: none with ``logger=none``.
-        file: the checkpoint that the job goes on from, if any.
+        file: the checkpoint from which the job is resumed, if any.
         start: the content of that checkpoint.
         started: when its building began, on the clock of `time.monotonic`.
     """

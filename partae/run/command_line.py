@@ -36,7 +36,7 @@ def resume(arguments: list[str]) -> list[str]:
         return arguments
     value = read_value(given[-1])
     if not isinstance(value, str):
-        raise InputError(f"{given[-1]} must name one folder: runs go on one by one")
+        raise InputError(f"{given[-1]} must name one folder: runs are resumed one at a time")
     folder = Path(value)
     place = quote(str(folder))
     if f"hydra.run.dir={place}" in arguments:

@@ -54,7 +54,7 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
     with _restore_process():
         if is_alone(hydra):
             again = resume_line(folder, resolve_overrides(cfg, hydra))
-            with stop_on_error(folder), print_if_interrupted(f"Interrupted. Go on with\n\n  {again}\n"):
+            with stop_on_error(folder), print_if_interrupted(f"Interrupted. To resume, type\n\n  {again}\n"):
                 return _measures(cfg, hydra, folder, train)
         if cfg.fail_fast and any_failed(folder.parent):
             return {}

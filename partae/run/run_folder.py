@@ -65,7 +65,7 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
 def _advice(cfg: DictConfig, hydra: HydraConf) -> str:
     """What a user can do about a folder that holds another run."""
     if cfg.resume:
-        return "resume= goes on with a run as it was; for other settings, start a new run"
+        return "resume= keeps the settings of a run; for others, start a new run"
     return f"choose another folder by {'hydra.run.dir=' if is_alone(hydra) else 'name='}, or remove this one"
 
 

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from partae.checks import InputError
 from partae.files import LAST, checkpoints, replacing, write_bytes
 
-# what a training needs to go on
+# what a training needs to be resumed
 NEEDED: dict[str, type] = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "callbacks": Mapping}
 NEEDED |= {"loops": Mapping, "global_step": int, "epoch": int, "seconds": float, "measures": Mapping, "random": Mapping}
 # the tensors of an optimizer's state that have the shape of their parameter
@@ -85,15 +85,15 @@ def _check_tensors(file: Path, checkpoint: object) -> None:
 
 
 def latest(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
-    """The checkpoint that the run in ``folder`` goes on from, and its content; None where none is whole."""
+    """The checkpoint from which the run in ``folder`` is resumed, and its content; None where none is whole."""
     for file in checkpoints(folder):
         try:
             checkpoint = read(file)
             for name, kind in NEEDED.items():
                 if not isinstance(checkpoint.get(name), kind):
-                    raise InputError(f"{file} has no {name}, which a training needs to go on")
+                    raise InputError(f"{file} has no {name}, which a training needs to be resumed")
         except InputError as error:
-            warnings.warn(f"{error}; the run goes on from another checkpoint, or from its start", stacklevel=2)
+            warnings.warn(f"{error}; the run is resumed from another checkpoint, or starts anew", stacklevel=2)
         else:
             return file, checkpoint
     return None
@@ -131,7 +131,7 @@ def going_on_from(file: Path | None, trainer: Trainer) -> Iterator[None]:
     """If the block fails before it has trained a batch, name ``file`` in the error.
 
     Args:
-        file: the checkpoint that ``trainer`` goes on from in the block, if any.
+        file: the checkpoint from which ``trainer`` is resumed in the block, if any.
         trainer: trains in the block.
 
     Raises:

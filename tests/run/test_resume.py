@@ -1,4 +1,4 @@
-"""A run that is killed and goes on is the run that never stopped."""
+"""A run that is killed and resumed is the run that never stopped."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_a_job_of_other_settings_is_refused_and_the_finished_one_stays(composed:
         begin(composed("seed=1", "sparsity=l2"), HYDRA, tmp_path)
     with pytest.raises(InputError, match=r"another folder by name=, or remove this one"):
         begin(composed("seed=2"), SWEEP, tmp_path)
-    with pytest.raises(InputError, match=r"seed: 1 -> 2\): resume= goes on with a run as it was"):
+    with pytest.raises(InputError, match=r"seed: 1 -> 2\): resume= keeps the settings of a run"):
         begin(composed("seed=2", f"resume={tmp_path}"), HYDRA, tmp_path)
     begin(composed("seed=1", f"resume={tmp_path}"), HYDRA, tmp_path)
     assert (tmp_path / ".hydra" / "config.yaml").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, foreign or hostile, and the one of several that a run goes on from."""
+"""Checkpoints that are damaged, foreign or hostile, and the one of several from which a run is resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from partae.saving.checkpoints import WholeCheckpoints, check_state, latest, mak
 
 
 def content(step: int = 1) -> dict[str, Any]:
-    """The least that a run can go on from, with a model that can be loaded."""
+    """The least that a run can be resumed from, with a model that can be loaded."""
     model = AutoEncoder(Dense((1, 4, 4), 3), Dictionary((1, 4, 4), 3))
     found: dict[str, Any] = {"state_dict": dict(model.state_dict()), "optimizer_states": [], "lr_schedulers": []}
     found |= {"callbacks": {}, "loops": {}, "measures": {}, "random": {}, "seconds": 1.0}
@@ -97,7 +97,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(save: Callable[..., None], plac
     for reader in (read, partae.load, lambda path: WholeCheckpoints().load_checkpoint(path, weights_only=False)):
         with pytest.raises(InputError, match=r"last\.ckpt (is refused: it holds more than weights|is not a whole)"):
             reader(file)
-    with pytest.warns(UserWarning, match="the run goes on from another checkpoint, or from its start"):
+    with pytest.warns(UserWarning, match="the run is resumed from another checkpoint, or starts anew"):
         assert latest(file.parent.parent) is None
     assert not marker.exists()
 
@@ -171,7 +171,7 @@ def test_a_list_that_holds_itself_has_an_end(file: Path) -> None:
 @pytest.mark.parametrize("name", ["seconds", "global_step", "epoch", "measures", "state_dict", "loops"])
 def test_a_checkpoint_without_what_a_training_needs_is_passed_over(name: str, file: Path) -> None:
     torch.save({key: value for key, value in content().items() if key != name}, file)
-    with pytest.warns(UserWarning, match=rf"last\.ckpt has no {name}, which a training needs to go on"):
+    with pytest.warns(UserWarning, match=rf"last\.ckpt has no {name}, which a training needs to be resumed"):
         assert latest(file.parent.parent) is None
 
 

@@ -1,4 +1,4 @@
-"""``hydra/launcher=stacked``: which jobs it stacks, how it goes on after a stop, and that it does what others do."""
+"""``hydra/launcher=stacked``: which jobs it stacks, how it is resumed after a stop, and that it does what others do."""
 
 from __future__ import annotations
 
