@@ -18,22 +18,24 @@ KEY_COLUMNS = 4
 
 
 @styled
-def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_label: str, series_label: str) -> Figure:
+def sweep_panels(panels: Mapping[str, Mapping[str, Sequence[Array]]], x_label: str, series_label: str = "") -> Figure:
     """Measures against one swept value: a panel for each measure, a curve for each value of another key.
 
     Axes are logarithmic if their values are positive and span a decade.
 
     Args:
-        panels: measure -> name of the curve -> swept values (N,) and measures (N,).
+        panels: measure -> name of the curve -> swept values (N,), means (N,) and deviations (N,), drawn as a band.
         x_label: the swept key.
-        series_label: the key that tells the curves apart.
+        series_label: the key that tells the curves apart; "" where there is one curve only.
     """
     figure = Figure(figsize=(6.8, 0.4 + 2.3 * math.ceil(len(panels) / 2)))
     grid = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False).ravel()
     for axes, letter, (measure, curves) in zip(grid, "abcdefgh", panels.items(), strict=False):
-        for name, (x, y) in curves.items():
-            axes.plot(x, y, "o-", label=name)
-        across, up = (np.concatenate(values) for values in zip(*curves.values(), strict=True))
+        for name, (x, y, deviation) in curves.items():
+            (line,) = axes.plot(x, y, "o-", label=name)
+            if deviation.any():
+                axes.fill_between(x, y - deviation, y + deviation, color=line.get_color(), alpha=0.2, linewidth=0)
+        across, up, _ = (np.concatenate(values) for values in zip(*curves.values(), strict=True))
         for axis, set_scale, values in ((axes.xaxis, axes.set_xscale, across), (axes.yaxis, axes.set_yscale, up)):
             if 0 < 10 * values.min() <= values.max():
                 set_scale("log")
@@ -42,7 +44,8 @@ def sweep_panels(panels: Mapping[str, Mapping[str, tuple[Array, Array]]], x_labe
         axes.set_xlabel(x_label)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    grid[0].legend(title=series_label)
+    if series_label:
+        grid[0].legend(title=series_label)
     return figure
 
 

@@ -124,7 +124,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         for name, file in files.items():
             job = run_folder(file).name
             rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
-        pages = [write_page(selection.sweep, list(rows.values()), captions, options.l0_threshold)]
+        known = {run_folder(file).name: portraits[name].atoms.numpy() for name, file in files.items()}
+        pages = [write_page(selection.sweep, list(rows.values()), known, captions, options.l0_threshold)]
     evaluation = Evaluation(measures, folder, pages, exports)
     atoms = [portrait.atoms for portrait in portraits.values()]
     if len({each.shape for each in atoms}) == 1 < len(atoms):

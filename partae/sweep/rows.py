@@ -11,6 +11,7 @@ from partae.report import Cell
 from partae.run.run_folder import is_finished, measures_of, status
 
 Row = dict[str, Cell]
+DETAILS = {"folder", "status", "wall_time", "stability", "experiment", "name"}
 # the measures of a printed table, in this order
 SHOWN = (
     "reconstruction_error",
@@ -102,7 +103,7 @@ def drop_shared(rows: list[Row]) -> list[Row]:
 
 def is_detail(key: str) -> bool:
     """Whether a column is no override: it is in sweep.csv, but not among the settings of a printed table."""
-    return key.startswith(("test/", "val/")) or key in ("folder", "status", "wall_time", "experiment", "name")
+    return key.startswith(("test/", "val/")) or key in DETAILS
 
 
 def short(key: str) -> str:

@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import atexit
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from hydra.experimental.callback import Callback
-from matplotlib.figure import Figure
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from partae import figures
+from partae.checks import InputError
+from partae.figures import Array
 from partae.files import read_yaml
-from partae.report import describe, number, table, verdicts_of_runs
+from partae.report import number, table, verdicts_of_runs
 from partae.report.published import published_measures
 from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
 from partae.run.run_folder import failure
+from partae.saving.loading import load
 from partae.sweep.front import ERRORS, front_figure, front_of, with_errors
+from partae.sweep.panels import panels_figure
 from partae.sweep.rows import (
     SHOWN,
     Row,
     drop_shared,
     heading,
     is_detail,
-    is_number,
     names,
     read_sweep,
     settings,
     short,
+    write_csv,
     write_sweep,
 )
+from partae.sweep.seeds import DEVIATION, has_seeds, over_seeds
 from partae.sweep.sweep_page import write_page
-
-PANELS = (
-    "reconstruction_error",
-    "hoyer_sparsity",
-    "max_approximation_error",
-    "max_approximation_error_of_reconstruction",
-    "max_approximation_error_clipped",
-    "max_approximation_error_calibrated",
-)
 
 
 class Summary(Callback):
-    """Ends a multirun with ``sweep.csv``, a printed table, a page, and panels where two numbers vary.
+    """Ends a multirun with ``sweep.csv``, a printed table, a page, and panels where one or two settings vary.
+
+    Runs that differ in their seed only are one line of the table, and of ``sweep_seeds.csv``. The table of a search is
+    sorted by its metric.
 
     The exit status is 1 if a job failed. A sweep that is stopped prints the table of what it has done.
 
@@ -65,18 +64,20 @@ class Summary(Callback):
         folder = Path(config.hydra.sweep.dir)
         for error in folder.glob("*/error.txt"):
             error.unlink()  # what failed is tried again
-        atexit.register(self._stop, folder)
+        atexit.register(self._stop, folder, _search(config))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         atexit.unregister(self._stop)
         folder = Path(config.hydra.sweep.dir)
-        rows = self._print(folder)
-        if panels := sweep_figure(rows):
+        rows = write_sweep(folder)
+        atoms = _read_atoms(folder, rows)
+        self._print(folder, rows, _search(config), atoms)
+        if panels := panels_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Figures are in {folder / 'panels.pdf'}")
         if self.front and with_errors(rows):
             self._draw_front(folder, rows)
-        print(f"Open {write_page(folder, rows)} in a browser", flush=True)
+        print(f"Open {write_page(folder, rows, atoms)} in a browser", flush=True)
         if any(row["status"] == "failed" for row in rows):
             raise SystemExit(1)
 
@@ -94,25 +95,33 @@ class Summary(Callback):
         print(f"Runs on the front, by their measures on validation images:\n\n{table(drop_shared(front))}\n")
         print(f"Figures are in {folder / 'front.pdf'}")
 
-    def _stop(self, folder: Path) -> None:
+    def _stop(self, folder: Path, search: Search | None) -> None:
         """Print the results so far of a sweep that ends early."""
-        self._print(folder)
+        self._print(folder, write_sweep(folder), search)
         print(f"The sweep was stopped. Continue with the other jobs:\n\n  {again_line(folder)}\n", flush=True)
 
-    def _print(self, folder: Path) -> list[Row]:
-        """Write and print the table of a sweep, with verdicts and failures; its rows."""
-        rows = write_sweep(folder)
-        published: list[dict[str, float]] = [{}] * len(rows)
+    def _print(
+        self, folder: Path, rows: list[Row], search: Search | None, atoms: Mapping[str, Array] | None = None
+    ) -> None:
+        """Print the table of a sweep, over its seeds if there are several, with verdicts and failures."""
+        lines = over_seeds(rows, atoms or {}) if has_seeds(rows) else rows
+        if lines is not rows:
+            write_csv(folder / "sweep_seeds.csv", lines)
+        if search:
+            lines = search.sort(lines)
+        published: list[dict[str, float]] = [{}] * len(lines)
         if self.published:
-            configs = [read_yaml(folder / str(row["folder"]) / ".hydra" / "config.yaml") for row in rows]
+            configs = [read_yaml(folder / str(row["folder"]) / ".hydra" / "config.yaml") for row in lines]
             published = [published_measures(config) for config in configs]
         if rows:
-            keys = dict.fromkeys(key for row in rows for key in row if not is_detail(key))
-            lines = [
-                {short(key): row.get(key, "") for key in keys} | _measures(row, known)
-                for row, known in zip(rows, published, strict=True)
+            keys = dict.fromkeys(key for row in lines for key in row if not is_detail(key))
+            cells = [
+                {short(key): row.get(key, "") for key in keys} | _cells(row, known, search, is_best=not index)
+                for index, (row, known) in enumerate(zip(lines, published, strict=True))
             ]
-            print(f"\n{table(drop_shared(lines))}\n")
+            print(f"\n{table(drop_shared(cells))}\n")
+        if lines is not rows:
+            print("Means over seeds ± sample standard deviations; stability is that of the atoms between seeds.")
         if any(published):
             print("Measures are of test images; published ones are in brackets.")
         for verdict in verdicts_of_runs([row for row in rows if row["status"] == "finished"]):
@@ -124,40 +133,51 @@ class Summary(Callback):
             job = " ".join(f"{key}={value}" for key, value in given.items())
             print(f"  {job}: {failure(folder / str(row['folder']))}")
         print(f"Written to {folder / 'sweep.csv'}", flush=True)
-        return rows
 
 
-def _measures(row: Row, published: Mapping[str, float]) -> Row:
-    """The status and the measures of a row as printed: ``ours (published)`` where both are known."""
+class Search(NamedTuple):
+    """The aim of a sweeper that searches.
+
+    Args:
+        metric: its column in sweep.csv.
+        sign: 1 if it is minimized, -1 if it is maximized.
+    """
+
+    metric: str
+    sign: int
+
+    def sort(self, rows: list[Row]) -> list[Row]:
+        """Rows with the best first, and those that were not measured last."""
+        return sorted(rows, key=lambda row: self.sign * float(row.get(self.metric, self.sign * math.inf)))
+
+
+def _search(config: DictConfig) -> Search | None:
+    """The aim of a multirun's sweeper; None if it does not search."""
+    direction = OmegaConf.select(config, "hydra.sweeper.direction")
+    return Search(config.metric, -1 if direction == "maximize" else 1) if isinstance(direction, str) else None
+
+
+def _cells(row: Row, published: Mapping[str, float], search: Search | None, *, is_best: bool) -> Row:
+    """The status and the measures of a row as printed: ``mean ± deviation (published)``, what there is of it."""
     cells: Row = {"status": row["status"]}
+    if search:
+        best = " (best)" if is_best else ""
+        cells[search.metric] = f"{number(float(row[search.metric]))}{best}" if search.metric in row else ""
     for name in SHOWN:
-        value = row.get(f"test/{name}", "")
-        if name == "svm_accuracy" and value == "":
+        key = f"test/{name}"
+        if name == "svm_accuracy" and key not in row:
             continue
-        is_known = value != "" and name in published
-        cells[heading(name)] = f"{number(float(value))} ({published[name]:g})" if is_known else value
-    return cells
+        deviation = f" ± {float(row[key + DEVIATION]):.2g}" if key + DEVIATION in row else ""
+        known = f" ({published[name]:g})" if key in row and name in published else ""
+        value = row.get(key, "")
+        cells[heading(name)] = f"{number(float(value))}{deviation}{known}" if deviation or known else value
+    return cells | {key: row[key] for key in ("stability",) if key in row}
 
 
-def sweep_figure(rows: list[Row]) -> Figure | None:
-    """Panels of measures where exactly two numbers vary: a curve for each value of the one that has fewer."""
-    finished = [row for row in rows if row["status"] == "finished"]
-    keys = dict.fromkeys(key for row in finished for key in row if not is_detail(key))
-    values = {key: {str(row.get(key)) for row in finished} for key in keys}
-    varied = [key for key in keys if len(values[key]) > 1]
-    if len(varied) != 2 or not all(is_number(value) for key in varied for value in values[key]):
-        return None
-    x, series = sorted(varied, key=lambda key: -len(values[key]))
-    if len(values[series]) == len(finished):
-        return None  # a search meets no value twice: each curve would be a point
-    panels = {}
-    for name in PANELS:
-        if not all(f"test/{name}" in row for row in finished):
-            continue
-        curves = {}
-        for value in sorted(values[series], key=float):
-            points = sorted((float(row[x]), float(row[f"test/{name}"])) for row in finished if row[series] == value)
-            across, up = np.array(points).T
-            curves[value] = (across, up)
-        panels[describe(name).label] = curves
-    return figures.sweep_panels(panels, x, series)
+def _read_atoms(folder: Path, rows: list[Row]) -> dict[str, Array]:
+    """The atoms of each run that has a checkpoint, by its folder's name."""
+    atoms = {}
+    for run in (str(row["folder"]) for row in rows):
+        with suppress(InputError):  # an unfinished run may have no checkpoint yet
+            atoms[run] = load(folder / run).atoms.detach().numpy()
+    return atoms

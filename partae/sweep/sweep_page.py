@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from partae.checks import InputError
 from partae.figures import Array, scaled_each
 from partae.files import write_bytes
 from partae.report import Cell, describe, verdicts_of_runs
 from partae.report.page import in_order, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.run.hints import evaluate_line
-from partae.saving.loading import load
 from partae.sweep.rows import is_detail, short
 
 PAGE = "sweep.html"
@@ -26,6 +23,7 @@ BYTES = 2_400_000  # of all atoms on the page, at most, before compression
 def write_page(
     folder: Path,
     rows: Sequence[Mapping[str, Cell]],
+    atoms: Mapping[str, Array],
     figures: Mapping[str, Path] | None = None,
     l0_threshold: float = 0.0,
 ) -> Path:
@@ -34,6 +32,7 @@ def write_page(
     Args:
         folder: of the sweep; the page links to the reports of its runs, where they exist.
         rows: a run each, as `read_sweep` gives them.
+        atoms: (K, C, H, W) of each run, by its folder's name, where they are known.
         figures: caption -> PNG file.
         l0_threshold: the threshold that ``l0`` was measured with.
     """
@@ -42,7 +41,6 @@ def write_page(
     varied = [key for key in keys if len({row.get(key) for row in rows}) > 1]
     names = in_order(key.removeprefix("test/") for key in columns if key.startswith("test/"))
     meanings = {name: describe(name, rows, l0_threshold) for name in names}
-    atoms = _atoms(folder, [str(row["folder"]) for row in rows])
     count = max(1, BYTES // max(1, sum(map(tile_bytes, atoms.values()))))
     runs = []
     for row in rows:
@@ -73,15 +71,6 @@ def write_page(
     )
     write_bytes(folder / PAGE, page.encode())
     return folder / PAGE
-
-
-def _atoms(folder: Path, runs: Sequence[str]) -> dict[str, Array]:
-    """The atoms of each run that has a checkpoint."""
-    atoms = {}
-    for run in runs:
-        with suppress(InputError):  # an unfinished run may have no checkpoint yet
-            atoms[run] = load(folder / run).atoms.numpy()
-    return atoms
 
 
 def _sheet(atoms: Array | None, count: int) -> dict[str, Any] | None:

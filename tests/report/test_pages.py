@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,13 @@ import pytest
 import torch
 
 from partae import AutoEncoder, dilation
-from partae.checks import InputError
 from partae.data import Bars
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.figures import image_rows, save
 from partae.metrics.view import view_batch
 from partae.report import Portrait, render_run
-from partae.sweep import sweep_page
+from partae.sweep.sweep_page import write_page
 
 SHAPE, ATOMS = (1, 8, 8), 20
 HOSTILE = "</script><script>document.title = 'taken'</script>"
@@ -85,17 +83,11 @@ def page_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Writes the page of ``tmp_path / "sweep"``, whose runs have the given atoms."""
 
     def write(rows: list[dict[str, Any]] = ROWS, atoms: Mapping[str, np.ndarray] = ATOMS_OF_RUNS) -> Path:
-        def load(folder: Path) -> SimpleNamespace:
-            if folder.name not in atoms:
-                raise InputError("no checkpoint")
-            return SimpleNamespace(atoms=torch.from_numpy(atoms[folder.name]))
-
-        monkeypatch.setattr(sweep_page, "load", load)
         monkeypatch.chdir(tmp_path)
         report = Path("sweep", EVALUATED, "evaluation", "report.html")
         report.parent.mkdir(parents=True)
         report.write_text(page_of_a_run())
-        return sweep_page.write_page(Path("sweep"), rows).resolve()
+        return write_page(Path("sweep"), rows, atoms).resolve()
 
     return write
 

@@ -25,7 +25,7 @@ NAMES += ["-x", "--x=1", '"q"', "a\\b", "a\\", "{a:b}", "[a]", "~x", "a;b", "*",
 
 def page_line(folder: Path) -> str:
     """The line on the page of a sweep for a run without a report."""
-    page = write_page(folder.parent, [{"folder": folder.name, "status": "finished"}])
+    page = write_page(folder.parent, [{"folder": folder.name, "status": "finished"}], {})
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
     assert found
     line: str = json.loads(found[1])["runs"][0]["evaluate"]

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from partae.checks import InputError
 from partae.run.run_folder import fail, finish
 from partae.sweep.front import front_figure, front_of, on_front
+from partae.sweep.panels import PANELS, panels_figure
 from partae.sweep.rows import names, read_sweep
-from partae.sweep.summary import PANELS, Summary, sweep_figure
+from partae.sweep.summary import Summary
 
 Measures = dict[str, float]
 
@@ -54,7 +55,7 @@ def test_panels_are_drawn_where_two_numbers_vary(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().out
     assert f"Figures are in {tmp_path / 'panels.pdf'}\nOpen {tmp_path / 'sweep.html'} in a browser\n" in shown
     assert (tmp_path / "panels.pdf").exists()
-    figure = sweep_figure(read_sweep(tmp_path))
+    figure = panels_figure(read_sweep(tmp_path))
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["sparsity.beta"] * 6
     assert [line.get_label() for line in figure.axes[0].lines] == ["0.01", "0.1"]
@@ -70,9 +71,9 @@ def test_panels_are_drawn_where_two_numbers_vary(tmp_path: Path, capsys: pytest.
         [f"sparsity.p=0.{number} sparsity.beta=0.0{number}" for number in (1, 2, 3, 4)],  # a search
     ],
 )
-def test_no_panels_where_one_number_varies_or_a_name_or_all_at_once(jobs: list[str], tmp_path: Path) -> None:
+def test_no_panels_where_no_number_varies_or_all_at_once(jobs: list[str], tmp_path: Path) -> None:
     grid(tmp_path, *jobs)
-    assert sweep_figure(read_sweep(tmp_path)) is None
+    assert panels_figure(read_sweep(tmp_path)) is None
 
 
 def test_the_front_is_drawn_of_validation_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,20 @@ const compare = (one, other) =>
   isNumber(one) && isNumber(other) ? one - other : String(one).localeCompare(String(other));
 // of NONE there is one value, undefined
 const valuesOf = (key) => [...new Set(runs.map((run) => run.values[key]))].sort(compare);
-const measured = Object.keys(measures).filter((name) => runs.some((run) => run.measures[name] !== null));
+const isCategorical = (key) => key !== NONE && !valuesOf(key).every(isNumber);
+const valuesIn = (name) => runs.map((run) => run.measures[name]).filter((value) => value !== null);
+const measured = Object.keys(measures).filter((name) => valuesIn(name).length);
+const drawn = measured.filter((name) => new Set(valuesIn(name)).size > 1 || valuesIn(name).length === 1);
+/** The settings of a run but for its seed and for some keys. */
+const settings = ({ values }, ...but) =>
+  JSON.stringify(Object.keys(values).filter((key) => key !== "seed" && !but.includes(key)).map((key) => values[key]));
+
+/** The mean of numbers, and their sample standard deviation. */
+function summary(numbers) {
+  const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+  const squares = numbers.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return [mean, Math.sqrt(squares / Math.max(1, numbers.length - 1))];
+}
 
 /** Positions of values between two ends, with ticks; logarithmic on request if the values span a decade. */
 function scale(values, from, to, mayBeLogarithmic) {
@@ -33,18 +46,25 @@ function scale(values, from, to, mayBeLogarithmic) {
 
 function panel(name, x, series) {
   const { label } = measures[name];
+  const labels = isCategorical(x) ? valuesOf(x) : [];
+  const abscissa = ({ values }, index) =>
+    x === NONE ? index : labels.length ? labels.indexOf(values[x]) : Number(values[x]);
   const points = runs
-    .map((run, index) => ({ run, index, x: x === NONE ? index : Number(run.values[x]), y: run.measures[name] }))
+    .map((run, index) => ({ run, index, x: abscissa(run, index), y: run.measures[name] }))
     .filter((point) => point.y !== null)
     .sort((one, other) => one.x - other.x);
-  const across = scale(points.map((point) => point.x), LEFT, RIGHT, true);
+  const across = scale(points.map((point) => point.x), LEFT, RIGHT, !labels.length);
   // max-approximation errors span decades where atoms overlap
   const up = scale(points.map((point) => point.y), BOTTOM, TOP, name.startsWith("max_approximation_error"));
   const text = (x, y, anchor, content) => svg("text", { x, y, "text-anchor": anchor }, content);
+  const slanted = (x, y, content) =>
+    svg("text", { x, y, "text-anchor": "end", transform: `rotate(-25 ${x} ${y})` }, content);
   const drawing = svg("svg", { viewBox: "0 0 330 230", role: "group", "aria-label": label },
     svg("text", { class: "title", x: LEFT, y: 14 }, label),
-    text((LEFT + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x]),
-    ...across.ticks.map((tick) => text(across.position(tick), BOTTOM + 16, "middle", digits(tick))),
+    ...(labels.length ? [] : [text((LEFT + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x])]),
+    ...(labels.length
+      ? labels.map((label, place) => slanted(across.position(place), BOTTOM + 14, label))
+      : across.ticks.map((tick) => text(across.position(tick), BOTTOM + 16, "middle", digits(tick)))),
     ...up.ticks.map((tick) => text(LEFT - 4, up.position(tick) + 4, "end", digits(tick))),
     ...up.ticks.map((tick) => svg("line", { x1: LEFT, x2: RIGHT, y1: up.position(tick), y2: up.position(tick) })),
   );
@@ -52,8 +72,19 @@ function panel(name, x, series) {
     const color = `color: var(--s${number % COLOURS})`;
     const curve = points.filter((point) => point.run.values[series] === value);
     const place = (point) => [across.position(point.x), up.position(point.y)];
-    if (x !== NONE && new Set(curve.map((point) => point.x)).size === curve.length)
-      drawing.append(svg("polyline", { class: "curve", style: color, points: curve.map(place).join(" ") }));
+    // runs that differ in their seed only are one point of the curve: their mean, in a band of a deviation
+    if (x !== NONE && new Set(curve.map(({ run }) => settings(run, x, series))).size === 1) {
+      const means = [...Map.groupBy(curve, (point) => point.x)].map(([x, same]) =>
+        [x, ...summary(same.map((point) => point.y))]);
+      const edge = (sign) => means.map(([x, mean, deviation]) => place({ x, y: mean + sign * deviation }));
+      if (labels.length)
+        edge(1).forEach(([x, y1], index) =>
+          drawing.append(svg("line", { class: "curve", style: color, x1: x, x2: x, y1, y2: edge(-1)[index][1] })));
+      else
+        drawing.append(
+          svg("polygon", { class: "band", style: color, points: [...edge(1), ...edge(-1).reverse()].join(" ") }),
+          svg("polyline", { class: "curve", style: color, points: edge(0).join(" ") }));
+    }
     for (const point of curve) {
       const [cx, cy] = place(point), hint = `${point.run.folder}: ${label} ${digits(point.y)}`;
       const role = { role: "button", "aria-label": hint, tabindex: 0, "data-run": point.index };
@@ -67,7 +98,7 @@ let chosen = 0;
 
 function draw() {
   const x = byId("x").value, series = byId("series").value;
-  byId("panels").replaceChildren(...measured.map((name) => panel(name, x, series)));
+  byId("panels").replaceChildren(...drawn.map((name) => panel(name, x, series)));
   byId("legend").replaceChildren(...(series === NONE ? [] : valuesOf(series)).map((value, number) =>
     html("li", { style: `color: var(--s${number % COLOURS})` }, html("span", {}, `${keys[series]} ${value}`))));
   chooseRun(chosen);
@@ -141,11 +172,12 @@ runs.forEach(({ report, folder }, index) => {
   if (report) rows[index].lastChild.replaceChildren(html("a", { href: report }, folder));
 });
 // the finest sweep runs along the axis, as in the figures of a paper
-const numeric = Object.keys(keys).filter((key) => valuesOf(key).every(isNumber))
-  .sort((one, other) => valuesOf(other).length - valuesOf(one).length);
+const [numeric, categorical] = [false, true].map((kind) => Object.keys(keys)
+  .filter((key) => isCategorical(key) === kind && (key !== "seed" || Object.keys(keys).length === 1))
+  .sort((one, other) => valuesOf(other).length - valuesOf(one).length));
 const options = (names) => names.map((key) => html("option", { value: key }, keys[key]));
-byId("x").append(...options(numeric), html("option", { value: NONE }, "job"));
+byId("x").append(...options([...numeric, ...categorical]), html("option", { value: NONE }, "job"));
 byId("series").append(html("option", { value: NONE }, "nothing"), ...options(Object.keys(keys)));
-byId("series").value = numeric[1] ?? Object.keys(keys).find((key) => key !== numeric[0]) ?? NONE;
+byId("series").value = [...numeric, ...categorical][1] ?? NONE;
 for (const id of ["x", "series"]) byId(id).addEventListener("change", draw);
 draw();
