@@ -11,7 +11,7 @@ from partae.report import Cell
 from partae.run.run_folder import is_finished, measures_of, status
 
 Row = dict[str, Cell]
-DETAILS = {"folder", "status", "wall_time", "stability", "experiment", "name"}
+DETAILS = {"folder", "status", "stability", "experiment", "name"}
 # the measures of a printed table, in this order
 SHOWN = (
     "reconstruction_error",
@@ -103,7 +103,7 @@ def drop_shared(rows: list[Row]) -> list[Row]:
 
 def is_detail(key: str) -> bool:
     """Whether a column is no override: it is in sweep.csv, but not among the settings of a printed table."""
-    return key.startswith(("test/", "val/")) or key in DETAILS
+    return key.startswith(("test/", "val/", "wall_time")) or key in DETAILS
 
 
 def short(key: str) -> str:

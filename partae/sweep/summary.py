@@ -167,7 +167,7 @@ def _cells(row: Row, published: Mapping[str, float], search: Search | None, *, i
         key = f"test/{name}"
         if name == "svm_accuracy" and key not in row:
             continue
-        deviation = f" ± {float(row[key + DEVIATION]):.2g}" if key + DEVIATION in row else ""
+        deviation = f" ± {float(row[key + DEVIATION]):#.2g}" if key + DEVIATION in row else ""
         known = f" ({published[name]:g})" if key in row and name in published else ""
         value = row.get(key, "")
         cells[heading(name)] = f"{number(float(value))}{deviation}{known}" if deviation or known else value

@@ -248,11 +248,12 @@ def test_a_sweep_in_a_browser(tab: Any, page_of_a_sweep: Any) -> None:
     tab.keyboard.press("Enter")
     assert "sparsity.p 0.01, sparsity.beta 0.1" in tab.inner_text("#run")
     assert "ckpt=" in tab.inner_text("#run")
+    assert tab.locator("#panels .band").count() == 4
     tab.select_option("#series", label="nothing")
     assert tab.locator(f"{point}, .point.chosen[data-run='2']").count() == 3
 
     # a table to sort
-    errors = ["0.01", "0.02", "0.03", "0.04", "0.05", "0.06"]
+    errors = ["0.01000", "0.02000", "0.03000", "0.04000", "0.05000", "0.06000"]
     column = tab.locator("#runs td:nth-child(3)")
     assert column.all_inner_texts() == [*errors, ""]
     tab.click("#runs th:nth-child(3) button")
@@ -266,3 +267,18 @@ def test_a_sweep_in_a_browser(tab: Any, page_of_a_sweep: Any) -> None:
     tab.click("#runs tr[data-run='1'] td")
     tab.click("#report")
     tab.wait_for_url((page.parent / EVALUATED / "evaluation" / "report.html").as_uri())
+
+
+@pytest.mark.slow
+def test_words_are_dots_over_labels_with_the_deviation_of_their_seeds(tab: Any, page_of_a_sweep: Any) -> None:
+    runs = [
+        {"sparsity": word, "seed": str(seed), "test/x": 0.1 * seed + size, "test/same": 0.5, "status": "finished",
+         "folder": f"{word}{seed}"}
+        for word, size in (("kl", 1), ("l1", 2)) for seed in (0, 1)
+    ]  # fmt: skip
+    tab.goto(page_of_a_sweep(runs, {}).as_uri())
+    assert tab.input_value("#x") == "sparsity"
+    assert tab.locator("#panels svg").count() == 1, "a measure that is the same everywhere has no panel"
+    assert {"kl", "l1"} <= set(tab.locator("#panels svg text").all_text_contents())
+    assert tab.locator("#panels line.curve").count() == 2
+    assert tab.locator("#panels polyline").count() == 0

@@ -2,9 +2,9 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
-/** A number to four significant digits; whole numbers and text as they are. */
+/** A number with four significant digits; whole numbers and text as they are. */
 const digits = (value) =>
-  typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
+  typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value;
 
 /** Make elements of a namespace from a tag, attributes and children. */
 const maker = (namespace) => (tag, attributes, ...children) => {

@@ -44,6 +44,9 @@ function scale(values, from, to, mayBeLogarithmic) {
   return { position, ticks: ticks.filter((tick) => map(tick) >= low && map(tick) <= high) };
 }
 
+/** A tick's number without the digits that rounding leaves behind. */
+const brief = (tick) => Number(tick.toPrecision(4));
+
 function panel(name, x, series) {
   const { label } = measures[name];
   const labels = isCategorical(x) ? valuesOf(x) : [];
@@ -64,8 +67,8 @@ function panel(name, x, series) {
     ...(labels.length ? [] : [text((LEFT + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x])]),
     ...(labels.length
       ? labels.map((label, place) => slanted(across.position(place), BOTTOM + 14, label))
-      : across.ticks.map((tick) => text(across.position(tick), BOTTOM + 16, "middle", digits(tick)))),
-    ...up.ticks.map((tick) => text(LEFT - 4, up.position(tick) + 4, "end", digits(tick))),
+      : across.ticks.map((tick) => text(across.position(tick), BOTTOM + 16, "middle", brief(tick)))),
+    ...up.ticks.map((tick) => text(LEFT - 4, up.position(tick) + 4, "end", brief(tick))),
     ...up.ticks.map((tick) => svg("line", { x1: LEFT, x2: RIGHT, y1: up.position(tick), y2: up.position(tick) })),
   );
   valuesOf(series).forEach((value, number) => {
