@@ -33,6 +33,8 @@ MEASURES = {
     "operated_reconstruction_error",
     "dead_atoms",
     "mean_activation",
+    "contributing_atoms",
+    "code_variation",
 }
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from partae.figures.style import Array, styled
 
 GAP = 0.8  # a grey between tiles on which both white and black tiles have edges
+FAINT = 0.01  # of the largest value of all atoms
 INCHES = 0.7  # width of a tile in a grid
 
 
@@ -88,10 +89,12 @@ def coloured(image: Array, low: float, high: float, cmap: str = "gray") -> Array
 def scaled_each(atoms: Array) -> list[Array]:
     """Atoms (K, C, H, W) as K tiles (H, W, 3), each on its own scale from 0 to its largest value.
 
-    If any atom has a negative value, the scales are symmetric about 0: blue below, red above.
+    An atom that is nearly 0 is dark: no scale ends below a hundredth of the largest value of all atoms. If any atom has
+    a negative value, the scales are symmetric about 0: blue below, red above.
     """
     signed = bool((atoms < 0).any())
-    largest = [float(np.abs(atom).max()) or 1.0 for atom in atoms]
+    least = FAINT * float(np.abs(atoms).max(initial=0)) or 1.0
+    largest = [max(float(np.abs(atom).max()), least) for atom in atoms]
     return [
         coloured(atom, -most if signed else 0, most, "RdBu_r" if signed else "gray")
         for atom, most in zip(atoms, largest, strict=True)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 DEAD_SHARE = 0.01
+CONTRIBUTING_SHARE = 0.001
 
 
 def l0(code: Tensor, threshold: float = 0.0) -> Tensor:
@@ -74,3 +75,51 @@ class DeadAtoms(Metric):
     def compute(self) -> Tensor:
         """The number of dead atoms, a scalar."""
         return dead_atoms(self.largest)
+
+
+class Contributions(Metric):
+    r"""How many atoms add to the images, and how much the code varies between images; over all codes.
+
+    ``contributing_atoms`` counts the atoms whose mean code times L1 norm is at least a thousandth of the sum over all
+    atoms. A unit may be active, and so not dead, while its atom is nearly 0.
+
+    ``code_variation`` is the share of the code's energy that varies between images,
+
+    .. math:: \sum_j \mathrm{Var}(h_j) \Big/ \sum_j \mathrm{E}(h_j^2),
+
+    0 where the codes of all images are alike or 0, as those of a saturated encoder are.
+
+    Args:
+        latent_dim: K, the number of atoms.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    mass: Tensor
+    total: Tensor
+    squares: Tensor
+    count: Tensor
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        for name in ("mass", "total", "squares"):
+            self.add_state(name, torch.zeros(latent_dim), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, code: Tensor, atoms: Tensor) -> None:
+        """Add a code (B, K) of a model with these atoms (K, C, H, W)."""
+        code = code.float()
+        self.mass = self.mass + code.abs().sum(dim=0) * atoms.abs().flatten(1).sum(dim=1)
+        self.total = self.total + code.sum(dim=0)
+        self.squares = self.squares + code.square().sum(dim=0)
+        self.count = self.count + len(code)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Both measures by their names, a scalar each: in [0, K], and in [0, 1]."""
+        energy = self.squares.sum()
+        variance = (energy - self.total.square().sum() / self.count).clamp(min=0)
+        adds = (self.mass > 0) & (self.mass >= CONTRIBUTING_SHARE * self.mass.sum())
+        return {
+            "contributing_atoms": adds.sum().float(),
+            "code_variation": torch.where(energy > 0, variance / energy, 0.0),
+        }

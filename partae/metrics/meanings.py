@@ -75,6 +75,15 @@ MEANINGS = {
         "in [0, K]",
         "lower is better",
     ),
+    "contributing_atoms": Meaning(
+        "Contributing atoms",
+        "Number of atoms whose mean code times L1 norm is at least 0.001 of the sum over all atoms",
+        "in [0, K]",
+        "higher is better",
+    ),
+    "code_variation": Meaning(
+        "Code variation", "Share of the code's energy that varies between images; 0 if all codes are alike", "in [0, 1]"
+    ),
     "mean_activation": Meaning("Mean activation", "Mean of all entries of all codes"),
     "explained_variance": Meaning(
         "Explained variance", "Share of the images' variance that is explained", "at most 1", "higher is better"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from partae.metrics.code import DeadAtoms
+from partae.metrics.code import Contributions, DeadAtoms
 from partae.metrics.errors import reconstruction_error
 from partae.metrics.view import View, view_batch
 from partae.morphology import Operator, dilation
@@ -58,7 +58,7 @@ class Averages(Metric):
 
 
 class Measures(nn.Module):
-    """Reconstruction error, Hoyer sparsity, max-approximation errors, dead atoms and mean activation.
+    """Reconstruction error, Hoyer sparsity, max-approximation errors, and what atoms and code add to the images.
 
     Each error is a `reconstruction_error`; `MEANINGS` says between which two images.
 
@@ -76,9 +76,10 @@ class Measures(nn.Module):
         errors = [named(kind, each) for each in operators for kind in ERRORS]
         gains = [named("max_approximation_gain", each) for each in operators]
         averages = ["reconstruction_error", "reconstruction_error_clipped", "hoyer_sparsity", *errors, *gains]
-        self.names = [*averages, "dead_atoms", "mean_activation"]
+        self.names = [*averages, "dead_atoms", "mean_activation", "contributing_atoms", "code_variation"]
         self.averages = Averages([*averages, "mean_activation"])
         self.dead_atoms = DeadAtoms(latent_dim)
+        self.contributions = Contributions(latent_dim)
 
     def update(self, model: Representation, images: Tensor, operated: Sequence[Tensor] | None = None) -> View:
         """Add images (B, C, H, W), and the ``operated`` ones where known; returns the model's view of them."""
@@ -106,17 +107,20 @@ class Measures(nn.Module):
             values[named("max_approximation_gain", operator)] = gain.expand(len(images))
         self.averages.update(values)
         self.dead_atoms.update(view.code)
+        self.contributions.update(view.code, model.atoms)
         return view
 
     def compute(self) -> dict[str, Tensor]:
         """Each measure by its name, over all images since the last `reset`."""
         values = {**self.averages.compute(), "dead_atoms": self.dead_atoms.compute().float()}
+        values |= self.contributions.compute()
         return {name: values[name] for name in self.names}
 
     def reset(self) -> None:
         """Forget all images."""
         self.averages.reset()
         self.dead_atoms.reset()
+        self.contributions.reset()
 
 
 def measure(

@@ -4,6 +4,17 @@ from partae.report.drawings import draw
 from partae.report.portrait import Portrait
 from partae.report.run_page import render_run
 from partae.report.tables import Cell, number, table
-from partae.report.wording import describe, verdicts, verdicts_of_runs
+from partae.report.wording import collapse, describe, verdicts, verdicts_of_runs
 
-__all__ = ["Cell", "Portrait", "describe", "draw", "number", "render_run", "table", "verdicts", "verdicts_of_runs"]
+__all__ = [
+    "Cell",
+    "Portrait",
+    "collapse",
+    "describe",
+    "draw",
+    "number",
+    "render_run",
+    "table",
+    "verdicts",
+    "verdicts_of_runs",
+]

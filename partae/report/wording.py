@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from partae.metrics.meanings import MEANINGS, Meaning
 from partae.metrics.measures import DILATION
 from partae.report.tables import Cell, number
 
+ALIKE = 0.001  # code variation below which all codes count as alike
 CALIBRATED, IMAGE, OPERATED = "max_approximation_error_calibrated", "image_error", "operated_reconstruction_error"
 
 
@@ -49,7 +51,7 @@ def verdicts(measures: Mapping[str, Cell]) -> list[str]:
     ['Error against the dilation (radius 1): 0.03000 for the calibrated max-approximation, 0.05000 for the image \
 itself (beaten), 0.01000 for the dilation of the reconstruction (not beaten).']
     """
-    sentences = []
+    sentences = [f"This training collapsed: {reason}."] if (reason := collapse(measures)) else []
     for operator, (error, image, operated) in _errors(measures).items():
         results = ["beaten" if error < other else "not beaten" for other in (image, operated)]
         sentences.append(
@@ -58,6 +60,19 @@ itself (beaten), 0.01000 for the dilation of the reconstruction (not beaten).']
             f"{operator.partition(':')[0]} of the reconstruction ({results[1]})."
         )
     return sentences
+
+
+def collapse(measures: Mapping[str, Cell]) -> str:
+    """Why a model with these test measures represents nothing; empty if it does not look so.
+
+    >>> collapse({"test/contributing_atoms": 1.0, "test/code_variation": 0.3})
+    'only 1 atom adds to the images'
+    """
+    atoms = float(measures.get("test/contributing_atoms", math.inf))
+    if atoms < 2:
+        return "only 1 atom adds to the images" if atoms else "no atom adds to the images"
+    variation = float(measures.get("test/code_variation", math.inf))
+    return "all images have nearly the same code" if variation < ALIKE else ""
 
 
 def verdicts_of_runs(runs: Sequence[Mapping[str, Cell]]) -> list[str]:

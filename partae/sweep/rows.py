@@ -21,6 +21,7 @@ SHOWN = (
     "max_approximation_error_calibrated",
     "svm_accuracy",
     "dead_atoms",
+    "contributing_atoms",
 )
 
 

@@ -16,7 +16,7 @@ from partae import figures
 from partae.checks import InputError
 from partae.figures import Array
 from partae.files import read_yaml
-from partae.report import number, table, verdicts_of_runs
+from partae.report import collapse, number, table, verdicts_of_runs
 from partae.report.published import published_measures
 from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
@@ -159,7 +159,7 @@ def _search(config: DictConfig) -> Search | None:
 
 def _cells(row: Row, published: Mapping[str, float], search: Search | None, *, is_best: bool) -> Row:
     """The status and the measures of a row as printed: ``mean ± deviation (published)``, what there is of it."""
-    cells: Row = {"status": row["status"]}
+    cells: Row = {"status": f"{row['status']}{', collapsed' if collapse(row) else ''}"}
     if search:
         best = " (best)" if is_best else ""
         cells[search.metric] = f"{number(float(row[search.metric]))}{best}" if search.metric in row else ""

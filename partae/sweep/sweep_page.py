@@ -9,7 +9,7 @@ from typing import Any
 
 from partae.figures import Array, scaled_each
 from partae.files import write_bytes
-from partae.report import Cell, describe, verdicts_of_runs
+from partae.report import Cell, collapse, describe, verdicts_of_runs
 from partae.report.page import in_order, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.run.hints import evaluate_line
@@ -47,7 +47,7 @@ def write_page(
         run = str(row["folder"])
         found = {
             "folder": run,
-            "status": row["status"],
+            "status": f"{row['status']}{', collapsed' if collapse(row) else ''}",
             "values": {key: row.get(key, "") for key in keys},
             "measures": {name: _finite(row.get(f"test/{name}")) for name in names},
             "atoms": _sheet(atoms.get(run), count),

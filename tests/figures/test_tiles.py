@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -32,7 +33,7 @@ def test_image_rows_shows_each_image_in_its_place_and_names_rows_and_columns() -
 
 def test_each_atom_has_its_own_scale_and_a_dead_one_is_black() -> None:
     atoms = np.zeros((3, 1, 14, 14))
-    atoms[0, 0, 0, 0], atoms[1, 0, 0, 0] = 0.001, 50
+    atoms[0, 0, 0, 0], atoms[1, 0, 0, 0] = 1, 50
     shown = pixels(figures.atoms(atoms))
     assert shown[0, 0].min() == shown[0, 15].min() == 1
     assert shown[:, 30:].max() == 0
@@ -66,3 +67,9 @@ def test_atom_grids_show_all_atoms_of_each_model_in_a_square() -> None:
     left, right = figures.atom_grids({"few": few, "many": many}).axes
     assert [axes.get_title() for axes in (left, right)] == ["few", "many"]
     assert [axes.images[0].get_array().shape for axes in (left, right)] == [(29, 29, 3), (44, 44, 3)]  # type: ignore[union-attr]
+
+
+def test_an_atom_that_is_nearly_0_is_dark() -> None:
+    atoms = np.ones((2, 1, 3, 3)) * np.array([1.0, 1e-4]).reshape(2, 1, 1, 1)
+    bright, dark = figures.scaled_each(atoms)
+    assert (bright.max(), dark.max()) == (1.0, pytest.approx(0.01, abs=0.01))

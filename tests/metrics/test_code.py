@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partae.metrics import dead_atoms, hoyer_sparsity, l0, usage_frequency
-from partae.metrics.code import DEAD_SHARE, DeadAtoms
+from partae.metrics.code import DEAD_SHARE, Contributions, DeadAtoms
 from partae.metrics.meanings import MEANINGS
 
 
@@ -74,3 +74,20 @@ def test_dead_atoms_are_the_units_of_frequency_0(share: float) -> None:
 @pytest.mark.parametrize("name", ["dead_atoms", "usage_frequency"])
 def test_the_share_stands_in_words_too(name: str) -> None:
     assert f"{DEAD_SHARE:g} of the largest activation" in MEANINGS[name].meaning
+
+
+@pytest.mark.parametrize(
+    ("code", "contributing", "variation"),
+    [
+        (torch.eye(4), 3, 0.75),  # the fourth atom is nearly 0
+        (torch.ones(5, 4), 3, 0.0),  # a saturated encoder
+        (torch.zeros(5, 4), 0, 0.0),
+        (torch.tensor([[1.0, 0, 0, 0], [-1.0, 0, 0, 0]]), 1, 1.0),
+    ],
+)
+def test_contributions_in_closed_form(code: torch.Tensor, contributing: int, variation: float) -> None:
+    metric = Contributions(4)
+    for batch in code.split(2):
+        metric.update(batch, torch.tensor([1.0, 2.0, 3.0, 0.001]).reshape(4, 1, 1, 1))
+    expected = {"contributing_atoms": contributing, "code_variation": variation}
+    assert {name: value.item() for name, value in metric.compute().items()} == pytest.approx(expected)

@@ -57,6 +57,7 @@ def test_all_measures_equal_their_definitions_in_numpy(biased: bool, model: Auto
     reconstruction = decoded(atoms, bias)
     approximation = decoded(dilated(atoms), dilated(bias[None])[0] if biased else bias)
     model.gains["dilation:1"] = 0.25
+    mass = np.abs(code).mean(axis=0) * np.abs(atoms).sum(axis=(1, 2, 3))
     ratio = np.abs(code).sum(axis=1) / np.sqrt((code**2).sum(axis=1))
     expected = {
         "reconstruction_error": ((reconstruction - images) ** 2).mean(),
@@ -70,6 +71,8 @@ def test_all_measures_equal_their_definitions_in_numpy(biased: bool, model: Auto
         "operated_reconstruction_error": ((dilated(reconstruction.clip(0, 1)) - dilated(images)) ** 2).mean(),
         "max_approximation_error_of_reconstruction": ((approximation - dilated(reconstruction)) ** 2).mean(),
         "dead_atoms": (code.max(axis=0) <= 0.01 * code.max()).sum(),
+        "contributing_atoms": (mass >= 0.001 * mass.sum()).sum(),
+        "code_variation": code.var(axis=0).sum() / (code**2).mean(axis=0).sum(),
         "mean_activation": code.mean(),
     }
     assert measure(model, BATCHES, bias=biased) == pytest.approx(expected, rel=1e-5)

@@ -9,7 +9,7 @@ from partae.metrics.classification import SVM_MEASURES
 from partae.metrics.code import DEAD_SHARE
 from partae.metrics.meanings import MEANINGS
 from partae.morphology import operator
-from partae.report import describe, verdicts, verdicts_of_runs
+from partae.report import collapse, describe, verdicts, verdicts_of_runs
 
 
 @pytest.mark.parametrize("name", MEANINGS)
@@ -55,3 +55,19 @@ def test_a_verdict_takes_the_stricter_error_of_the_operated_reconstruction() -> 
     (sentence,) = verdicts_of_runs([run, {**stricter, "test/image_error/opening:2": 2.0}])
     assert sentence.endswith("(2 to 3) in 1 of 2 runs, and the opening of the reconstruction in 1.")
     assert verdicts_of_runs([run, {}]) == []
+
+
+@pytest.mark.parametrize(
+    ("contributing", "variation", "reason"),
+    [
+        (0.0, 0.0, "no atom adds to the images"),
+        (1.0, 0.5, "only 1 atom adds to the images"),
+        (50.0, 0.0001, "all images have nearly the same code"),
+        (50.0, 0.5, ""),
+    ],
+)
+def test_a_training_that_collapsed_is_named(contributing: float, variation: float, reason: str) -> None:
+    measures = {"test/contributing_atoms": contributing, "test/code_variation": variation}
+    assert collapse(measures) == reason
+    assert verdicts(measures) == ([f"This training collapsed: {reason}."] if reason else [])
+    assert not collapse({"test/hoyer_sparsity": 0.5}), "a run of an earlier version was not measured by these"
