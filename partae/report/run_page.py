@@ -30,6 +30,7 @@ def render_run(
     read: Callable[[Tensor], Tensor],
     published: Mapping[str, float],
     figures: Mapping[str, Path],
+    provenance: Mapping[str, str],
     l0_threshold: float = 0.0,
 ) -> str:
     """The page as HTML that needs nothing beside itself.
@@ -42,6 +43,7 @@ def render_run(
         read: reads some of the test images, (B, C, H, W), by their numbers (B,).
         published: measures of the same model in the literature, by their names without the split; empty if none.
         figures: caption -> PNG file.
+        provenance: how the model was trained, in words.
         l0_threshold: that ``l0`` was measured with.
     """
     atoms, code, examples, measures = portrait
@@ -51,6 +53,7 @@ def render_run(
         measures=measure_rows(measures, published, l0_threshold),
         verdicts=verdicts(measures),
         published=bool(published),
+        provenance=dict(provenance),
         figures={caption: picture(file) for caption, file in figures.items()},
         data={
             "shape": list(atoms.shape[2:]),

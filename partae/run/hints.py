@@ -18,6 +18,11 @@ def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
     return " ".join([_command("train.py"), shell_override("resume", folder), *map(shlex.quote, trusted)])
 
 
+def train_line(*arguments: str) -> str:
+    """The command that trains with these ``arguments``."""
+    return f"{_command('train.py')} {shlex.join(arguments)}".rstrip()
+
+
 def again_line(folder: Path) -> str:
     """The command that continues the sweep in ``folder``, which this command began."""
     flags, overrides = split_flags(sys.argv[1:])

@@ -11,6 +11,7 @@ from partae.callbacks import Hyperparameters
 from partae.metrics import codes
 from partae.metrics.classification import check_svm, measure_svm
 from partae.run.build import Job, build_job
+from partae.run.provenance import write_machine
 from partae.run.run_folder import finish
 from partae.saving.checkpoints import going_on_from
 
@@ -68,6 +69,7 @@ def conclude(job: Job) -> dict[str, float]:
         for callback in job.callbacks:
             if isinstance(callback, Hyperparameters):
                 callback.write(trainer, measures)
+        write_machine(job.folder, trainer.strategy.root_device)
         finish(job.folder, measures, job.seconds)
     return measures
 

@@ -29,6 +29,7 @@ from partae.metrics.view import view_batch
 from partae.morphology import Operator, operate, operator
 from partae.report import Portrait, draw, render_run
 from partae.representation import Representation
+from partae.run.provenance import provenance_of_run
 from partae.run.record import Settings, identify, keep_measures
 from partae.saving.exporting import FORMATS, export
 from partae.saving.loading import load
@@ -115,6 +116,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
             partial(data.read, "test"),
             read_published(file, measures[name]),
             own,
+            provenance_of_run(run_folder(file)),
             options.l0_threshold,
         )
         write_bytes(places[name] / REPORT.name, page.encode())

@@ -13,6 +13,7 @@ from partae.report import Cell, collapse, describe, verdicts_of_runs
 from partae.report.page import in_order, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.run.hints import evaluate_line
+from partae.run.provenance import provenance_of_sweep
 from partae.sweep.rows import is_detail, short
 
 PAGE = "sweep.html"
@@ -59,6 +60,7 @@ def write_page(
         "sweep.html",
         title=folder.name,
         count=len(rows),
+        provenance=provenance_of_sweep(folder, [str(row["folder"]) for row in rows]),
         unfinished=sum(row["status"] != "finished" for row in rows),
         words=list(meanings.values()),
         verdicts=verdicts_of_runs([row for row in rows if row["status"] == "finished"]),

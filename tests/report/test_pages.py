@@ -52,6 +52,7 @@ def page_of_a_run(figures: dict[str, Path] | None = None, **changes: Any) -> str
         "read": images.__getitem__,
         "published": {"reconstruction_error": 0.0123},
         "figures": figures or {},
+        "provenance": {"Command": f"python train.py name={HOSTILE}", "Settings": "seed: 0"},
         **changes,
     }
     return render_run(**arguments)
