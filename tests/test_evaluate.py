@@ -31,7 +31,7 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
         tested = {key: value for key, value in measures.items() if key.startswith("test/")}
         assert {key: evaluated[key] for key in tested} == tested
         assert json.loads((written / "metrics.json").read_text()) == evaluated
-    names = {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
+    names = {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview", "learning_curves"}
     files = {"metrics.json", "measured_by.json", "model.safetensors", "report.html"}
     assert {file.name for file in written.iterdir()} == files | {
         name + suffix for name in names for suffix in (".png", ".pdf")

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from partae.figures.style import ACCENT, Array, styled
 
 KEY_COLUMNS = 4
+MARKED = 20  # points of a curve, at most, that are marked
 
 
 @styled
@@ -24,18 +25,19 @@ def sweep_panels(panels: Mapping[str, Mapping[str, Sequence[Array]]], x_label: s
     Axes are logarithmic if their values are positive and span a decade.
 
     Args:
-        panels: measure -> name of the curve -> swept values (N,), means (N,) and deviations (N,), drawn as a band.
+        panels: measure -> name of the curve -> swept values (N,), means (N,) and, as a band,
+            deviations (N,) if there are any.
         x_label: the swept key.
         series_label: the key that tells the curves apart; "" where there is one curve only.
     """
     figure = Figure(figsize=(6.8, 0.4 + 2.3 * math.ceil(len(panels) / 2)))
     grid = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False).ravel()
     for axes, letter, (measure, curves) in zip(grid, "abcdefgh", panels.items(), strict=False):
-        for name, (x, y, deviation) in curves.items():
-            (line,) = axes.plot(x, y, "o-", label=name)
-            if deviation.any():
+        for name, (x, y, *deviations) in curves.items():
+            (line,) = axes.plot(x, y, "o-" if len(x) <= MARKED else "-", label=name)
+            for deviation in deviations:
                 axes.fill_between(x, y - deviation, y + deviation, color=line.get_color(), alpha=0.2, linewidth=0)
-        across, up, _ = (np.concatenate(values) for values in zip(*curves.values(), strict=True))
+        across, up = (np.concatenate([curve[place] for curve in curves.values()]) for place in (0, 1))
         for axis, set_scale, values in ((axes.xaxis, axes.set_xscale, across), (axes.yaxis, axes.set_yscale, up)):
             if 0 < 10 * values.min() <= values.max():
                 set_scale("log")

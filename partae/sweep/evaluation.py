@@ -29,6 +29,7 @@ from partae.metrics.view import view_batch
 from partae.morphology import Operator, operate, operator
 from partae.report import Portrait, draw, render_run
 from partae.representation import Representation
+from partae.run.history import read_history
 from partae.run.provenance import provenance_of_run
 from partae.run.record import Settings, identify, keep_measures
 from partae.saving.exporting import FORMATS, export
@@ -103,6 +104,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         view = view_batch(model, images, options.operators, operated, bias=options.bias)
         portraits[name] = Portrait(model.atoms.detach(), surveys[name].code, view, values)
     drawn = draw(portraits, classes, options.operators)
+    if len(files) == 1 and (history := read_history(run_folder(next(iter(files.values()))))):
+        drawn["learning_curves"] = figures.sweep_panels(history, "step of the training", "images")
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
     captions = {name.replace("_", " ").capitalize(): folder / f"{name}.png" for name in drawn}

@@ -50,7 +50,8 @@ def panels_figure(rows: Sequence[Row]) -> Figure | None:
                 values.get(series, {""}), key=lambda value: (float(value) if is_number(value) else 0, value)
             ):
                 own = [row for row in points if str(row.get(series, "")) == label]
-                curve = sorted((float(row[x]), float(row[name]), float(row.get(name + DEVIATION, 0))) for row in own)
+                columns = [x, name] + [name + DEVIATION] * any(name + DEVIATION in row for row in own)
+                curve = sorted(tuple(float(row.get(column, 0)) for column in columns) for row in own)
                 curves[label] = tuple(np.array(curve).T)
             panels[describe(name.removeprefix("test/")).label] = curves
     return figures.sweep_panels(panels, x, series) if panels else None

@@ -14,9 +14,8 @@ def test_code_histograms_count_every_entry_and_mark_the_largest() -> None:
 
 def test_sweep_panels_have_a_curve_for_each_series_on_fitting_axes() -> None:
     beta = np.array([0.001, 0.01, 0.1])
-    none, deviation = np.zeros(3), np.full(3, 0.1)
-    curves = {"0.01": (beta, np.array([0.1, 1.0, 10.0]), none), "0.05": (beta, np.array([0.2, 2.0, 20.0]), deviation)}
-    narrow = {"0.01": (beta, np.array([0.5, 0.6, 0.7]), none)}
+    curves = {"0.01": (beta, np.array([0.1, 1.0, 10.0])), "0.05": (beta, np.array([0.2, 2.0, 20.0]), np.full(3, 0.1))}
+    narrow = {"0.01": (beta, np.array([0.5, 0.6, 0.7]))}
     panels = figures.sweep_panels({"Max-approximation error": curves, "Hoyer sparsity": narrow}, "beta", "p")
     first, second = panels.axes[:2]
     assert [line.get_label() for line in first.lines] == ["0.01", "0.05"]

@@ -20,7 +20,7 @@ def write_run(folder: Path, *overrides: str, seed: int = 0) -> Path:
     }
     (folder / ".hydra").mkdir(parents=True)
     for name, content in (("config", config), ("overrides", list(overrides))):
-        OmegaConf.save(OmegaConf.create(content), folder / ".hydra" / f"{name}.yaml")  # type: ignore[arg-type]
+        OmegaConf.save(OmegaConf.create(content), folder / ".hydra" / f"{name}.yaml")
     write_machine(folder, torch.device("cpu"))
     finish(folder, {}, 3725.4)
     return folder
