@@ -47,7 +47,7 @@ class MaxApproximation(Approximation):
     ``max_approximation_error`` of the same images.
 
     Args:
-        operators: those to approximate, each as name:radius.
+        operators: those to approximate, each as `partae.morphology.operator` takes it.
         weight: omega, in the loss, at least 0.
 
     Attributes:
@@ -64,8 +64,8 @@ class MaxApproximation(Approximation):
         super().__init__()
         if isinstance(operators, str) or not operators:
             raise InputError(f"approximation.operators must be a list, as in [dilation:1]; got {operators!r}")
-        self.operators = [str(text) for text in operators]
-        self.applied: tuple[Operator, ...] = tuple(map(operator, self.operators))
+        self.applied: tuple[Operator, ...] = tuple(operator(str(text)) for text in operators)
+        self.operators = [each.text for each in self.applied]  # a checkpoint needs no file of a footprint
         self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
         self.gains = nn.Parameter(torch.ones(len(self.applied)))
 

@@ -1,11 +1,13 @@
-"""Flat morphological operators by a disk: Kornia's to measure with, and faster ones with a gradient to train with."""
+"""Flat morphological operators: Kornia's to measure with, and faster ones with a gradient to train with."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from itertools import takewhile
+from operator import sub
 from typing import Any, TypeVar
 
 import kornia.morphology
@@ -14,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from partae.checks import InputError, whole
+from partae.checks import InputError
+from partae.footprint import build, canonical, short
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
@@ -25,42 +28,31 @@ OPERATORS = {
     "erosion": kornia.morphology.erosion,
     "opening": kornia.morphology.opening,
     "closing": kornia.morphology.closing,
+    "gradient": kornia.morphology.gradient,
+    "top_hat": kornia.morphology.top_hat,
+    "bottom_hat": kornia.morphology.bottom_hat,
 }
-CENTRE = 2**28  # the bit above a place that marks the disk's centre, which wins among equals
+CENTRE = 2**28  # the bit above a place that marks the footprint's middle, which wins among equals
 NORMAL = 2**52  # a bit that keeps black pixels from being subnormal numbers, which a processor may take for 0
 LARGE = 2.0**1000  # in place of infinity, which has no free bits
 
 
-def disk(radius: int) -> Tensor:
-    """The disk of ``radius`` pixels, (2 radius + 1, 2 radius + 1), 1 inside and 0 outside.
-
-    Radius 0 is the pixel itself, radius 1 the cross of five pixels.
-
-    >>> disk(1)
-    tensor([[0., 1., 0.],
-            [1., 1., 1.],
-            [0., 1., 0.]])
-    """
-    offset = torch.arange(-radius, radius + 1)
-    return (offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2).float()
-
-
 @torch.library.custom_op("partae::places_of_extrema", mutates_args=())  # compiling or mapping its bits would fail
-def places_of_extrema(images: torch.Tensor, radius: int, largest: bool) -> torch.Tensor:
-    """The place y W + x of the largest or smallest pixel of the disk around each pixel.
+def places_of_extrema(images: torch.Tensor, footprint: torch.Tensor, largest: bool) -> torch.Tensor:
+    """The place y W + x of the largest or smallest pixel of the footprint around each pixel.
 
     In double precision, a pixel of single precision leaves 29 bits free. They hold its place, so that one comparison
-    settles both; pixels in double precision are replaced by their ranks first. A disk is a stack of rows: the extrema
-    along a row, which widen by one pixel to each side at a time, serve all rows of that width, moved up and down. So it
-    takes about 4 ``radius`` extrema of whole batches, where one for each pixel of the disk would be 3 ``radius``².
+    settles both; pixels in double precision are replaced by their ranks first. The extrema along a row, which widen by
+    one pixel to each side at a time, serve all rows of the footprint as far as these are symmetric; other pixels come
+    one by one. So a disk takes about 4 radius extrema of whole batches, where each of its pixels would be 3 radius².
 
     Args:
         images: (..., H, W), of at most 2^28 pixels each.
-        radius: of the disk, at least 0 and at most H + W.
+        footprint: 1 inside and 0 outside, of odd height and width, with its middle pixel inside.
         largest: True for the largest pixel, False for the smallest.
 
     Returns:
-        (..., H, W) of int64; the centre of the disk, if it is not negative and equals the extremum.
+        (..., H, W) of int64; the middle of the footprint, if it is not negative and equals the extremum.
     """
     images, (height, width) = images.contiguous(), images.shape[-2:]
     extreme = torch.maximum if largest else torch.minimum
@@ -74,26 +66,38 @@ def places_of_extrema(images: torch.Tensor, radius: int, largest: bool) -> torch
     extrema = (numbers.add_(places) ^ CENTRE).view(torch.float64)
     pixels = numbers.view(torch.float64)
 
-    def take(best: Tensor, others: Tensor) -> None:
-        extreme(best, others, out=best)
+    def take(best: Tensor, others: Tensor, down: int, right: int) -> None:
+        if abs(down) < height and abs(right) < width:
+            best = best[..., max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
+            others = others[..., max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
+            extreme(best, others, out=best)
 
-    def widen(best: Tensor, reach: int) -> None:
-        take(best[..., reach:], pixels[..., :-reach])
-        take(best[..., :-reach], pixels[..., reach:])
-
-    along, reach = pixels, 0  # the extrema within `reach` pixels along the row
-    for row in range(radius, 0, -1):
-        while reach < math.isqrt(radius**2 - row**2):
-            reach += 1
-            along = along.clone() if along is pixels else along
-            widen(along, reach)
-        take(extrema[..., row:, :], along[..., :-row, :])
-        take(extrema[..., :-row, :], along[..., row:, :])
-    if along is not pixels:
-        take(extrema, along)
-    for further in range(reach + 1, radius + 1):
-        widen(extrema, further)
+    runs, others = _split(footprint)
+    along, reached = pixels.clone(), 0  # the extrema within `reached` pixels along the row
+    for reach, down in runs:
+        while reached < min(reach, width - 1):
+            reached += 1
+            take(along, pixels, 0, reached)
+            take(along, pixels, 0, -reached)
+        take(extrema, along, down, 0)
+    for down, right in others:
+        take(extrema, pixels, down, right)
     return extrema.view(torch.int64).bitwise_and_(CENTRE - 1)
+
+
+def _split(footprint: Tensor) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """A footprint as runs around its middle column and other pixels, from its middle row and column.
+
+    Returns:
+        The reach of each run, shortest first, and its row; and the row and column of each other pixel.
+    """
+    runs, others, middle = [], [], footprint.shape[1] // 2
+    for down, row in enumerate(footprint.tolist(), start=-(len(footprint) // 2)):
+        symmetric = takewhile(lambda right, row=row: row[middle - right] and row[middle + right], range(middle + 1))
+        reach = len(list(symmetric)) - 1
+        runs += [(reach, down)] if reach >= 0 else []
+        others += [(down, right) for right in range(-middle, middle + 1) if row[middle + right] and abs(right) > reach]
+    return sorted(runs), others
 
 
 @places_of_extrema.register_fake
@@ -106,47 +110,51 @@ def _(_: object, in_dims: tuple[int, None, None], images: Tensor, *arguments: An
     return places_of_extrema(images.movedim(in_dims[0], 0), *arguments), 0
 
 
-def dilate(images: Tensor, radius: int) -> Tensor:
-    """Kornia's dilation by the disk, with a gradient at a fraction of its cost: images (B, C, H, W) -> (B, C, H, W).
+def dilate(images: Tensor, footprint: Tensor) -> Tensor:
+    """Kornia's dilation, with a gradient at a fraction of its cost: images (B, C, H, W) -> (B, C, H, W).
 
-    Each value is gathered from the pixel of its maximum, and the gradient goes back there.
+    Each value is gathered from the pixel of its maximum, and the gradient goes back there. The footprint, of odd height
+    and width, is mirrored: a white pixel becomes the footprint.
     """
-    return _gather("dilation", images, radius)
+    return _gather("dilation", images, footprint)
 
 
-def erode(images: Tensor, radius: int) -> Tensor:
-    """The dual of `dilate`."""
-    return _gather("erosion", images, radius)
+def erode(images: Tensor, footprint: Tensor) -> Tensor:
+    """The adjoint of `dilate`: the minimum over the footprint, which is not mirrored."""
+    return _gather("erosion", images, footprint)
 
 
-def _gather(name: str, images: Tensor, radius: int) -> Tensor:
+def _gather(name: str, images: Tensor, footprint: Tensor) -> Tensor:
     if images.device.type == "mps":  # Apple's GPUs have no numbers of 64 bits
-        operated: Tensor = OPERATORS[name](images, disk(radius).to(images))
+        operated: Tensor = OPERATORS[name](images, footprint.to(images))
         return operated
-    places = places_of_extrema(images.detach(), radius, name == "dilation")
+    is_dilation = name == "dilation"
+    places = places_of_extrema(images.detach(), footprint.flip(0, 1) if is_dilation else footprint, is_dilation)
     return images.flatten(-2).gather(-1, places.flatten(-2)).view_as(images)
 
 
-WITH_GRADIENT: dict[str, Callable[[Tensor, int], Tensor]] = {
+WITH_GRADIENT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dilation": dilate,
     "erosion": erode,
-    "opening": lambda images, radius: dilate(erode(images, radius), radius),
-    "closing": lambda images, radius: erode(dilate(images, radius), radius),
+    "opening": lambda images, footprint: dilate(erode(images, footprint), footprint),
+    "closing": lambda images, footprint: erode(dilate(images, footprint), footprint),
 }
 
 
 @dataclass(frozen=True)
 class Operator:
-    """A morphological operator by the disk: images (B, C, H, W) -> images, each image and channel by itself.
+    """A flat morphological operator: images (B, C, H, W) -> images, each image and channel by itself.
 
-    Pixels outside the image do not count: a dilation takes the maximum over the part of the disk that lies inside.
+    Pixels outside the image do not count: a dilation takes the maximum over the part of the footprint that lies inside.
+    The dilation mirrors the footprint and the erosion does not, as in Kornia and SciPy.
 
     Args:
-        name: dilation, erosion, opening or closing.
-        radius: of the disk in pixels, at least 0 (which changes nothing).
+        name: dilation, erosion, opening, closing, gradient, top_hat or bottom_hat.
+        element: the radius of a disk in pixels, at least 0 (which changes nothing), or another structuring element as a
+            command line writes it: ``square:1``, ``diamond:3``, ``line:5@45`` or ``file:ring.txt``.
 
     Raises:
-        InputError: if there is no such operator, or the radius is not a whole number of at least 0.
+        InputError: if there is no such operator, or no such structuring element.
 
     >>> Operator("dilation", 1)(torch.eye(3)[None, None])[0, 0]
     tensor([[1., 1., 0.],
@@ -155,12 +163,38 @@ class Operator:
     """
 
     name: str
-    radius: int
+    element: int | str
 
     def __post_init__(self) -> None:
         if self.name not in OPERATORS:
             raise InputError(f"operators must be among {', '.join(OPERATORS)}; got {self.name!r}")
-        object.__setattr__(self, "radius", whole("the radius of operators", self.radius, minimum=0))
+        object.__setattr__(self, "element", canonical(self.element))
+
+    @property
+    def is_increasing(self) -> bool:
+        """Whether it keeps the order of images: then it commutes with every increasing function, as clipping is."""
+        return self.name in WITH_GRADIENT
+
+    @property
+    def terms(self) -> tuple[Operator, ...]:
+        """Itself alone if it is increasing; else the two increasing operators whose difference it is.
+
+        A gradient is the dilation less the erosion, a top-hat the image less its opening, a bottom-hat the closing less
+        the image.
+        """
+        if self.is_increasing:
+            return (self,)
+        image = Operator("dilation", 0)
+        return {
+            "gradient": (Operator("dilation", self.element), Operator("erosion", self.element)),
+            "top_hat": (image, Operator("opening", self.element)),
+            "bottom_hat": (Operator("closing", self.element), image),
+        }[self.name]
+
+    @property
+    def text(self) -> str:
+        """What `operator` makes this operator of, without any file."""
+        return f"{self.name}:{self.element}"
 
     def __call__(self, images: Array) -> Array:
         """Images (B, C, H, W), a tensor or a numpy array of floats -> images of the same shape and kind.
@@ -176,14 +210,16 @@ class Operator:
     def _operate(self, images: Tensor) -> Tensor:
         if not images.is_floating_point():
             raise InputError(f"{self} needs images of floats; got {images.dtype}: divide images in [0, 255] by 255")
-        radius = min(self.radius, images.shape[-2] + images.shape[-1])  # a disk that covers any image
         if torch.is_grad_enabled():  # not `requires_grad`, which is False for stacked atoms within vmap
-            return WITH_GRADIENT[self.name](images, radius)
-        result: Tensor = OPERATORS[self.name](images, disk(radius).to(images))
+            return reduce(sub, (WITH_GRADIENT[each.name](images, each._footprint(images)) for each in self.terms))
+        result: Tensor = OPERATORS[self.name](images, self._footprint(images).to(images))
         return result
 
+    def _footprint(self, images: Tensor) -> Tensor:
+        return build(str(self.element), most=images.shape[-2] + images.shape[-1])  # a disk that covers any image
+
     def __str__(self) -> str:
-        return f"{self.name}:{self.radius}"
+        return f"{self.name}:{short(str(self.element))}"
 
 
 dilation = partial(Operator, "dilation")
@@ -198,15 +234,13 @@ def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
 
 
 def operator(text: str) -> Operator:
-    """The operator that a command line calls ``name:radius``.
+    """The operator that a command line calls ``name:radius``, or ``name:`` and another structuring element.
 
     Raises:
-        InputError: if the text has another form, there is no such operator, or the radius is out of range.
+        InputError: if there is no such operator, or no such structuring element.
 
-    >>> operator("opening:2")
-    Operator(name='opening', radius=2)
+    >>> operator("opening:2"), operator("top_hat:line:5@45")
+    (Operator(name='opening', element='2'), Operator(name='top_hat', element='line:5@45'))
     """
-    name, _, radius = text.partition(":")
-    if not radius.isdecimal():
-        raise InputError(f"operators are written as name:radius, for example dilation:1; got {text!r}")
-    return Operator(name, int(radius))
+    name, _, element = text.partition(":")
+    return Operator(name, element)

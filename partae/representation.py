@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import sub
 
 import numpy as np
 import torch
@@ -101,9 +103,14 @@ class Representation(nn.Module):
     def render(self, code: Array, operator: Operator, *, bias: bool = False) -> Array:
         """The raw max-approximation of a code (B, K), as published: it is decoded by the operated atoms, (B, C, H, W).
 
-        With ``bias`` the operator is applied to the bias too.
+        That of a gradient or a top-hat is the difference of the renderings of its two `terms`, since the bias and the
+        activation of a decoder do not commute with it. With ``bias`` the operator is applied to the bias too.
         """
-        return self.decode(code, operator(self.atoms), operator(self.bias[None])[0] if bias else None)
+        renderings = [
+            self.decode(code, each(self.atoms), each(self.bias[None])[0] if bias else None) for each in operator.terms
+        ]
+        rendering: Array = reduce(sub, renderings)
+        return rendering
 
     def gain(self, operator: Operator) -> float:
         """The factor by which renderings of ``operator`` are multiplied: at least 0, and 1 if none was fitted."""

@@ -14,12 +14,14 @@ from partae.checks import InputError
 from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.encoder import Dense
-from partae.metrics import measure
+from partae.metrics import check_gains, measure
+from partae.metrics.measures import named
 from partae.morphology import OPERATORS, Operator, operate, operator
+from partae.saving.specification import build, describe
 from tests.conftest import Compose
 
 SHAPE = (1, 9, 8)
-LISTS = [[f"{name}:1"] for name in OPERATORS] + [["dilation:1", "opening:2", "erosion:3"]]
+LISTS = [[f"{name}:1"] for name in OPERATORS] + [["dilation:1", "opening:line:3@45", "gradient:corner=110.010.000"]]
 
 
 def model(approximation: MaxApproximation | None = None) -> AutoEncoder:
@@ -31,7 +33,7 @@ def test_the_term_is_its_weight_times_the_measured_error_of_the_batch(operators:
     term = MaxApproximation(operators, weight=0.25)
     autoencoder, images = model(term), torch.rand(6, *SHAPE)
     measures = measure(autoencoder, [(images, torch.zeros(6))], term.applied)
-    names = ["max_approximation_error" + ("" if text == "dilation:1" else f"/{text}") for text in operators]
+    names = [named("max_approximation_error", each) for each in term.applied]
     expected = 0.25 * sum(measures[name] for name in names) / len(names)
     code = autoencoder.encode(images)
     assert term(autoencoder, code, images).item() == pytest.approx(expected, rel=1e-5)
@@ -61,6 +63,18 @@ class _Term(torch.nn.Module):
     def forward(self, code: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         value: torch.Tensor = self.term(self.autoencoder, code, images)
         return value
+
+
+def test_a_model_trained_for_a_footprint_of_a_file_is_built_without_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "corner.txt"
+    file.write_text("1 1 0\n0 1 0\n0 0 0")
+    trained = model(MaxApproximation([f"dilation:file:{file}"]))
+    trained.gains = {str(each): 0.5 for each in trained.operators}
+    specification = describe(trained)
+    file.unlink()
+    rebuilt = build(specification, AutoEncoder)
+    assert rebuilt.operators == trained.operators == (operator("dilation:corner=110.010.000"),)
+    assert check_gains(trained.gains) == trained.gains
 
 
 def test_operators_are_applied_once_to_the_images_and_in_every_epoch_to_the_atoms(

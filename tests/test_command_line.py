@@ -96,6 +96,8 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["evaluate.py", "ckpt=."], ["ckpt=.", "folder without a run"]),
         (["evaluate.py"], ["ckpt is missing"]),
         (["evaluate.py", "ckpt=.", "operators=[blur:1]"], ["operators", "blur"]),
+        (["evaluate.py", "ckpt=.", "operators=[top_hat:line:4@45]"], ["operators", "odd length", "line:4@45"]),
+        (["evaluate.py", "ckpt=.", "operators=[dilation:file:no/ring.txt]"], ["operators", "no/ring.txt", "no file"]),
         (["evaluate.py", "ckpt=.", "svm=slow"], ["svm", "slow"]),
         (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
         (["evaluate.py", "ckpt=.", "accelerator=abacus"], ["accelerator", "auto, cpu", "abacus"]),

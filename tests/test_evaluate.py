@@ -83,7 +83,9 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
     for seed in (0, 1):
         run(f"seed={seed}")
         shutil.move(tmp_path / "run", sweep / f"latent_dim-8__seed-{seed}")
-    options = ["svm=quick", "operators=[dilation:1,opening:2]", f"data.source.root={garments}", "data.val_size=100"]
+    (tmp_path / "ring.txt").write_text("1 1 1\n1 1 0\n0 0 0\n")
+    operators = f"[dilation:1,opening:2,top_hat:line:5@45,gradient:file:{tmp_path}/ring.txt]"
+    options = ["svm=quick", f"operators={operators}", f"data.source.root={garments}", "data.val_size=100"]
     evaluation = evaluate(composed(f"ckpt={sweep}", *options, config="evaluate"))
     measures, folder = evaluation.measures, evaluation.folder
     assert evaluation.pages == [sweep / "sweep.html"]
@@ -97,7 +99,8 @@ def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
         assert found["test/max_approximation_error/opening:2"] > 0
         assert json.loads((sweep / name / "evaluation" / "metrics.json").read_text()) == found
     drawn = {file.stem for file in folder.glob("*.pdf")}
-    assert {"atoms", "max_approximations", "max_approximations_opening_2"} <= drawn
+    shapes = {f"max_approximations_{name}" for name in ("opening_2", "top_hat_line_5_45", "gradient_ring_2dee9169")}
+    assert {"atoms", "max_approximations"} | shapes <= drawn
     page = (sweep / "sweep.html").read_text()
     assert "exceeds 0.05" in page
     for name in measures:

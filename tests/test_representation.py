@@ -6,12 +6,30 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from partae import AutoEncoder, dilation
 from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
+from partae.morphology import operator
 from partae.representation import Representation
+
+
+class TwoSquares(Representation):
+    """A decoder built by hand: two atoms of one pixel each, the code is those pixels."""
+
+    @property
+    def atoms(self) -> Tensor:
+        atoms = torch.zeros(2, 1, 5, 5)
+        atoms[0, 0, 1, 1] = atoms[1, 0, 3, 3] = 1
+        return atoms
+
+    def _encode(self, images: Tensor) -> Tensor:
+        return images[:, 0, [1, 3], [1, 3]]
+
+    def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        return torch.einsum("bk,kchw->bchw", code, self.atoms if atoms is None else atoms)
 
 
 @pytest.fixture
@@ -77,3 +95,35 @@ def test_a_code_of_another_shape_is_refused(model: Representation, code: np.ndar
     for verb in (model.decode, partial(model.max_approximation_of_code, operator=dilation(1))):
         with pytest.raises(InputError, match=r"decode needs a code of shape \(B, 3\); got"):
             verb(code)
+
+
+def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_they_meet() -> None:
+    model = TwoSquares()
+    images = model.decode(torch.tensor([[0.25, 1.0]]))
+    torch.testing.assert_close(model.reconstruct(images), images)
+
+    code = model.encode(images)
+    exact = model.render(code, dilation(1))
+    torch.testing.assert_close(exact, dilation(1)(images))
+
+    met = model.render(code, dilation(2))[0, 0, 2, 2]
+    assert met == 1.25  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 1
+    assert dilation(2)(images)[0, 0, 2, 2] == 1
+
+
+@pytest.mark.parametrize("name", ["gradient", "top_hat", "bottom_hat"])
+def test_a_difference_of_operators_is_rendered_as_the_difference_of_two_renderings(name: str) -> None:
+    linear = TwoSquares()
+    code, each = torch.tensor([[0.25, 1.0], [0.5, 0.0]]), operator(f"{name}:diamond:1")
+    torch.testing.assert_close(linear.render(code, each), linear.decode(code, each(linear.atoms)))
+
+    class Levelled(TwoSquares):
+        """Its bias and its activation do not commute with a difference."""
+
+        def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+            return torch.sigmoid(super()._decode(code, atoms) - 1)
+
+    model = Levelled()
+    reconstruction = model.decode(code)
+    torch.testing.assert_close(model.render(code, each), each(reconstruction))
+    assert (model.decode(code, each(model.atoms)) - each(reconstruction)).abs().min() > 0.1

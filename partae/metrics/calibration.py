@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from partae.checks import InputError, real
-from partae.morphology import Array, Operator, operate, operator
+from partae.checks import InputError, one_of, real
+from partae.morphology import OPERATORS, Array, Operator, operate
 from partae.representation import Representation
 
 ITERATIONS = 50
@@ -96,4 +96,6 @@ def check_gains(gains: object) -> dict[str, float]:
     """
     if not isinstance(gains, Mapping):
         raise InputError(f"gains must be numbers by operator; got a {type(gains).__name__}")
-    return {str(operator(str(name))): real(f"the gain of {name}", gain, low=0) for name, gain in gains.items()}
+    for name in gains:
+        one_of("the operator of a gain", str(name).partition(":")[0], tuple(OPERATORS))
+    return {str(name): real(f"the gain of {name}", gain, low=0) for name, gain in gains.items()}

@@ -99,7 +99,7 @@ class Measures(nn.Module):
                 (view.max_approximation[index], expected),
                 (rendering, view.operated_reconstruction[index]),
                 (images, expected),
-                (view.operated_reconstruction[index].clip(0, 1), expected),
+                (view.operated_clipped[index], expected),
             )
             for kind, pair in zip(ERRORS, pairs, strict=True):
                 values[named(kind, operator)] = reconstruction_error(*pair)

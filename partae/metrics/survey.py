@@ -59,7 +59,7 @@ class References:
         values = {}
         for index, operator in enumerate(self.operators):
             expected = view.operated[index]
-            calibrated = (self.gains[index] * view.operated_reconstruction[index].clip(0, 1)).clip(0, 1)
+            calibrated = (self.gains[index] * view.operated_clipped[index]).clip(0, 1)
             renderings = [calibrated]
             if self.dictionaries:
                 fitted = (_with_one(view.code) @ self.dictionaries[index]).clip(0, 1)

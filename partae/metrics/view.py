@@ -20,7 +20,8 @@ class View(NamedTuple):
         code: (B, K).
         reconstruction: (B, C, H, W).
         operated: the operated images, O times (B, C, H, W).
-        operated_reconstruction: the same of the reconstruction. Operators commute with clipping.
+        operated_reconstruction: the same of the reconstruction.
+        operated_clipped: the same of the reconstruction clipped to [0, 1].
         rendering: the raw max-approximation, O times (B, C, H, W).
         max_approximation: the same, times the model's gain for the operator and then clipped to [0, 1].
     """
@@ -30,6 +31,7 @@ class View(NamedTuple):
     reconstruction: Tensor
     operated: Sequence[Tensor]
     operated_reconstruction: Sequence[Tensor]
+    operated_clipped: Sequence[Tensor]
     rendering: Sequence[Tensor]
     max_approximation: Sequence[Tensor]
 
@@ -46,13 +48,18 @@ def view_batch(
     """The `View` of ``images`` (B, C, H, W), with the ``operated`` ones where they are known."""
     code = model.encode(images)
     reconstruction = model.decode(code)
+    operated_reconstruction = [each(reconstruction) for each in operators]
     rendering = [model.render(code, each, bias=bias) for each in operators]
     return View(
         images,
         code,
         reconstruction,
         [each(images) for each in operators] if operated is None else operated,
-        [each(reconstruction) for each in operators],
+        operated_reconstruction,
+        [
+            raw.clip(0, 1) if each.is_increasing else each(reconstruction.clip(0, 1))
+            for each, raw in zip(operators, operated_reconstruction, strict=True)
+        ],
         rendering,
         [(model.gain(each) * raw).clip(0, 1) for each, raw in zip(operators, rendering, strict=True)],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from partae import figures
 from partae.metrics.view import View
 from partae.morphology import Operator
 from partae.report.portrait import Portrait
+from partae.report.wording import spell_out
 
 STRONGEST = 3  # atoms of each image in the overview
 SIDE_BY_SIDE = 3  # models, at most, of which all atoms are drawn
@@ -48,9 +50,10 @@ def draw(portraits: Mapping[str, Portrait], names: Sequence[str], operators: Seq
         drawn["atoms"] = figures.atom_rows(strongest, "The atoms that add most to the test images")
     for index, operator in enumerate(operators):
         rows = {name: view.max_approximation[index].numpy() for name, view in views.items()}
-        suffix = "" if operator == operators[0] else f"_{operator.name}_{operator.radius}"
-        title = f"{operator.name.capitalize()} by the disk of radius {operator.radius}, and its max-approximation"
-        rows = {f"{operator.name} of the original": first.operated[index].numpy(), **rows}
+        kind, element = spell_out(str(operator))
+        suffix = "" if operator == operators[0] else "_" + re.sub(r"\W", "_", str(operator))
+        title = f"{kind.capitalize()} ({element}), and its max-approximation"
+        rows = {f"{kind} of the original": first.operated[index].numpy(), **rows}
         drawn[f"max_approximations{suffix}"] = figures.image_rows(rows, names, title)
     return drawn
 

@@ -16,7 +16,7 @@ from partae.morphology import Operator
 from partae.report.page import measure_rows, render
 from partae.report.pictures import Sheet, picture, sheet, tile_bytes
 from partae.report.portrait import Portrait
-from partae.report.wording import verdicts
+from partae.report.wording import spell_out, verdicts
 
 BYTES = 800_000  # of a sheet at most, before compression, so that a page stays small
 STRONGEST = 8  # images shown of those that use an atom most
@@ -57,7 +57,7 @@ def render_run(
         figures={caption: picture(file) for caption, file in figures.items()},
         data={
             "shape": list(atoms.shape[2:]),
-            "operator": f"{operator.name}, radius {operator.radius}",
+            "operator": ", ".join(spell_out(str(operator))),
             "atoms": _show_atoms(atoms, operator, code, read),
             "examples": _show_examples(atoms, operator, examples, names),
         },
@@ -93,7 +93,7 @@ def _show_examples(atoms: Tensor, operator: Operator, examples: View, names: Seq
     rows = {
         "original": examples.images,
         "reconstruction": examples.reconstruction,
-        f"{operator.name} of the original": examples.operated[0],
+        f"{spell_out(str(operator))[0]} of the original": examples.operated[0],
         "max-approximation": examples.max_approximation[0],
     }
     return {

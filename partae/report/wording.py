@@ -35,8 +35,8 @@ direction='lower is sparser')
         elif len(protocols) > 1:
             both = "Accuracy of a linear SVM, by two protocols that do not compare: the published one where C is given"
             known = known._replace(meaning=both)
-    label = f"{known.label} ({operator.replace(':', ', radius ')})" if operator else known.label
-    meaning = known.meaning.format(_spelt_out(operator or str(DILATION)), threshold=l0_threshold)
+    label = f"{known.label} ({', '.join(spell_out(operator))})" if operator else known.label
+    meaning = known.meaning.format("{} ({})".format(*spell_out(operator or str(DILATION))), threshold=l0_threshold)
     return known._replace(label=label, meaning=meaning)
 
 
@@ -53,11 +53,12 @@ itself (beaten), 0.01000 for the dilation of the reconstruction (not beaten).']
     """
     sentences = [f"This training collapsed: {reason}."] if (reason := collapse(measures)) else []
     for operator, (error, image, operated) in _errors(measures).items():
+        kind, element = spell_out(operator)
         results = ["beaten" if error < other else "not beaten" for other in (image, operated)]
         sentences.append(
-            f"Error against the {_spelt_out(operator)}: {number(error)} for the calibrated max-approximation, "
+            f"Error against the {kind} ({element}): {number(error)} for the calibrated max-approximation, "
             f"{number(image)} for the image itself ({results[0]}), {number(operated)} for the "
-            f"{operator.partition(':')[0]} of the reconstruction ({results[1]})."
+            f"{kind} of the reconstruction ({results[1]})."
         )
     return sentences
 
@@ -88,14 +89,15 @@ def verdicts_of_runs(runs: Sequence[Mapping[str, Cell]]) -> list[str]:
     for operator in errors_of_runs[0] if runs else ():
         if not all(operator in errors for errors in errors_of_runs):
             continue
+        kind, element = spell_out(operator)
         triples = [errors[operator] for errors in errors_of_runs]
         low, high = (number(pick(image for _, image, _ in triples)) for pick in (min, max))
         beat_image = sum(error < image for error, image, _ in triples)
         beat_operated = sum(error < operated for error, _, operated in triples)
         sentences.append(
-            f"Error against the {_spelt_out(operator)}: the calibrated max-approximation beats the image itself "
+            f"Error against the {kind} ({element}): the calibrated max-approximation beats the image itself "
             f"({low if low == high else f'{low} to {high}'}) in {beat_image} of {len(runs)} runs, and the "
-            f"{operator.partition(':')[0]} of the reconstruction in {beat_operated}."
+            f"{kind} of the reconstruction in {beat_operated}."
         )
     return sentences
 
@@ -115,6 +117,11 @@ def _errors(measures: Mapping[str, Cell]) -> dict[str, tuple[float, float, float
     return errors
 
 
-def _spelt_out(operator: str) -> str:
-    kind, _, radius = operator.partition(":")
-    return f"{kind} (radius {radius})"
+def spell_out(operator: str) -> tuple[str, str]:
+    """The kind of an operator and its structuring element, of the name that measures have behind them.
+
+    >>> spell_out("opening:2"), spell_out("top_hat:line:5@45")
+    (('opening', 'radius 2'), ('top hat', 'line 5@45'))
+    """
+    kind, _, element = operator.partition(":")
+    return kind.replace("_", " "), f"radius {element}" if element.isdecimal() else element.replace(":", " ")

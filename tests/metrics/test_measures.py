@@ -88,6 +88,16 @@ def test_each_operator_has_its_own_errors(model: AutoEncoder) -> None:
     assert "max_approximation_error_of_reconstruction/opening:1" in both
 
 
+def test_what_does_not_commute_with_clipping_is_applied_to_the_clipped_reconstruction(model: AutoEncoder) -> None:
+    gradient, reconstruction = Operator("gradient", 1), 3 * model.reconstruct(IMAGES).detach()
+    expected = (gradient(reconstruction.clip(0, 1)) - gradient(IMAGES)).square().mean().item()
+    with torch.no_grad():
+        model.decoder.atoms *= 3
+        model.decoder.bias *= 3
+    found = measure(model, BATCHES, [gradient])
+    assert found["operated_reconstruction_error/gradient:1"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_survey_is_of_all_images_at_once(model: AutoEncoder) -> None:
     code, reconstruction = model.encode(IMAGES).detach(), model.reconstruct(IMAGES).detach()
     operators = [Operator("dilation", 1)]

@@ -22,7 +22,7 @@ from partae.representation import Representation
 from partae.saving.exporting import digest, export
 from partae.saving.specification import describe
 from partae.sparsity import KL
-from tests.test_morphology import TwoSquares
+from tests.test_representation import TwoSquares
 
 
 def model(*, tied: bool = False) -> AutoEncoder:
