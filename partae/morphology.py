@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import takewhile
 from operator import sub
 from typing import Any, TypeVar
 
@@ -93,8 +92,8 @@ def _split(footprint: Tensor) -> tuple[list[tuple[int, int]], list[tuple[int, in
     """
     runs, others, middle = [], [], footprint.shape[1] // 2
     for down, row in enumerate(footprint.tolist(), start=-(len(footprint) // 2)):
-        symmetric = takewhile(lambda right, row=row: row[middle - right] and row[middle + right], range(middle + 1))
-        reach = len(list(symmetric)) - 1
+        pairs = [row[middle - right] * row[middle + right] for right in range(middle + 1)]
+        reach = [*pairs, 0].index(0) - 1
         runs += [(reach, down)] if reach >= 0 else []
         others += [(down, right) for right in range(-middle, middle + 1) if row[middle + right] and abs(right) > reach]
     return sorted(runs), others
