@@ -13,7 +13,6 @@ from torch import Tensor
 
 from partae.checks import InputError, whole
 
-FORMS = "<radius>, square:<radius>, diamond:<radius>, line:<length>@<degrees> or file:<path>"
 RADIUS = re.compile(r"(?:(disk|square|diamond):)?([0-9]{1,18})")
 LINE = re.compile(r"line:([0-9]{1,18})@(-?[0-9]{1,18})")
 ROWS = re.compile(r"\w+=([01]+(?:\.[01]+)*)", re.ASCII)
@@ -91,8 +90,9 @@ def canonical(element: int | str) -> str:
     if _has_a_middle(element):
         return element
     raise InputError(
-        f"operators are written as name:radius or with another structuring element behind the name, {FORMS}, for "
-        f"example dilation:1 or top_hat:line:5@45; got {element!r}"
+        "operators are written as a name, a colon and a structuring element, <radius>, square:<radius>, "
+        "diamond:<radius>, line:<length>@<degrees> or file:<path>, for example dilation:1 or top_hat:line:5@45; got the "
+        f"element {element!r}"
     )
 
 
@@ -129,7 +129,7 @@ def build(element: str, most: int) -> Tensor:
 def _read(path: Path) -> str:
     """The `canonical` structuring element of a file of rows of 0 and 1."""
     if not path.is_file():
-        raise InputError(f"operators name the footprint {path}, which is no file")
+        raise InputError(f"operators name the footprint {path}, which is no file: give its path from here")
     try:
         rows = ["".join(row.split()) for row in path.read_text(encoding="ascii").splitlines() if row.strip()]
     except (OSError, ValueError):

@@ -198,7 +198,18 @@ def test_unknown_operators_are_refused(name: str, radius: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["dilation", "dilation:", "dilation:one", "dilation:-1", "dilation:oval:1", "top_hat:line:4@0", "blur:1", ""],
+    [
+        "dilation",
+        "dilation:",
+        "dilation:one",
+        "dilation:-1",
+        "dilation:oval:1",
+        "top_hat:line:4@0",
+        "dilation:ring=11.10.1",
+        "dilation:ring=111.101.111",
+        "blur:1",
+        "",
+    ],
 )
 def test_operators_of_the_command_line_are_refused_with_their_text(text: str) -> None:
     with pytest.raises(InputError, match="operators"):
