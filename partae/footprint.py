@@ -91,8 +91,8 @@ def canonical(element: int | str) -> str:
         return element
     raise InputError(
         "operators are written as a name, a colon and a structuring element, <radius>, square:<radius>, "
-        "diamond:<radius>, line:<length>@<degrees> or file:<path>, for example dilation:1 or top_hat:line:5@45; got the "
-        f"element {element!r}"
+        "diamond:<radius>, line:<length>@<degrees> or file:<path>, for example dilation:1 or top_hat:line:5@45; got "
+        f"the element {element!r}"
     )
 
 
