@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
 from partae.run.command_line import replace_nulls, resume
-from partae.run.hints import evaluate_line, tensorboard_line
+from partae.run.hints import next_lines
 from partae.run.messages import run
 
 CONF = str(Path(__file__).with_name("conf").resolve())
@@ -33,9 +33,11 @@ def main(cfg: DictConfig) -> float | None:
         tested = [(key, value) for key, value in measures.items() if key.startswith("test/")]
         print("\n" + table([{"test images": key.removeprefix("test/"), "value": value} for key, value in tested]))
         print("\n" + "\n".join(verdicts(measures)))
-        print(f"\nWritten to {folder}. Look at it next with\n")
-        lines = [tensorboard_line(folder)] if any(folder.glob("events.*")) else []
-        print("".join(f"  {line}\n" for line in (*lines, evaluate_line(folder))))
+        if debug := hydra_cfg.runtime.choices.get("debug"):
+            print(f"\ndebug={debug} trains too little for its measures to mean anything.")
+        print(f"\nWritten to {folder}.")
+        if lines := next_lines(folder):
+            print("Look at it next with\n\n" + "".join(f"  {line}\n" for line in lines))
     return measures.get(cfg.metric)  # None says to a sweeper that the job failed
 
 

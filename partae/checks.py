@@ -7,7 +7,8 @@ Each check returns the value that it is given, as one of Python's own types. Whe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
@@ -95,5 +96,15 @@ def one_of(key: str, value: str, known: tuple[str, ...]) -> str:
     'relu'
     """
     if value not in known:
-        raise InputError(f"{key} must be one of {', '.join(known)}; got {value!r}")
+        raise InputError(f"{key} must be one of {', '.join(known)}; got {value!r}{suggest(value, known)}")
     return value
+
+
+def suggest(word: object, known: Iterable[str]) -> str:
+    """The end of a message about a mistyped ``word``: the nearest word that is ``known``, if one is near.
+
+    >>> suggest("relo", ["relu", "tanh"])
+    '. Did you mean relu?'
+    """
+    nearest = get_close_matches(str(word), list(known), n=1)
+    return f". Did you mean {nearest[0]}?" if nearest else ""

@@ -100,8 +100,9 @@ WRONG: list[tuple[str, str]] = [
 CHOICES = {
     folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
     for folder in sorted((ROOT / "conf").iterdir())
-    if folder.is_dir() and folder.name not in ("hydra", "experiment")
+    if folder.is_dir() and folder.name not in ("hydra", "experiment", "debug")
 }
+CHOICES["logger"] = ["csv", "none", "tensorboard", "[csv,tensorboard]"]  # others may not be installed
 
 
 def arguments(line: dict[str, str]) -> list[str]:
@@ -148,6 +149,8 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
         values["svm"] = "none"
     if values.get("data.val_size") == "0":
         values["metric"] = "test/hoyer_sparsity"
+        if groups.get("callbacks") == "early_stopping":
+            groups["callbacks"] = "default"
     if "encoder" not in groups:
         return groups | values | SHORT | {"latent_dim": "2"}  # no more than pixels
 

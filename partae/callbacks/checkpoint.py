@@ -47,7 +47,7 @@ class Checkpoint(ModelCheckpoint):
         if not self.monitor or getattr(pl_module, "validated_step", trainer.global_step) == trainer.global_step:
             super().on_train_epoch_end(trainer, pl_module)
         # Lightning writes the last checkpoint only in epochs whose checkpoint is the best so far
-        if self.save_last and self._last_global_step_saved != trainer.global_step:
+        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

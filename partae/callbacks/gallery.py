@@ -1,12 +1,13 @@
-"""TensorBoard pictures of what a model has learned so far."""
+"""Pictures of what a model has learned so far, in the loggers that show pictures."""
 
 from __future__ import annotations
 
 from typing import cast
 
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from partae import figures
 from partae.checks import whole
@@ -14,13 +15,25 @@ from partae.data import DataModule
 from partae.morphology import Operator, dilation
 from partae.representation import Representation
 
+SHOWING = (TensorBoardLogger, WandbLogger, MLFlowLogger)  # loggers that show pictures
+
+
+def show(logger: Logger, name: str, figure: Figure, step: int) -> None:
+    """Give a figure of a step to one of the loggers that show pictures."""
+    if isinstance(logger, WandbLogger):
+        logger.log_image(name, [figure], step)
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_figure(logger.run_id, figure, f"{name}/{step:08}.png")
+    elif isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_figure(name, figure, step)
+
 
 class Gallery(Callback):
     """Every few epochs, and at the end: the atoms, ten validation images as the model sees them, and its code.
 
     The images are one a class, of ten classes at most; beside each come its reconstruction, its dilation and its
-    max-approximation. Two histograms show all entries of the validation code and each unit's mean. Where no images are
-    kept for validation, all of this is of the training images.
+    max-approximation. TensorBoard also shows two histograms: of all entries of the validation code, and of each unit's
+    mean. Where no images are kept for validation, all of this is of the training images.
 
     Args:
         every_n_epochs: how often, at least 1.
@@ -41,18 +54,17 @@ class Gallery(Callback):
     def _draw_if_due(self, trainer: Trainer, pl_module: LightningModule, split: str) -> None:
         epoch = trainer.current_epoch + 1
         is_due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
-        if trainer.sanity_checking or not is_due or not trainer.is_global_zero:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, SHOWING)]
+        if trainer.sanity_checking or not is_due or not trainer.is_global_zero or not loggers:
             return
         data = cast("DataModule", trainer.datamodule)  # type: ignore[attr-defined]
         training = pl_module.training
         pl_module.eval()
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                self._draw(logger, cast("Representation", pl_module), data, split, trainer.global_step - 1)
+        self._draw(loggers, cast("Representation", pl_module), data, split, trainer.global_step - 1)
         pl_module.train(training)
 
     @torch.no_grad()
-    def _draw(self, logger: TensorBoardLogger, model: Representation, data: DataModule, split: str, step: int) -> None:
+    def _draw(self, loggers: list[Logger], model: Representation, data: DataModule, split: str, step: int) -> None:
         images, names = data.examples(split)
         code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split, shared=False)])
         reconstruction = model.reconstruct(images)
@@ -65,8 +77,13 @@ class Gallery(Callback):
             "max-approximation": model.max_approximation(images, self.operator),
         }
         arrays = {name: row.numpy(force=True) for name, row in rows.items()}
-        writer = logger.experiment
-        writer.add_figure("atoms", figures.atoms(model.atoms.numpy(force=True)), step)
-        writer.add_figure("images", figures.image_rows(arrays, names), step)
-        writer.add_histogram("code/entries", code, step)
-        writer.add_histogram("code/mean_activation_of_each_unit", code.mean(dim=0), step)
+        drawn = {
+            "atoms": figures.atoms(model.atoms.numpy(force=True)),
+            "images": figures.image_rows(arrays, names),
+        }
+        for logger in loggers:
+            for name, figure in drawn.items():
+                show(logger, name, figure, step)
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_histogram("code/entries", code, step)
+                logger.experiment.add_histogram("code/mean_activation_of_each_unit", code.mean(dim=0), step)

@@ -14,9 +14,10 @@ from partae.report import verdicts
 
 
 class Hyperparameters(Callback):
-    """Logs a run's hyper-parameters and its measures of the test images at the end of the run.
+    """Logs a run's hyper-parameters at its start, and its measures of the test images at its end.
 
-    TensorBoard shows the verdicts as text too, and drops what a killed run logged after its last checkpoint.
+    TensorBoard shows hyper-parameters and verdicts at the end, and drops what a killed run logged after its last
+    checkpoint.
 
     Attributes:
         values: the hyper-parameters by name, texts or numbers; whoever builds the run sets them.
@@ -31,8 +32,12 @@ class Hyperparameters(Callback):
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 logger.experiment.file_writer.add_event(restart)
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.values)
+
     def write(self, trainer: Trainer, measures: Mapping[str, float]) -> None:
-        """Log the hyper-parameters, and the measures of the test images as those of the last step.
+        """Log the measures of the test images as those of the last step.
 
         Args:
             trainer: of the run, in the process that writes.
@@ -41,7 +46,6 @@ class Hyperparameters(Callback):
         step = trainer.global_step
         for logger in trainer.loggers:
             logger.log_metrics({key: value for key, value in measures.items() if key.startswith("test/")}, step)
-            logger.log_hyperparams(self.values)
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_text("verdict", "\n\n".join(verdicts(measures)), step)
                 # without the list of keys, which comes first: TensorBoard would take one run's list for all runs

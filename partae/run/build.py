@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
 
 from partae.callbacks import Hyperparameters
@@ -82,7 +84,7 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     _check(cfg)
     seed_everything(cfg.seed, verbose=False)
     model: Measured = instantiate(cfg.model)
-    callbacks: list[Callback] = list(instantiate(cfg.callbacks).values())
+    callbacks: list[Callback] = [each for each in instantiate(cfg.callbacks).values() if each]
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
         one_of("metric", cfg.metric, _measures_of(model, cfg.svm))  # a user's own may log what it likes
     for callback in callbacks:
@@ -94,12 +96,19 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     if file and is_first_process():
         make_last(file)
     logger = instantiate(cfg.logger)
-    loggers = [logger] if logger else []
+    loggers: list[Logger] = [logger] if isinstance(logger, Logger) else list(logger.values())
     constraints: list[Callback] = list(instantiate(cfg.constraint).values())
     source = {"source": build_source(cfg.data.source)} if "source" in cfg.data else {}
     data: DataModule = instantiate(cfg.data, **source)
     # constraints come last: whatever else touches the atoms after a batch, they end feasible
-    trainer: Trainer = instantiate(cfg.trainer, logger=loggers, callbacks=[*callbacks, *constraints])
+    trainer: Trainer = instantiate(
+        cfg.trainer,
+        logger=loggers,
+        callbacks=[*callbacks, *constraints],
+        enable_checkpointing=any(
+            isinstance(each, ModelCheckpoint) for each in callbacks
+        ),  # else Lightning adds its own
+    )
     return Job(cfg, folder, model, data, trainer, callbacks, constraints, loggers, file, start, started)
 
 
@@ -109,6 +118,18 @@ def _check(cfg: DictConfig) -> None:
     one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     flag("quiet", cfg.quiet)
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
+    gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    gpus["gpu"] = any(gpus.values())
+    if not gpus.get(str(cfg.trainer.get("accelerator")), True):
+        raise InputError(
+            f"trainer.accelerator={cfg.trainer.accelerator}, but PyTorch finds no such device on this machine: choose "
+            "cpu, or auto, which takes the best that is there"
+        )
+    if cfg.callbacks.get("early_stopping") and not cfg.data.get("val_size", 1):
+        raise InputError("callbacks=early_stopping needs images to validate the model on: set data.val_size above 0")
+    for name in cfg.logger:
+        if name in ("mlflow", "wandb") and not importlib.util.find_spec(name):
+            raise InputError(f"logger={name} needs {name}: pip install 'partae[{name}]'")
     if (precision := cfg.trainer.get("precision")) in ("16-true", "bf16-true"):
         raise InputError(
             f"trainer.precision={precision} is too coarse to measure a model in: choose {precision[:-5]}-mixed, which "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+from partae.files import checkpoints, read_yaml
 from partae.run.overrides import is_harmless, shell_override, split_flags
 
 INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
@@ -30,9 +33,33 @@ def again_line(folder: Path) -> str:
     return f"{_command('train.py')} {shlex.join(given)} {shell_override('hydra.sweep.dir', folder)}"
 
 
+def next_lines(folder: Path) -> list[str]:
+    """The commands that show what the finished run in ``folder`` has written."""
+    lines = [tensorboard_line(folder)] if any(folder.glob("events.*")) else []
+    return [*lines, evaluate_line(folder)] if checkpoints(folder) else lines
+
+
 def evaluate_line(folder: Path) -> str:
-    """Evaluates the run in ``folder``."""
-    return f"{_command('evaluate.py')} {shell_override('ckpt', folder)}"
+    """Evaluates the run in ``folder``; with ``trust=`` where its model has classes of a user's own."""
+    file = folder / ".hydra" / "config.yaml"
+    config = read_yaml(file) if file.exists() else {}
+    model = config.get("model", {})
+    parts = [config.get("encoder"), config.get("decoder"), model.get("encoder"), model.get("decoder")]
+    packages = {target.partition(".")[0] for target in _targets([*parts, {"_target_": model.get("_target_")}])}
+    own = ",".join(sorted(name for name in packages - {"partae", "torch"} if re.fullmatch(r"\w+", name, re.ASCII)))
+    trust = f" 'trust=[{own}]'" if own else ""
+    return f"{_command('evaluate.py')}{trust} {shell_override('ckpt', folder)}"
+
+
+def _targets(tree: Any) -> Iterator[str]:
+    """The classes that a configuration names."""
+    if isinstance(tree, dict):
+        yield from _targets(list(tree.values()))
+        if isinstance(tree.get("_target_"), str):
+            yield tree["_target_"]
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from _targets(each)
 
 
 def tensorboard_line(folder: Path) -> str:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, MissingMandatoryValue
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from partae.checks import InputError
+from partae.checks import InputError, suggest
 
 FULL_ERROR = "HYDRA_FULL_ERROR"  # with this variable, Hydra raises every error; without, it prints some and exits
 OF_ARGUMENTS = (ImportError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError)
@@ -101,6 +101,8 @@ def explain(error: Exception, folder: Path | None = None) -> str:
             return str(cause)
         if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
             return _unknown_key(cause, str(error))
+    if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
+        return _unknown_choice(error)
     reason = error.__cause__
     if isinstance(error, ConfigCompositionException) and isinstance(reason, OmegaConfBaseException):
         return f"{error}\n{reason}"
@@ -153,7 +155,16 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> s
         what = f"{group} is {kind}, which takes no arguments" + ("" if "." in group else f": choose another {group}")
     else:
         what = f"{group} has no keys"
-    return f"there is no {error.full_key}: {what}"
+    return f"there is no {error.full_key}: {what}{suggest(error.full_key.rpartition('.')[2], keys)}"
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    """List the choices of a group beside an unknown one, and the nearest."""
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    folders = [Path(place, group) for place in re.findall(r"path=file://(.*)", str(error))]
+    # of a list of choices, Hydra says where it looked only
+    known = error.options or sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
+    return f"there is no {group}={choice}: {group} is one of {', '.join(known)}{suggest(choice, known)}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -13,8 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 # where a run writes is said by the command line, not by a folder that may be a stranger's
-PLACES = [f"logger.{key}." for key in ("save_dir", "name", "version", "sub_dir", "prefix")]
-PLACES += ["callbacks.checkpoint.dirpath.", "callbacks.checkpoint.filename.", "trainer.default_root_dir."]
+PLACES = ["logger.", "callbacks.checkpoint.dirpath.", "callbacks.checkpoint.filename.", "trainer.default_root_dir."]
+PLACES += ["trainer.profiler.dirpath.", "trainer.profiler.filename."]
 
 
 def split_flags(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -79,8 +79,11 @@ def is_harmless(override: str) -> bool:
     is_group = "." not in key
     leads_elsewhere = is_group and isinstance(value, str | list) and ".." in str(value)
     is_hydras = "hydra" in f"{key}/{parsed.package or ''}".replace(".", "/").split("/")
-    sets_values = not is_group or isinstance(value, dict)  # and does not choose a yaml
-    moves = sets_values and any(f"{key}.".startswith(place) or place.startswith(f"{key}.") for place in PLACES)
+    is_tree = isinstance(value, dict)
+    sets_values = not is_group or is_tree  # and does not choose a yaml
+    moves = sets_values and any(
+        f"{key}.".startswith(place) or (is_tree and place.startswith(f"{key}.")) for place in PLACES
+    )
     return not (is_hydras or leads_elsewhere or moves or "_target_" in key or builds_or_refers(value))
 
 

@@ -51,6 +51,15 @@ def new_folder(name: object, now: str) -> str:
     return str(folder)
 
 
+def file_name(path: str) -> str:
+    """The name of a file or folder, by which loggers call a run.
+
+    >>> file_name("outputs/figure_8/sparsity.p-0.1")
+    'sparsity.p-0.1'
+    """
+    return Path(path).name
+
+
 def image_shape(source: DictConfig) -> ListConfig:
     """The shape [C, H, W] of the images of the source that ``source`` describes, as ``conf/data`` has it.
 
@@ -70,6 +79,7 @@ def build_source(source: DictConfig) -> Any:
     return _sources[described]
 
 
+OmegaConf.register_new_resolver("partae.file_name", file_name, replace=True)
 OmegaConf.register_new_resolver("partae.image_shape", image_shape, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("partae.job_folder", job_folder, replace=True)
 OmegaConf.register_new_resolver("partae.new_folder", new_folder, replace=True, use_cache=True)

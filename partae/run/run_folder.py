@@ -25,6 +25,15 @@ from partae.files import checkpoints, no_link, read_json, write_bytes, write_jso
 from partae.run.messages import explain
 from partae.run.settings import differences, resolve_overrides, resolve_settings
 
+WRITTEN = (
+    ".hydra",
+    "checkpoints",
+    "csv",
+    "hparams.yaml",
+    "profile.txt",
+    "wandb",
+)  # in a job's folder, by any name known before
+
 
 def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
     """Take ``folder`` for the job that ``cfg`` composes: write its settings into ``.hydra/``, delete an old error.
@@ -38,8 +47,7 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
         InputError: if ``folder`` holds a run of other settings, and the message names the keys; or a symbolic link
             where the job writes.
     """
-    kept = folder / "checkpoints"
-    for path in (folder / ".hydra", folder / "hparams.yaml", kept, *kept.rglob("*")):
+    for path in (*(folder / name for name in WRITTEN), *(folder / "checkpoints").rglob("*")):
         no_link(path)
     has_run = is_finished(folder) or bool(checkpoints(folder))
     try:

@@ -15,9 +15,18 @@ from partae.run.overrides import quote
 from partae.run.resolvers import build_source
 
 # settings that a resumed run may change: they affect only where it runs and what it prints
-IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "trainer.accelerator", "trainer.enable_progress_bar"}
-IGNORED |= {"data.source.root", "data.source.download", "callbacks.progress.refresh_rate"}
-IGNORED |= {"callbacks.hyperparameters._target_"}  # which earlier versions did not have
+IGNORED = {
+    "name",
+    "metric",
+    "resume",
+    "fail_fast",
+    "quiet",
+    "logger",
+    "callbacks.progress",
+    "callbacks.hyperparameters",
+}
+IGNORED |= {"trainer.accelerator", "trainer.enable_progress_bar", "trainer.profiler"}
+IGNORED |= {"data.source.root", "data.source.download"}
 FINGERPRINT = "data.fingerprint"  # what a run keeps beside its settings: the same images may lie elsewhere
 
 
@@ -91,7 +100,7 @@ def differences(cfg: DictConfig, settings: Mapping[str, Any], file: Path) -> lis
         if key == FINGERPRINT
         else f"{key}: {before.get(key)} -> {now.get(key)}"
         for key in keys
-        if key not in IGNORED
+        if not any(f"{key}.".startswith(f"{ignored}.") for ignored in IGNORED)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from partae.checks import InputError
@@ -16,13 +16,18 @@ from partae.saving.exporting import read_safetensors
 from partae.saving.specification import restore
 
 
-def load(path: str | Path) -> Representation:
+def load(path: str | Path, trust: str | Collection[str] = ()) -> Representation:
     """The model in a checkpoint, a run folder (its last checkpoint) or an exported safetensors file.
 
     It is in evaluation mode, on the CPU and without gradients; its verbs take and give numpy arrays or tensors.
 
     The file is read with ``weights_only=True``, and only classes that `partae.saving.specification` allows are built.
     A packed file, or a tensor that claims to be larger than the file, is refused before it takes any memory.
+
+    Args:
+        path: of the model.
+        trust: packages of your own, as ["my_package"]: an encoder, a decoder or an activation that the file names is
+            imported from there and built, with the arguments that the file gives.
 
     Raises:
         InputError: if there is no model at ``path``, or it is damaged, foreign or hostile.
@@ -33,7 +38,8 @@ def load(path: str | Path) -> Representation:
     if not (isinstance(specification, Mapping) and isinstance(weights, Mapping)):
         raise InputError(f"{file} is not a checkpoint of partae")
     try:
-        model = restore(specification, weights, Representation)
+        trusted = (trust,) if isinstance(trust, str) else trust
+        model = restore(specification, weights, Representation, trusted)
         model.gains = check_gains(content.get("gains", {}))
     except Exception as error:  # a constructor with arguments that somebody made up raises nearly anything
         raise InputError(f"{file} does not fit what it says of itself: {error}") from error

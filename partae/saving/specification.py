@@ -2,7 +2,8 @@
 
 A module keeps each constructor argument as an attribute of the same name, so its specification is its class and those
 attributes. Only classes of `nn.Module` that partae defines are built, and torch.nn's activations and losses: its other
-modules can be asked for any number of layers, or hold code.
+modules can be asked for any number of layers, or hold code. Those of other packages are imported and built only if the
+caller trusts the package by name.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 import torch
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from partae.checks import InputError
 
 TARGET = "_target_"
-PATH = re.compile(r"(partae|torch\.nn)(\.\w+)+")
+PATH = re.compile(r"(\w{1,60})(\.\w+)+")
 BUILDABLE = ("partae.", "torch.nn.modules.activation.", "torch.nn.modules.loss.")
 MOST_VALUES = 10_000  # of a specification: a file of a few bytes can name one list very many times
 # module of a class in checkpoints of version 0.1 -> its module now
@@ -40,7 +42,7 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
     Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out. So is a
-    module of a class that `restore` would not build, if the argument is optional: a user-defined penalty.
+    module of a user's own class, if the argument of ours that takes it is optional: a penalty.
 
     Args:
         module: a model or a module of one.
@@ -60,7 +62,8 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
             raise InputError(f"{kind.__name__} must keep its argument {name} as an attribute of that name")
         value = getattr(module, name)
         if isinstance(value, nn.Module):
-            if comparing or argument.default is not None or _is_buildable(type(value)):
+            is_optional = argument.default is None and _is_buildable(kind)
+            if comparing or not is_optional or _is_buildable(type(value)):
                 spec[name] = describe(value, comparing=comparing)
         elif comparing and isinstance(value, Tensor):
             pass
@@ -71,22 +74,25 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
     return spec
 
 
-def build(spec: Mapping[str, Any], base: type[Module]) -> Module:
+def build(spec: Mapping[str, Any], base: type[Module], trust: Collection[str] = ()) -> Module:
     """The module that ``spec``, made by `describe`, describes; its weights are drawn afresh.
 
     Args:
         spec: as `describe` gives it.
         base: what the module must be.
+        trust: packages whose modules are built too.
 
     Raises:
         InputError: if a class is not a module of partae nor an activation or loss of torch.nn, is no ``base``, or has
             no such argument; or if a value is not plain data, or there are more of them than in any model.
     """
     _check_plain(spec)
-    return _build(spec, base)
+    return _build(spec, base, trust)
 
 
-def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module]) -> Module:
+def restore(
+    spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[Module], trust: Collection[str] = ()
+) -> Module:
     """The module that ``spec`` describes, with ``weights``, its state dict.
 
     Weights in double precision are rounded to the module's own. Those of a module that ``spec`` leaves out, as
@@ -96,8 +102,9 @@ def restore(spec: Mapping[str, Any], weights: Mapping[str, Tensor], base: type[M
         InputError: as `build` does; or if a weight is of another kind than the module's own, or is not finite.
         RuntimeError: if the weights do not fit.
     """
-    with torch.device("meta"):  # nothing is allocated before the weights are known to fit
-        module = build(spec, base)
+    # nothing is allocated before the weights are known to fit, but for a user's own class, which may need its values
+    with nullcontext() if trust else torch.device("meta"):
+        module = build(spec, base, trust)
     own, left_out = module.state_dict(), _arguments(type(module)).keys() - spec.keys()
     found = {}
     for name, tensor in weights.items():
@@ -145,38 +152,55 @@ def _check_plain(spec: object) -> None:
             raise InputError("its specification has no end: it is not one of partae")
 
 
-def _build(spec: Mapping[str, Any], base: type[Module]) -> Module:
-    kind = _resolve(spec.get(TARGET))
+def _build(spec: Mapping[str, Any], base: type[Module], trust: Collection[str]) -> Module:
+    kind = _resolve(spec.get(TARGET), trust)
     if not issubclass(kind, base):
         raise InputError(f"{kind.__name__} is not a {base.__name__}")
-    arguments = {name: _build_value(value) for name, value in spec.items() if name != TARGET}
+    arguments = {name: _build_value(value, trust) for name, value in spec.items() if name != TARGET}
     if unknown := arguments.keys() - _arguments(kind).keys() | arguments.keys() & PLACES:
         names = ", ".join(sorted(map(str, unknown)))
         raise InputError(f"{kind.__name__} has no argument {names}: it is not a specification of partae")
     return kind(**arguments)
 
 
-def _build_value(value: Any) -> Any:
+def _build_value(value: Any, trust: Collection[str]) -> Any:
     if isinstance(value, Mapping):
-        return _build(value, nn.Module) if TARGET in value else dict(value)
+        return _build(value, nn.Module, trust) if TARGET in value else dict(value)
     if isinstance(value, list):
-        return [_build_value(item) for item in value]
+        return [_build_value(item, trust) for item in value]
     return value
 
 
-def _resolve(target: object) -> type[nn.Module]:
+def _resolve(target: object, trust: Collection[str]) -> type[nn.Module]:
     """The class at the dotted path ``target``, checked by what it is: a path may lead to what a module imports."""
     kind = None
-    if isinstance(target, str) and PATH.fullmatch(target):
+    is_path = isinstance(target, str) and PATH.fullmatch(target)
+    if is_path and target.startswith(_prefixes(("partae", "torch.nn", *trust))):
         path, _, name = target.rpartition(".")
         with suppress(ImportError, AttributeError):
             kind = getattr(importlib.import_module(MOVED.get(path, path)), name)
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_buildable(kind)):
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_buildable(kind, trust)):
         what = f"{target!r:.200} is neither a module of partae nor an activation or loss of torch.nn"
-        raise InputError(f"{what}: the file is refused")
+        raise InputError(f"{what}: the file is refused{_advice(target, trust) if is_path else ''}")
     return kind
 
 
-def _is_buildable(kind: type[nn.Module]) -> bool:
-    """Whether partae defines the class, or torch.nn among its activations and losses."""
-    return f"{kind.__module__}.".startswith(BUILDABLE)
+def _is_buildable(kind: type[nn.Module], trust: Collection[str] = ()) -> bool:
+    """Whether a trusted package defines the class, or partae, or torch.nn among its activations and losses."""
+    return f"{kind.__module__}.".startswith((*BUILDABLE, *_prefixes(trust)))
+
+
+def _prefixes(packages: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{package}." for package in packages)
+
+
+def _advice(target: str, trust: Collection[str]) -> str:
+    """What a user can do about a class that is not built: nothing where its package has none of a user's own."""
+    package = target.partition(".")[0]
+    if package in trust:
+        return f". {package} is trusted, but Python finds no such module there: is it installed, or in PYTHONPATH?"
+    if package in {"partae", "torch", *sys.stdlib_module_names}:
+        return ""
+    return (
+        f". If you trust the code of {package}: partae.load(path, trust=['{package}']), evaluate.py trust=[{package}]"
+    )

@@ -52,6 +52,7 @@ class Options(NamedTuple):
     l0_threshold: float
     device: str
     quiet: bool
+    trust: list[str]
 
 
 @dataclass
@@ -80,7 +81,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     selection = select(cfg.ckpt)
     files, folder = selection.files, selection.folder
     places = {name: evaluation_folder(file) for name, file in files.items()}
-    models = {name: load(file) for name, file in files.items()}
+    models = {name: load(file, options.trust) for name, file in files.items()}
     data = _load_data(cfg, files, models)
     check_svm(data.labels, options.protocol)
     fingerprint = fingerprint_of(data.source)
@@ -143,6 +144,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
 def _read_options(cfg: DictConfig) -> Options:
     if not isinstance(cfg.operators, ListConfig) or not cfg.operators:
         raise InputError(f"operators must be a list, for example operators=[dilation:1]; got {cfg.operators}")
+    if not isinstance(cfg.trust, ListConfig):
+        raise InputError(f"trust must be a list of packages, for example trust=[my_package]; got {cfg.trust}")
     accelerator = one_of("accelerator", cfg.accelerator, ("auto", "cpu"))
     return Options(
         operators=[operator(str(text)) for text in cfg.operators],
@@ -153,6 +156,7 @@ def _read_options(cfg: DictConfig) -> Options:
         l0_threshold=real("l0_threshold", cfg.l0_threshold, low=0),
         device="cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu",
         quiet=flag("quiet", cfg.quiet),
+        trust=[str(package) for package in cfg.trust],
     )
 
 

@@ -46,7 +46,7 @@ def test_a_logger_costs_a_class_and_a_yaml(tmp_path: Path, monkeypatch: pytest.M
     assert outcome.status == 0, outcome.err
     lines = [json.loads(line) for line in (tmp_path / "run" / "notes.jsonl").read_text().splitlines()]
     measures = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    *before, tested, given, status = lines
+    given, *before, tested, status = lines
     assert {"train/loss", "val/loss"} <= {name for line in before for name in line.get("metrics", [])}
     assert tested == {"step": 2, "metrics": {key: each for key, each in measures.items() if key.startswith("test/")}}
     assert given["hyperparameters"].items() >= {"sparsity": "KL", "sparsity.p": 0.2, "latent_dim": 4}.items()

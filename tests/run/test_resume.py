@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from partae.callbacks import Checkpoint
 from partae.run.training import train
 from partae.saving.checkpoints import read
+from tests.conftest import log_into
 
 TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
 SILENT = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
@@ -103,14 +104,14 @@ def in_a_process(work: Callable[[], object]) -> int:
 
 def trained(folder: Path, kill: Kill | None = None, *changes: str, run: Sequence[str] = tuple(RUN)) -> int:
     """Train ``run`` in ``folder``, in a process of its own that ``kill`` may end; its exit status."""
-    places = [f"callbacks.checkpoint.dirpath={folder / 'checkpoints'}", f"logger.save_dir={folder}"]
+    places = [f"callbacks.checkpoint.dirpath={folder / 'checkpoints'}"]
     killing = []
     if kill:
         killing = [f"+callbacks.kill.{key}={value}" for key, value in vars(kill).items()]
         killing += [f"+callbacks.kill._target_={__name__}.{type(kill).__name__}"]
     with initialize(version_base="1.3", config_path="../../conf"):
         root = f"trainer.default_root_dir={folder}"
-        cfg = compose("train", overrides=[*run, *places, root, *killing, *changes])
+        cfg = log_into(folder, compose("train", overrides=[*run, *places, root, *killing, *changes]))
     return in_a_process(lambda: train(cfg, folder))
 
 
@@ -193,7 +194,8 @@ def test_what_is_drawn_after_a_kill_is_what_would_have_been_drawn(run: list[str]
 
 BARS = [*TINY, "latent_dim=6", "trainer.max_epochs=2", *SILENT]
 CONF = Path(__file__).parents[2] / "conf"
-YAMLS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment")
+WHOLE = ("experiment", "debug")
+YAMLS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name not in WHOLE)
 # what a choice needs, to be one that can be trained and has something to do in two epochs
 NEEDED: dict[tuple[str, str], list[str]] = {
     ("sparsity", "intrinsic_plasticity"): ["encoder.activation=logistic"],
@@ -204,8 +206,11 @@ NEEDED: dict[tuple[str, str], list[str]] = {
     ("constraint", "hoyer"): ["constraint.hoyer.bias=true"],
     ("constraint", "unit_norm"): ["constraint.unit_norm.bias=true"],
 }
-# others: images that are not here, several devices, nothing logged, and estimators, which learn in one step
-ALIKE = {("trainer", "ddp"), ("logger", "none"), *((group, name) for group, name in YAMLS if group == "data")}
+# others: images and devices that are not here, no logger or one that is not here, no checkpoints, and estimators, which
+# learn in one step
+ALIKE = {("trainer", name) for name in ("ddp", "gpu", "mps")} | {("callbacks", "none")}
+ALIKE |= {("logger", name) for name in ("none", "mlflow", "wandb")}
+ALIKE |= {*((group, name) for group, name in YAMLS if group == "data")}
 ALIKE |= {("model", name) for name in ("dictionary_learning", "factorization", "kmeans", "nmf", "pca", "sparse_nmf")}
 QUICK = {("constraint", "hoyer"), ("constraint", "unit_norm")}
 

@@ -34,7 +34,7 @@ from partae.sweep.rows import write_sweep
 from partae.sweep.stack.company import Company
 from partae.sweep.stack.stackable import reason_alone, structure
 
-SHARED = ("data", "trainer", "callbacks", "constraint", "logger")  # groups in which the jobs of a stack agree
+SHARED = ("data", "trainer", "callbacks", "constraint")  # groups in which the jobs of a stack agree
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import LBFGS, Optimizer
@@ -49,7 +49,7 @@ def structure(model: AutoEncoder) -> str:
 def reason_alone(job: Job) -> str | None:
     """Why ``job`` must train alone; None if it can train in a stack."""
     model, trainer = job.model, job.cfg.trainer
-    if others := sorted(set(trainer) - TRAINER_KEYS):
+    if others := sorted({key for key, value in trainer.items() if value is not None} - TRAINER_KEYS):
         return f"trainer.{others[0]} may reach across the models of a stack"
     if not is_on_one_device(trainer):
         return f"trainer.devices={trainer.devices}, and a stack trains on one"
@@ -70,7 +70,7 @@ def reason_alone(job: Job) -> str | None:
         if not isinstance(constraint, Constraint):
             return f"constraint {type(constraint).__name__} is no projection"
     for logger in job.loggers:
-        if not isinstance(logger, TensorBoardLogger | CSVLogger):
+        if not isinstance(logger, TensorBoardLogger | CSVLogger | MLFlowLogger):
             return f"logger {type(logger).__name__} may not keep several runs of one process apart"
     factory = getattr(model.optimizer, "func", model.optimizer)
     is_class = isinstance(factory, type) and issubclass(factory, Optimizer) and not issubclass(factory, LBFGS)
