@@ -42,7 +42,8 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
     """The class and the constructor arguments of ``module``, as nested dicts, lists and plain values.
 
     Arguments that are neither plain values nor modules (an optimizer's factory, an estimator) are left out. So is a
-    module of a user's own class, if the argument of ours that takes it is optional: a penalty.
+    module of a class that `restore` would not build, if the argument is optional and the class of another package than
+    its owner: a user-defined penalty.
 
     Args:
         module: a model or a module of one.
@@ -56,14 +57,14 @@ def describe(module: nn.Module, *, comparing: bool = False) -> dict[str, Any]:
     {'_target_': 'torch.nn.modules.activation.Threshold', 'threshold': 0.5, 'value': 0.0, 'inplace': False}
     """
     kind = type(module)
+    package = kind.__module__.partition(".")[0]
     spec: dict[str, Any] = {TARGET: f"{kind.__module__}.{kind.__qualname__}"}
     for name, argument in _arguments(kind).items():
         if not hasattr(module, name):
             raise InputError(f"{kind.__name__} must keep its argument {name} as an attribute of that name")
         value = getattr(module, name)
         if isinstance(value, nn.Module):
-            is_optional = argument.default is None and _is_buildable(kind)
-            if comparing or not is_optional or _is_buildable(type(value)):
+            if comparing or argument.default is not None or _is_buildable(type(value), [package]):
                 spec[name] = describe(value, comparing=comparing)
         elif comparing and isinstance(value, Tensor):
             pass

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,18 @@ def ready(garments: Path, **arguments: Any) -> DataModule:
     data.prepare_data()
     data.setup("fit")
     return data
+
+
+@pytest.mark.parametrize(("overfit_batches", "seed"), [(0.0, 0), (3, None)])
+def test_the_images_to_overfit_are_the_same_in_every_epoch(
+    overfit_batches: float, seed: int | None, garments: Path
+) -> None:
+    data = ready(garments)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        overfit_batches=overfit_batches, global_rank=0, world_size=1, strategy=strategy
+    )
+    assert data.train_dataloader().sampler.seed == seed
 
 
 def rows(images: torch.Tensor) -> set[bytes]:

@@ -65,6 +65,31 @@ def test_a_line_that_is_printed_can_be_typed(
         assert typed[:-1] == ["-m", "seed=0,1", "sparsity.p=0.1"]
 
 
+@pytest.mark.parametrize(
+    ("config", "trust"),
+    [
+        (
+            "encoder: {_target_: partae.encoder.Dense, activation: relu}\nmodel: {_target_: partae.model.AutoEncoder}",
+            [],
+        ),
+        ("sparsity: {_target_: mine.Entropy}\nmodel: {_target_: partae.model.AutoEncoder}", []),
+        (
+            "encoder: {activation: {_target_: mine.deep.Swish}, layers: [{_target_: other.Layer}]}",
+            ["trust=[mine,other]"],
+        ),
+        ("model: {_target_: mine.Model, encoder: '${encoder}'}", ["trust=[mine]"]),
+        ("encoder: {_target_: '$(touch marker).A'}", []),
+    ],
+)
+def test_the_line_that_evaluates_trusts_the_packages_of_the_model(
+    config: str, trust: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text(config)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    assert shlex.split(evaluate_line(tmp_path)) == ["python", "evaluate.py", *trust, f"ckpt={tmp_path}"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_tensorboard_looks_at_the_folder_that_a_run_names(name: str) -> None:
     script, option = shlex.split(tensorboard_line(Path(name)))

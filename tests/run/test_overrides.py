@@ -34,7 +34,11 @@ def test_values_are_quoted_as_hydra_reads_them(value: Any) -> None:
         "sparsity@hydra.job=l1",
         "--config-dir=/tmp/evil",
         "-m",
-        "logger.save_dir=/tmp/elsewhere",
+        "logger.csv.save_dir=/tmp/elsewhere",
+        "logger.mlflow.tracking_uri=http://evil.example",
+        "logger.wandb={project:evil}",
+        "+trainer.profiler.dirpath=/tmp/elsewhere",
+        "trainer.profiler={filename:../../other}",
         "callbacks.checkpoint.dirpath=/tmp/elsewhere",
         "callbacks.checkpoint={filename:../../other}",
         "+logger={save_dir:/tmp/elsewhere}",
@@ -43,3 +47,11 @@ def test_values_are_quoted_as_hydra_reads_them(value: Any) -> None:
 )
 def test_an_override_of_a_stranger_that_could_do_harm_is_known(override: str) -> None:
     assert not is_harmless(override)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["sparsity.beta=0.1", "logger=[csv,tensorboard]", "debug=profiler", "trainer.profiler=simple", "callbacks=none"],
+)
+def test_an_override_that_sets_a_value_or_chooses_a_yaml_is_harmless(override: str) -> None:
+    assert is_harmless(override)

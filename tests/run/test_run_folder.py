@@ -28,7 +28,8 @@ def finished(cfg: DictConfig, folder: Path, hydra: Any = HYDRA) -> None:
 
 def test_a_job_of_other_settings_is_refused_and_the_finished_one_stays(composed: Compose, tmp_path: Path) -> None:
     finished(composed("seed=1"), tmp_path)
-    shown = ["fail_fast=true", "data.source.root=elsewhere", "~callbacks.hyperparameters"]
+    shown = ["fail_fast=true", "data.source.root=elsewhere", "~callbacks.hyperparameters", "trainer.profiler=simple"]
+    shown += ["logger=[csv,tensorboard]", "callbacks=rich_progress_bar"]
     begin(composed("seed=1", "name=other", *shown), HYDRA, tmp_path)
     before = (tmp_path / ".hydra" / "config.yaml").read_bytes()
     with pytest.raises(InputError, match=r"other settings \(seed: 1 -> 2, sparsity\.beta: 0\.\d+ -> 0\.5\): choose"):

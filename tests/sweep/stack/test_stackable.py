@@ -66,4 +66,5 @@ def test_a_job_that_no_stack_can_train_as_it_would_train_alone_says_why(alone: J
 
 def test_a_job_whose_model_learns_by_its_loss_alone_can_be_stacked() -> None:
     assert reason_alone(job(model(sparsity=Own(ListConfig([0.1, 2]))))) is None
-    assert reason_alone(job(model(optimizer=partial(Adam, lr=1.0)), Gallery(), max_epochs=3)) is None
+    neutral = {"gradient_clip_val": None, "max_time": None}  # as conf/ has them
+    assert reason_alone(job(model(optimizer=partial(Adam, lr=1.0)), Gallery(), max_epochs=3, **neutral)) is None
