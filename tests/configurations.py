@@ -66,7 +66,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "+trainer.limit_val_batches": ("", "-1 1.5"),
 }
 EVERYWHERE = [key for key in KEYS if "." not in key or key.startswith(("trainer", "+trainer", "data.image_shape"))]
-SHORT = {"trainer.max_epochs": "1", "trainer.accelerator": "cpu", "+trainer.limit_train_batches": "2"}
+SHORT = {"trainer.max_epochs": "1", "trainer.accelerator": "cpu", "trainer.limit_train_batches": "2"}
 
 # command lines that are wrong whatever else they say, and a word that the message must have
 WRONG: list[tuple[str, str]] = [

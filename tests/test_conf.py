@@ -66,8 +66,6 @@ def needed(images_of_odd_sizes: Path, some_arrays: Path) -> dict[tuple[str, str]
     return {
         ("data", "arrays"): [f"data.source.root={some_arrays}"],
         ("data", "folder"): [f"data.source.root={images_of_odd_sizes}", "data.source.size=[8,6]"],
-        ("logger", "mlflow"): [f"logger.mlflow.tracking_uri=sqlite:///{some_arrays}/db", "logger.mlflow.run_name=run"],
-        ("logger", "wandb"): ["logger.wandb.name=run"],
     }
 
 
@@ -75,7 +73,7 @@ def needed(images_of_odd_sizes: Path, some_arrays: Path) -> dict[tuple[str, str]
 def test_every_yaml_composes_and_instantiates(group: str, name: str, needed: dict[tuple[str, str], list[str]]) -> None:
     cfg = composed(f"{group}={name}", *needed.get((group, name), []))[group]
     if name in ("mlflow", "wandb"):
-        pytest.importorskip(name)
+        pytest.skip("tests/test_loggers.py trains with it, where its package is installed")
     if group == "trainer":
         cfg.accelerator = "cpu"  # there may be no other
     assert instantiate(cfg) is not None

@@ -34,6 +34,8 @@ from partae.run.training import train
 
 # Lightning 2.6 calls a function that torch 2.14 deprecates; the process of every job imports this module
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+# it takes our order of the images for a shuffled one
+warnings.filterwarnings("ignore", message="You requested to overfit")
 
 Train = Callable[[DictConfig, Path], dict[str, float]]
 

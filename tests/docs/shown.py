@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-SHORT = ["data=bars", "trainer.max_epochs=1", "trainer.accelerator=cpu", "+trainer.limit_train_batches=1"]
+SHORT = ["data=bars", "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.limit_train_batches=1"]
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -44,12 +44,16 @@ def test_a_training_command_composes(command: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in of("python train.py") if not SPECIAL.search(command)])
-def test_a_training_command_trains(command: str, tmp_path: Path) -> None:
+def test_a_training_command_trains(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # an epoch of one batch of bars, whatever data the command names
     arguments = [argument for argument in typed(command) if not argument.startswith("data")]
     arguments.sort(key=lambda argument: not argument.startswith("-"))
     options = sum(argument.startswith("-") for argument in arguments)
     arguments.insert(options, "latent_dim=4")  # unless the command says otherwise: a bar image has 64 pixels
+    for name in ("mlflow", "wandb"):
+        if f"logger={name}" in command:
+            pytest.importorskip(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
     outcome = type_in("train.py", [*arguments, *SHORT], tmp_path)
     assert outcome.status == 0, outcome.err
     if "--help" in arguments:
@@ -95,6 +99,22 @@ def test_a_penalty_outside_partae_trains_and_is_evaluated(command: str, tmp_path
     in_a_process([sys.executable, str(ROOT / "train.py"), *typed(command), *SHORT, "hydra.run.dir=run"], tmp_path)
     in_a_process([sys.executable, str(ROOT / "evaluate.py"), "ckpt=run"], tmp_path)
     assert (tmp_path / "run" / "evaluation" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_an_encoder_outside_partae_trains_and_the_line_at_the_end_evaluates_it(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "extending.md"
+    (code,) = (block for block in blocks(page, "python") if block.startswith("class Shallow"))
+    (config,) = (block for block in blocks(page, "yaml") if "encoder=shallow" in block)
+    (tmp_path / "my_package.py").write_text(f"import math\nfrom torch import nn\n{code}")
+    (tmp_path / "settings" / "encoder").mkdir(parents=True)
+    (tmp_path / "settings" / "encoder" / "shallow.yaml").write_text(config)
+    command = [sys.executable, str(ROOT / "train.py"), "--config-dir", "settings", "encoder=shallow", *SHORT]
+    printed = in_a_process(command, tmp_path)
+    _, script, *arguments = shlex.split(printed.strip().splitlines()[-1])
+    assert "trust=[my_package]" in arguments
+    in_a_process([sys.executable, script, *arguments], tmp_path)
+    assert list(tmp_path.rglob("report.html"))
 
 
 @pytest.mark.slow
