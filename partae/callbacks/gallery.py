@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -64,7 +65,7 @@ class Gallery(Callback):
         pl_module.train(training)
 
     @torch.no_grad()
-    def _draw(self, loggers: list[Logger], model: Representation, data: DataModule, split: str, step: int) -> None:
+    def _draw(self, loggers: Sequence[Logger], model: Representation, data: DataModule, split: str, step: int) -> None:
         images, names = data.examples(split)
         code = torch.cat([model.encode(batch) for batch, *_ in data.batches(split, shared=False)])
         reconstruction = model.reconstruct(images)

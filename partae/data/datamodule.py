@@ -164,7 +164,7 @@ class DataModule(LightningDataModule):
         return Batches(images, labels, size, order, *more)
 
     def train_dataloader(self) -> Batches | StreamedBatches:
-        return self.batches("train", shuffled=not (self.trainer and self.trainer.overfit_batches), operated=True)
+        return self.batches("train", shuffled=not getattr(self.trainer, "overfit_batches", 0), operated=True)
 
     def val_dataloader(self) -> Batches | StreamedBatches:
         return self.batches("val", operated=True)

@@ -175,14 +175,14 @@ def _build_value(value: Any, trust: Collection[str]) -> Any:
 def _resolve(target: object, trust: Collection[str]) -> type[nn.Module]:
     """The class at the dotted path ``target``, checked by what it is: a path may lead to what a module imports."""
     kind = None
-    is_path = isinstance(target, str) and PATH.fullmatch(target)
-    if is_path and target.startswith(_prefixes(("partae", "torch.nn", *trust))):
-        path, _, name = target.rpartition(".")
+    dotted = target if isinstance(target, str) and PATH.fullmatch(target) else ""
+    if dotted.startswith(_prefixes(("partae", "torch.nn", *trust))):
+        path, _, name = dotted.rpartition(".")
         with suppress(ImportError, AttributeError):
             kind = getattr(importlib.import_module(MOVED.get(path, path)), name)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_buildable(kind, trust)):
         what = f"{target!r:.200} is neither a module of partae nor an activation or loss of torch.nn"
-        raise InputError(f"{what}: the file is refused{_advice(target, trust) if is_path else ''}")
+        raise InputError(f"{what}: the file is refused{_advice(dotted, trust)}")
     return kind
 
 
@@ -200,7 +200,7 @@ def _advice(target: str, trust: Collection[str]) -> str:
     package = target.partition(".")[0]
     if package in trust:
         return f". {package} is trusted, but Python finds no such module there: is it installed, or in PYTHONPATH?"
-    if package in {"partae", "torch", *sys.stdlib_module_names}:
+    if package in {"", "partae", "torch", *sys.stdlib_module_names}:
         return ""
     return (
         f". If you trust the code of {package}: partae.load(path, trust=['{package}']), evaluate.py trust=[{package}]"

@@ -113,10 +113,10 @@ def test_a_class_of_the_users_own_comes_back_if_its_package_is_trusted(own: Any,
         model.on_save_checkpoint(content)
         torch.save(content, tmp_path / "own.ckpt")
         imported = forget(tmp_path)
-        for trust in ((), ["own"], ["own_parts_evil"], ["own_parts.deeper"]):
+        for untrusted in ([], ["own"], ["own_parts_evil"], ["own_parts.deeper"]):
             advice = re.escape("partae.load(path, trust=['own_parts']), evaluate.py trust=[own_parts]")
             with pytest.raises(InputError, match=advice):
-                partae.load(tmp_path / "own.ckpt", trust)
+                partae.load(tmp_path / "own.ckpt", untrusted)
             assert not imported.exists(), name
         for trust in (["own_parts"], "own_parts"):
             loaded = partae.load(tmp_path / "own.ckpt", trust)
