@@ -100,15 +100,9 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     constraints: list[Callback] = list(instantiate(cfg.constraint).values())
     source = {"source": build_source(cfg.data.source)} if "source" in cfg.data else {}
     data: DataModule = instantiate(cfg.data, **source)
-    # constraints come last: whatever else touches the atoms after a batch, they end feasible
-    trainer: Trainer = instantiate(
-        cfg.trainer,
-        logger=loggers,
-        callbacks=[*callbacks, *constraints],
-        enable_checkpointing=any(
-            isinstance(each, ModelCheckpoint) for each in callbacks
-        ),  # else Lightning adds its own
-    )
+    saves = any(isinstance(each, ModelCheckpoint) for each in callbacks)  # where none does, Lightning's own would
+    every = [*callbacks, *constraints]  # constraints last: whatever else touches the atoms, they end feasible
+    trainer: Trainer = instantiate(cfg.trainer, logger=loggers, callbacks=every, enable_checkpointing=saves)
     return Job(cfg, folder, model, data, trainer, callbacks, constraints, loggers, file, start, started)
 
 
@@ -125,8 +119,9 @@ def _check(cfg: DictConfig) -> None:
             f"trainer.accelerator={cfg.trainer.accelerator}, but PyTorch finds no such device on this machine: choose "
             "cpu, or auto, which takes the best that is there"
         )
-    if cfg.callbacks.get("early_stopping") and not cfg.data.get("val_size", 1):
-        raise InputError("callbacks=early_stopping needs images to validate the model on: set data.val_size above 0")
+    monitor = str(OmegaConf.select(cfg, "callbacks.early_stopping.monitor"))
+    if monitor.startswith("val/") and not cfg.data.get("val_size", 1):
+        raise InputError(f"callbacks.early_stopping.monitor={monitor} needs images for it: set data.val_size above 0")
     for name in cfg.logger:
         if name in ("mlflow", "wandb") and not importlib.util.find_spec(name):
             raise InputError(f"logger={name} needs {name}: pip install 'partae[{name}]'")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from partae.files import checkpoints, read_yaml
+from partae.files import checkpoints, read_yaml, subtree
 from partae.run.overrides import is_harmless, shell_override, split_flags
 
 INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
@@ -43,23 +42,12 @@ def evaluate_line(folder: Path) -> str:
     """Evaluates the run in ``folder``; with ``trust=`` where its model has classes of a user's own."""
     file = folder / ".hydra" / "config.yaml"
     config = read_yaml(file) if file.exists() else {}
-    model = config.get("model", {})
-    parts = [config.get("encoder"), config.get("decoder"), model.get("encoder"), model.get("decoder")]
-    packages = {target.partition(".")[0] for target in _targets([*parts, {"_target_": model.get("_target_")}])}
-    own = ",".join(sorted(name for name in packages - {"partae", "torch"} if re.fullmatch(r"\w+", name, re.ASCII)))
+    model = subtree(config, "model")
+    saved = [config.get("encoder"), config.get("decoder"), model.get("encoder"), model.get("decoder")]
+    packages = set(re.findall(r"'_target_': '(\w+)\.", str([*saved, {"_target_": model.get("_target_")}]), re.ASCII))
+    own = ",".join(sorted(packages - {"partae", "torch"}))
     trust = f" 'trust=[{own}]'" if own else ""
     return f"{_command('evaluate.py')}{trust} {shell_override('ckpt', folder)}"
-
-
-def _targets(tree: Any) -> Iterator[str]:
-    """The classes that a configuration names."""
-    if isinstance(tree, dict):
-        yield from _targets(list(tree.values()))
-        if isinstance(tree.get("_target_"), str):
-            yield tree["_target_"]
-    elif isinstance(tree, list):
-        for each in tree:
-            yield from _targets(each)
 
 
 def tensorboard_line(folder: Path) -> str:

@@ -164,7 +164,8 @@ def _unknown_choice(error: MissingConfigException) -> str:
     folders = [Path(place, group) for place in re.findall(r"path=file://(.*)", str(error))]
     # of a list of choices, Hydra says where it looked only
     known = error.options or sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
-    return f"there is no {group}={choice}: {group} is one of {', '.join(known)}{suggest(choice, known)}"
+    choices = f": {group} is one of {', '.join(known)}{suggest(choice, known)}" if known else ""
+    return f"there is no {group}={choice}{choices}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

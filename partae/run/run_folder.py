@@ -25,14 +25,8 @@ from partae.files import checkpoints, no_link, read_json, write_bytes, write_jso
 from partae.run.messages import explain
 from partae.run.settings import differences, resolve_overrides, resolve_settings
 
-WRITTEN = (
-    ".hydra",
-    "checkpoints",
-    "csv",
-    "hparams.yaml",
-    "profile.txt",
-    "wandb",
-)  # in a job's folder, by any name known before
+# what a job writes in its folder, by any name that is known before
+WRITTEN = (".hydra", "checkpoints", "csv", "hparams.yaml", "profile.txt", "wandb")
 
 
 def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:

@@ -15,18 +15,9 @@ from partae.run.overrides import quote
 from partae.run.resolvers import build_source
 
 # settings that a resumed run may change: they affect only where it runs and what it prints
-IGNORED = {
-    "name",
-    "metric",
-    "resume",
-    "fail_fast",
-    "quiet",
-    "logger",
-    "callbacks.progress",
-    "callbacks.hyperparameters",
-}
+IGNORED = {"name", "metric", "resume", "fail_fast", "quiet", "logger", "data.source.root", "data.source.download"}
 IGNORED |= {"trainer.accelerator", "trainer.enable_progress_bar", "trainer.profiler"}
-IGNORED |= {"data.source.root", "data.source.download"}
+IGNORED |= {"callbacks.progress", "callbacks.hyperparameters"}
 FINGERPRINT = "data.fingerprint"  # what a run keeps beside its settings: the same images may lie elsewhere
 
 
