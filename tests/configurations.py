@@ -62,7 +62,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "trainer.max_epochs": ("", "abc [1] 1.5 -7 {a:1}"),
     "trainer.accelerator": ("", "abacus 3 []"),
     "trainer.devices": ("", "0 -3 abc {a:1}"),
-    "+trainer.precision": ("", "7 abc []"),
+    "trainer.precision": ("", "7 abc []"),
     "+trainer.limit_val_batches": ("", "-1 1.5"),
 }
 EVERYWHERE = [key for key in KEYS if "." not in key or key.startswith(("trainer", "+trainer", "data.image_shape"))]

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 import partae
 from partae.checks import InputError
@@ -72,13 +71,6 @@ def test_images_without_labels_train_but_fit_no_svm(run_on: Run, some_arrays: Pa
     assert "test/reconstruction_error" in run_on(*arrays)
     with pytest.raises(InputError, match="an SVM needs labels"):
         run_on(*arrays, "svm=quick")
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_run_on_the_gpu_gives_the_measures_of_the_cpu(run: Run) -> None:
-    on_gpu, on_cpu = run("trainer.accelerator=gpu"), run("trainer.accelerator=cpu")
-    assert on_gpu == pytest.approx(on_cpu, rel=0.02)
 
 
 @pytest.mark.slow

@@ -12,7 +12,10 @@ from partae.run.build import hyperparameters
 from tests.command_line import type_in
 from tests.conftest import Compose, Run
 from tests.events import events_of
-from tests.test_train import BARS, MEASURES
+from tests.test_train import MEASURES
+
+BARS = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
+BARS += ["trainer.accelerator=cpu", "quiet=true"]
 
 
 def test_tensorboard_holds_every_term_measure_picture_and_histogram(run: Run, tmp_path: Path) -> None:

@@ -107,16 +107,6 @@ def test_losses_do_not_depend_on_how_images_fall_into_batches(
             assert found[f"{split}/loss"] == pytest.approx(sum(each.item() for each in expected.values()), rel=1e-4)
 
 
-def test_mixed_precision_trains_and_measures_in_single_precision(run: Run, data: DataModule, tmp_path: Path) -> None:
-    measures = run("+trainer.precision=bf16-mixed", "optimizer.lr=0", "sparsity.beta=1")
-    model = partae.load(tmp_path / "run")
-    found = measure(model, data.batches("val"))
-    assert measures["val/reconstruction_error"] == pytest.approx(found["reconstruction_error"], rel=1e-5)
-    assert isinstance(model, AutoEncoder)
-    expected = model.losses(data.sets["train"][0])["sparsity"].item()
-    assert logged(tmp_path / "run")["train/sparsity"] == pytest.approx(expected, rel=0.02)
-
-
 @pytest.mark.filterwarnings("ignore:It is recommended to use `self.log")
 def test_a_run_trains_in_a_process_where_an_earlier_ddp_run_left_its_group(run: Run, tmp_path: Path) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
@@ -134,36 +124,15 @@ def test_without_validation_images_the_last_checkpoint_is_the_best(run: Run, tmp
     assert pictures(tmp_path / "run") == {"atoms", "images"}
 
 
-BARS = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
-BARS += ["trainer.accelerator=cpu", "quiet=true"]
-
-
-@pytest.mark.parametrize(
-    ("model", "precision"),
-    [
-        ("autoencoder", "64-true"),
-        ("kmeans", "64-true"),
-        pytest.param("pca", "64-true", marks=pytest.mark.slow),
-        pytest.param("autoencoder", "bf16-mixed", marks=pytest.mark.slow),
-    ],
-)
-def test_a_run_in_another_precision_resumes_loads_and_is_evaluated(
-    model: str, precision: str, composed: Compose, go_on: Run, tmp_path: Path
-) -> None:
-    options = [*BARS, f"model={model}", f"+trainer.precision={precision}", "callbacks.gallery.every_n_epochs=1"]
-    folder = tmp_path / "run"
-    go_on(*options, "trainer.max_epochs=1", "svm=quick")
-    measures = go_on(*options, "trainer.max_epochs=2")
-    loaded = partae.load(folder)
-    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {torch.float32}
-    (found,) = evaluate(composed(*BARS[:4], f"ckpt={folder}", "quiet=true", config="evaluate")).measures.values()
-    assert found["test/reconstruction_error"] == pytest.approx(measures["test/reconstruction_error"], rel=1e-2)
-
-
 @pytest.mark.parametrize("precision", ["16-true", "bf16-true"])
 def test_half_precision_of_weights_is_refused_before_the_training(precision: str, run: Run) -> None:
     with pytest.raises(InputError, match=rf"{precision} is too coarse .*: choose {precision[:-5]}-mixed"):
-        run(f"+trainer.precision={precision}")
+        run(f"trainer.precision={precision}")
+
+
+def test_a_precision_that_needs_a_gpu_is_refused_on_a_cpu(run: Run) -> None:
+    with pytest.raises(InputError, match=r"trainer\.precision=16-mixed needs a GPU: choose bf16-mixed"):
+        run("trainer.precision=16-mixed")
 
 
 def test_a_seed_always_gives_the_same_measures(run: Run) -> None:

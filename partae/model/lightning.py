@@ -98,7 +98,7 @@ class Measured(Representation, LightningModule):
         self.val_means = Means()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        with _full_precision(self.device):
+        with full_precision(self.device):
             self.measures.update(self, batch[0])
             self.val_means.add(len(batch[0]), *self.losses_of_batch(batch[0], *batch[2:]))
 
@@ -119,7 +119,7 @@ class Measured(Representation, LightningModule):
         self.measures.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        with _full_precision(self.device):
+        with full_precision(self.device):
             self.measures.update(self, batch[0])
 
     def on_test_epoch_end(self) -> None:
@@ -217,7 +217,7 @@ def _zeros(values: Tensor) -> Tensor:
     return torch.zeros_like(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
-def _full_precision(device: torch.device) -> torch.autocast:
+def full_precision(device: torch.device) -> torch.autocast:
     """A context without mixed precision: a training measures as `evaluate.py` does."""
     return torch.autocast(device.type, enabled=False)
 

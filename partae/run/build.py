@@ -112,27 +112,36 @@ def _check(cfg: DictConfig) -> None:
     one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     flag("quiet", cfg.quiet)
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    gpus["gpu"] = any(gpus.values())
-    if not gpus.get(str(cfg.trainer.get("accelerator")), True):
-        raise InputError(
-            f"trainer.accelerator={cfg.trainer.accelerator}, but PyTorch finds no such device on this machine: choose "
-            "cpu, or auto, which takes the best that is there"
-        )
+    _check_trainer(cfg.trainer)
     monitor = str(OmegaConf.select(cfg, "callbacks.early_stopping.monitor"))
     if monitor.startswith("val/") and not cfg.data.get("val_size", 1):
         raise InputError(f"callbacks.early_stopping.monitor={monitor} needs images for it: set data.val_size above 0")
     for name in cfg.logger:
         if name in ("mlflow", "wandb") and not importlib.util.find_spec(name):
             raise InputError(f"logger={name} needs {name}: pip install 'partae[{name}]'")
-    if (precision := cfg.trainer.get("precision")) in ("16-true", "bf16-true"):
+    for key, advice in (("limit_val_batches", "set data.val_size=0"), ("limit_test_batches", "leave it out")):
+        if cfg.trainer.get(key) == 0 and (key == "limit_test_batches" or cfg.data.get("val_size", 1)):
+            raise InputError(f"trainer.{key}=0 leaves no images to measure by: {advice}")
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    """Check that this machine has the device, and that its precision suffices."""
+    gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    gpus["gpu"] = any(gpus.values())
+    if not gpus.get(str(trainer.get("accelerator")), True):
+        raise InputError(
+            f"trainer.accelerator={trainer.accelerator}, but PyTorch finds no such device on this machine: choose "
+            "cpu, or auto, which takes the best that is there"
+        )
+    precision = str(trainer.get("precision"))
+    if precision in ("16-true", "bf16-true"):
         raise InputError(
             f"trainer.precision={precision} is too coarse to measure a model in: choose {precision[:-5]}-mixed, which "
             "keeps the weights in single precision"
         )
-    for key, advice in (("limit_val_batches", "set data.val_size=0"), ("limit_test_batches", "leave it out")):
-        if cfg.trainer.get(key) == 0 and (key == "limit_test_batches" or cfg.data.get("val_size", 1)):
-            raise InputError(f"trainer.{key}=0 leaves no images to measure by: {advice}")
+    on_cpu = trainer.get("accelerator") == "cpu" or not torch.accelerator.is_available()
+    if on_cpu and precision in ("16", "16-mixed"):  # Lightning would take bf16-mixed instead
+        raise InputError(f"trainer.precision={precision} needs a GPU: choose bf16-mixed, which a CPU takes too")
 
 
 def _measures_of(model: Measured, protocol: str) -> tuple[str, ...]:

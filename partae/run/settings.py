@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae.data.source import fingerprint_of
 from partae.files import read_yaml
-from partae.run.overrides import quote
+from partae.run.overrides import ADDED, quote
 from partae.run.resolvers import build_source
 
 # settings that a resumed run may change: they affect only where it runs and what it prints
@@ -77,7 +77,7 @@ def differences(cfg: DictConfig, settings: Mapping[str, Any], file: Path) -> lis
         settings: its settings, resolved.
         file: the ``config.yaml`` of the earlier job.
     """
-    before, now = _flatten(read_yaml(file)), _flatten(settings)
+    before, now = ADDED | _flatten(read_yaml(file)), ADDED | _flatten(settings)
     written = _flatten(OmegaConf.to_container(cfg))  # with its references, which earlier versions kept
     if FINGERPRINT not in before:
         now.pop(FINGERPRINT, None)  # earlier versions kept none

@@ -138,13 +138,3 @@ def test_memory_decides_what_is_streamed(some_arrays: Path) -> None:
     between = loaded(Arrays(some_arrays), (train + test) / 2)
     assert set(between.streams) == {"train", "val"}
     assert set(between.sets) == {"test"}
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_batches_arrive_on_the_gpu() -> None:
-    images = Noted(12)
-    batches = StreamedBatches(images, torch.arange(12), 5, Order(12, seed=1), torch.device("cuda"), 2)
-    for found, labels in batches:
-        assert found.is_cuda
-        torch.testing.assert_close(found.cpu().flatten() * 12, labels.cpu().float())

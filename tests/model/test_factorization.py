@@ -97,7 +97,7 @@ def test_the_loss_of_the_training_is_that_of_all_its_images(composed: Compose, f
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
 def test_half_precision_is_refused(precision: str, name: str, composed: Compose, folder: Path) -> None:
     with pytest.raises(InputError, match=rf"trainer\.precision={precision} is too coarse"):
-        train(composed(*brief(name), f"+trainer.precision={precision}"), folder)
+        train(composed(*brief(name), f"trainer.precision={precision}"), folder)
 
 
 @pytest.mark.parametrize("name", ["pca", "sparse_nmf", "sparse_dbn"])

@@ -116,3 +116,12 @@ def test_a_run_from_before_its_classes_moved_is_the_same_run(composed: Compose, 
     begin(composed(), HYDRA, tmp_path)
     with pytest.raises(InputError, match=r"sparsity\._target_: partae\.sparsity\.KL -> partae\.sparsity\.L2"):
         begin(composed("sparsity=l2"), HYDRA, tmp_path)
+
+
+def test_a_run_from_before_its_precision_was_a_setting_is_the_same_run(composed: Compose, tmp_path: Path) -> None:
+    finished(composed("~trainer.precision"), tmp_path)
+    assert "precision" not in (tmp_path / ".hydra" / "config.yaml").read_text()
+    begin(composed(), HYDRA, tmp_path)
+    begin(composed("~trainer.precision"), HYDRA, tmp_path)
+    with pytest.raises(InputError, match=r"trainer\.precision: 32-true -> bf16-mixed"):
+        begin(composed("trainer.precision=bf16-mixed"), HYDRA, tmp_path)

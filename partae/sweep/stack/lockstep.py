@@ -18,7 +18,7 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.constraint import Constraint
-from partae.model.lightning import Batch, Means
+from partae.model.lightning import Batch, Means, full_precision
 from partae.sweep.stack.member import Member
 from partae.sweep.stack.optimization import Optimization
 from partae.sweep.stack.vectorized import Vectorized
@@ -110,9 +110,10 @@ class Stack(LightningModule):
         images = batch[0]
         operated = [operator(images) for operator in self.members[0].model.measures.operators]
         # one by one: without gradients, the images and the code of one model stay in the processor's cache
-        for model in (member.model for member in self.members if not member.error):
-            model.measures.update(model, images, operated)
-            model.val_means.add(len(images), *model.losses_of_batch(images, *batch[2:]))
+        with full_precision(self.device):
+            for model in (member.model for member in self.members if not member.error):
+                model.measures.update(model, images, operated)
+                model.val_means.add(len(images), *model.losses_of_batch(images, *batch[2:]))
 
     def on_validation_epoch_end(self) -> None:
         self._call("on_validation_epoch_end")

@@ -22,7 +22,7 @@ OBSERVERS = (Gallery, Hyperparameters, ModelCheckpoint, ProgressBar)  # callback
 # settings of a trainer that do not reach across the models of a stack
 TRAINER_KEYS = {"_target_", "default_root_dir", "max_epochs", "accelerator", "devices", "deterministic", "plugins"}
 TRAINER_KEYS |= {"num_sanity_val_steps", "enable_model_summary", "enable_progress_bar", "log_every_n_steps"}
-TRAINER_KEYS |= {"check_val_every_n_epoch"}
+TRAINER_KEYS |= {"check_val_every_n_epoch", "precision"}
 
 
 def structure(model: AutoEncoder) -> str:
@@ -51,6 +51,8 @@ def reason_alone(job: Job) -> str | None:
     model, trainer = job.model, job.cfg.trainer
     if others := sorted({key for key, value in trainer.items() if value is not None} - TRAINER_KEYS):
         return f"trainer.{others[0]} may reach across the models of a stack"
+    if (precision := trainer.get("precision", "32-true")) not in ("32-true", "bf16-mixed"):
+        return f"trainer.precision={precision}, and a stack trains in 32-true or bf16-mixed"
     if not is_on_one_device(trainer):
         return f"trainer.devices={trainer.devices}, and a stack trains on one"
     if type(model) is not AutoEncoder:

@@ -193,3 +193,13 @@ def test_a_stacked_sweep_leaves_what_an_ordinary_one_leaves(
 def _names(folder: Path) -> list[str]:
     """All files of a sweep; those of TensorBoard without the time in their names."""
     return [str(file.relative_to(folder)).partition("tfevents")[0] for file in folder.rglob("*")]
+
+
+def test_a_stack_in_mixed_precision_measures_in_single_precision(tmp_path: Path) -> None:
+    """With a learning rate of 0, both stacks measure the same models."""
+    for precision in ("32-true", "bf16-mixed"):
+        assert sweep(tmp_path / precision, "seed=0,1", f"trainer.precision={precision}", "optimizer.lr=0").status == 0
+    single, mixed = (sorted(measures(tmp_path / name).items()) for name in ("32-true", "bf16-mixed"))
+    assert len(single) == 2
+    for (_, expected), (_, found) in zip(single, mixed, strict=True):
+        assert found == {key: pytest.approx(expected[key], rel=1e-6) for key in expected}

@@ -57,6 +57,7 @@ def model(activation: str = "sigmoid", **arguments: Any) -> AutoEncoder:
         (job(model(), Callback()), "callback Callback"),
         (job(model(sparsity=Own(object()))), "Own keeps rule, which cannot be compared"),
         (job(model(), gradient_clip_val=1.0), "trainer.gradient_clip_val"),
+        (job(model(), precision="16-mixed"), "trainer.precision=16-mixed, and a stack trains in 32-true or bf16-mixed"),
         (job(model(), devices=2), "trainer.devices=2"),
     ],
 )
@@ -66,5 +67,5 @@ def test_a_job_that_no_stack_can_train_as_it_would_train_alone_says_why(alone: J
 
 def test_a_job_whose_model_learns_by_its_loss_alone_can_be_stacked() -> None:
     assert reason_alone(job(model(sparsity=Own(ListConfig([0.1, 2]))))) is None
-    neutral = {"gradient_clip_val": None, "max_time": None}  # as conf/ has them
+    neutral = {"gradient_clip_val": None, "max_time": None, "precision": "bf16-mixed"}  # as conf/ has them
     assert reason_alone(job(model(optimizer=partial(Adam, lr=1.0)), Gallery(), max_epochs=3, **neutral)) is None
