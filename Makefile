@@ -1,9 +1,11 @@
 PYTHON ?= python3
+ACCELERATOR ?= gpu
+SIZE ?= full
 BIN := .venv/bin
 INSTALLED := .venv/installed
 IMAGES := $(foreach set,train t10k,$(addprefix data/FashionMNIST/raw/$(set)-,images-idx3-ubyte labels-idx1-ubyte))
 
-.PHONY: help data train test test-slow lint check format docs soak coverage pins audit tensorboard clean
+.PHONY: help data train test test-slow lint check format docs gpu soak coverage pins audit tensorboard clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -42,6 +44,9 @@ format: $(INSTALLED)  ## Put the code into shape
 
 docs: $(INSTALLED)  ## Build the documentation into docs/build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/build
+
+gpu: $(INSTALLED) data  ## Check and time everything on a GPU; ACCELERATOR=cpu SIZE=tiny tries the checks without one
+	$(BIN)/python benchmarks/gpu.py --accelerator $(ACCELERATOR) --size $(SIZE)
 
 soak: $(INSTALLED)  ## Type 200 random valid and 200 random invalid command lines
 	SOAK=200 $(BIN)/pytest tests/test_soak.py

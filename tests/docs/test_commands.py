@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import shlex
 import sys
 import tomllib
@@ -73,6 +75,17 @@ def test_a_benchmark_prints_ratios(command: str, tmp_path: Path) -> None:
     )
     printed = in_a_process([sys.executable, "-c", briefly], tmp_path)
     assert re.search(r"\d\.\d\d", printed)
+
+
+@pytest.mark.slow
+def test_the_checks_of_a_gpu_run_without_one(tmp_path: Path) -> None:
+    script, file = ROOT / "benchmarks" / "gpu.py", tmp_path / "gpu.json"
+    trial = ["--accelerator", "cpu", "--size", "tiny", "--minutes", "9", "--result", str(file)]
+    in_a_process([sys.executable, str(script), *trial], tmp_path)
+    report = json.loads(file.read_text())
+    assert report["ok"]
+    assert list(report["checks"]) == list(runpy.run_path(str(script))["CHECKS"])
+    assert all(len(found) > 2 for found in report["checks"].values())  # more than ok and seconds
 
 
 @pytest.mark.slow
