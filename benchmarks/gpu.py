@@ -33,15 +33,19 @@ def check(name: str, accelerator: str, size: str, folder: Path, seconds: float) 
     """Run a check in a process of its own, for so many ``seconds`` at most; what it found, with ``ok``."""
     found: dict[str, Any] = {"ok": False}
     start = time.perf_counter()
-    with (folder / f"{name}.log").open("w+") as log:
-        command = [sys.executable, str(SCRIPT), name, accelerator, size, str(folder)]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        status = process.poll()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with what it has started
-        process.wait()
+    command = [sys.executable, str(SCRIPT), name, accelerator, size, str(folder)]
+    paths = [str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    options: dict[str, Any] = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, "start_new_session": True}
+    with (folder / f"{name}.log").open("w+", errors="replace") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **options)
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+        finally:
+            status = process.poll()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+            process.wait()
         log.seek(0)
         said = log.read()
     with contextlib.suppress(FileNotFoundError):
