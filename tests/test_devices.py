@@ -112,16 +112,19 @@ def test_sparse_nmf_falls_as_on_the_cpu(device: str, sparseness: dict[str, Any])
 
 
 @on_each_device
-def test_a_stack_equals_its_models_trained_alone(device: str) -> None:
-    case = CASES["kl, nonnegative, adam"]
-    options = QUIET | {"accelerator": device, "max_epochs": 4, "limit_val_batches": 0, "deterministic": True}
-    members = [Member(builder(case)(index)) for index in range(4)]
-    Trainer(**options).fit(Stack(members, case.constraints), batches(), batches())
+@pytest.mark.parametrize(
+    ("precision", "dtype", "atol"), [("32-true", torch.float64, 1e-9), ("bf16-mixed", torch.float32, 5e-3)]
+)
+def test_a_stack_equals_its_models_trained_alone(device: str, precision: str, dtype: torch.dtype, atol: float) -> None:
+    case, images = CASES["kl, nonnegative, adam"], batches(dtype)
+    options = QUIET | {"accelerator": device, "precision": precision, "max_epochs": 4, "limit_val_batches": 0}
+    members = [Member(builder(case)(index).to(dtype)) for index in range(4)]
+    Trainer(**options).fit(Stack(members, case.constraints), images, images)
     for index, member in enumerate(members):
-        alone = builder(case)(index)
-        Trainer(**options, callbacks=list(case.constraints)).fit(alone, batches(), batches())
+        alone = builder(case)(index).to(dtype)
+        Trainer(**options, callbacks=list(case.constraints)).fit(alone, images, images)
         for stacked, expected in zip(member.model.cpu().parameters(), alone.cpu().parameters(), strict=True):
-            torch.testing.assert_close(stacked, expected, rtol=0, atol=1e-9)
+            torch.testing.assert_close(stacked, expected, rtol=0, atol=atol)
 
 
 @ignore_skipped_steps
