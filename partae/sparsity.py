@@ -40,8 +40,8 @@ def hoyer_sparsity(code: Tensor) -> Tensor:
 
 
 def mean_activation(code: Tensor) -> Tensor:
-    """Mean activation of each unit: (B, K) -> (K,), at least in single precision, which can come near 1."""
-    return code.mean(dim=0, dtype=torch.promote_types(code.dtype, torch.float32))
+    """Mean activation of each unit: (..., B, K) -> (..., K), at least in single precision, which can come near 1."""
+    return code.mean(dim=-2, dtype=torch.promote_types(code.dtype, torch.float32))
 
 
 class NoSparsity(nn.Module):

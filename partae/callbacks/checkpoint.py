@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
 
 from partae.data import DataModule
 from partae.model.lightning import Measured
 from partae.saving.checkpoints import check_state
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The states of torch's random generators that a training on ``device`` draws from, by the kind of their device."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
+
+
+def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set torch's random generators to what `random_state` gave, maybe for another kind of device."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 class Checkpoint(ModelCheckpoint):
@@ -62,17 +77,11 @@ class Checkpoint(ModelCheckpoint):
         measured = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         checkpoint["measures"] = measured
         checkpoint["seconds"] = self.seconds + time.monotonic() - self.started
-        checkpoint["random"] = {"cpu": torch.get_rng_state()}
-        device = trainer.strategy.root_device
-        if device.type == "cuda":
-            checkpoint["random"]["cuda"] = torch.cuda.get_rng_state(device)
+        checkpoint["random"] = random_state(trainer.strategy.root_device)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.seconds = checkpoint["seconds"]
-        torch.set_rng_state(checkpoint["random"]["cpu"])
-        device = trainer.strategy.root_device  # the model moves there later
-        if "cuda" in checkpoint["random"] and device.type == "cuda":
-            torch.cuda.set_rng_state(checkpoint["random"]["cuda"], device)
+        set_random_state(checkpoint["random"], trainer.strategy.root_device)  # the model moves there later
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the scores, and the paths of files in this run's folder: Lightning would delete any other file."""

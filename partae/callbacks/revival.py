@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from partae.checks import InputError, real
@@ -87,11 +87,6 @@ class Revival(Callback):
         encoder = cast("AutoEncoder", pl_module).encoder
         if getattr(encoder, "tied", False):
             raise InputError("callbacks=revival needs encoder.tied=false: a tied encoder has no weights of its own")
-        self.strategy = trainer.strategy
-        self.hook = encoder.register_forward_hook(self._count)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.hook.remove()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # not at the end of the epoch before: its checkpoint holds the model that was validated
@@ -102,8 +97,15 @@ class Revival(Callback):
                 reset_state(optimizer, dead, len(model.atoms))
         self.seen = 0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.images = batch[0]  # as they are: the encoder may see less of them
+        size = outputs["code"].abs()
+        largest = cast("Tensor", trainer.strategy.reduce(size.max(), reduce_op="max"))
+        used = (size > self.share * largest).sum(dim=0)
+        self.used: Tensor = self.used + used if self.seen else used
+        self.seen += len(size)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         used = cast("Tensor", trainer.strategy.reduce(self.used, reduce_op="sum"))
@@ -111,14 +113,6 @@ class Revival(Callback):
         if len(self.dead):
             images = cast("Tensor", pl_module.all_gather(self.images))
             self.images = images.reshape(-1, *images.shape[-3:])
-
-    def _count(self, encoder: nn.Module, _: tuple[Any, ...], code: Tensor) -> None:
-        if encoder.training:
-            size = code.detach().abs()
-            largest = cast("Tensor", self.strategy.reduce(size.max(), reduce_op="max"))
-            used = (size > self.share * largest).sum(dim=0)
-            self.used: Tensor = self.used + used if self.seen else used
-            self.seen += len(code)
 
     def state_dict(self) -> dict[str, Any]:
         return {"dead": self.dead, "images": self.images if len(self.dead) else torch.empty(0)}

@@ -24,7 +24,7 @@ from partae.model.lightning import Batch, Losses, Means, Measured, with_total
 from partae.morphology import Operator
 from partae.reconstruction import MSE
 from partae.schedule import Constant, by_step
-from partae.sparsity import NoSparsity, mean_activation
+from partae.sparsity import NoSparsity
 
 
 class AutoEncoder(Measured):
@@ -85,15 +85,18 @@ class AutoEncoder(Measured):
     def operators(self) -> tuple[Operator, ...]:
         return cast("tuple[Operator, ...]", self.approximation.applied)
 
-    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
-        code = self.encoder(self.corruption(images), self.atoms)
+    def losses_of_batch(
+        self, images: Tensor, operated: Tensor | None = None, seen: Tensor | None = None
+    ) -> tuple[Losses, Tensor]:
+        """As `Measured.losses_of_batch`; ``seen`` (B, C, H, W) are the corrupted images, where they are known."""
+        code = self.encoder(self.corruption(images) if seen is None else seen, self.atoms)
         losses = {
             "reconstruction": self.reconstruction(self.decoder(code), images),
             "sparsity": self.sparsity(self.of_all_processes(code)),
             "decay": self.decay(self.atoms),
             "approximation": self.approximation(self, code, images, operated),
         }
-        return losses, mean_activation(code.detach())
+        return losses, code
 
     def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
         of_mean = getattr(self.sparsity, "of_mean", None)  # which the mean over the batches is not
@@ -128,10 +131,10 @@ class AutoEncoder(Measured):
             drawn = self.trainer.strategy.broadcast(int(torch.randint(2**31, ())))
             torch.manual_seed(drawn + self.global_rank)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses, activation = self.losses_of_batch(batch[0], *batch[2:])
-        self.train_means.add(len(batch[0]), losses, activation)
-        return torch.stack(list(losses.values())).sum()
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        losses, code = self.losses_of_batch(batch[0], *batch[2:])
+        self.train_means.add(losses, code)
+        return {"loss": torch.stack(list(losses.values())).sum(), "code": code.detach()}
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:

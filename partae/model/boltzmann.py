@@ -15,7 +15,6 @@ from partae.encoder import Dense
 from partae.model.autoencoder import AutoEncoder
 from partae.model.lightning import Losses
 from partae.schedule import Constant
-from partae.sparsity import mean_activation
 
 
 class SparseRBM(AutoEncoder):
@@ -88,7 +87,7 @@ class SparseRBM(AutoEncoder):
             "sparsity": self.sparsity(self.of_all_processes(code)),
             "decay": self.decay(self.atoms),
         }
-        return losses, mean_activation(code.detach())
+        return losses, code
 
 
 class SparseDBN(SparseRBM):

@@ -21,7 +21,6 @@ from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.model.lightning import Batch, Losses, Means, Measured
 from partae.nmf.sparse_nmf import SparseNMF
-from partae.sparsity import mean_activation
 
 VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do
 TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may be in single precision
@@ -55,7 +54,7 @@ class Factorization(Measured):
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
         code = self.encoder(images, self.atoms, self.bias)
-        return {"reconstruction": F.mse_loss(self.decoder(code), images)}, mean_activation(code)
+        return {"reconstruction": F.mse_loss(self.decoder(code), images)}, code
 
     def fit(self, images: Tensor) -> Factorization:
         """Learn the atoms and the bias of images (N, C, H, W).
@@ -119,7 +118,7 @@ class Factorization(Measured):
         self.optimizers().step()  # type: ignore[union-attr]
         means = Means()
         for images, *_ in data.batches("train"):
-            means.add(len(images), *self.losses_of_batch(images.to(self.atoms.dtype)))
+            means.add(*self.losses_of_batch(images.to(self.atoms.dtype)))
         self.log_losses("train", self.losses_of_set(*means.compute()), batch_size=len(batch[0]))
 
 

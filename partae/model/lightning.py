@@ -16,6 +16,7 @@ from partae.metrics import MEASURED, Measures, calibrate, check_gains
 from partae.morphology import Operator
 from partae.representation import Representation
 from partae.saving.specification import describe
+from partae.sparsity import mean_activation
 
 Losses = dict[str, Tensor]
 Batch = tuple[Tensor, ...]  # images, labels, and the operated images where a loss asks for them
@@ -60,7 +61,7 @@ class Measured(Representation, LightningModule):
         return self.losses_of_batch(images, operated)[0]
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
-        """The `losses`, and the mean activation of each unit (K,) that a penalty among them may be of."""
+        """The `losses`, and the code (B, K) of which they are."""
         raise NotImplementedError
 
     def losses_of_set(self, means: Losses, activation: Tensor) -> Losses:
@@ -100,7 +101,7 @@ class Measured(Representation, LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         with full_precision(self.device):
             self.measures.update(self, batch[0])
-            self.val_means.add(len(batch[0]), *self.losses_of_batch(batch[0], *batch[2:]))
+            self.val_means.add(*self.losses_of_batch(batch[0], *batch[2:]))
 
     def on_validation_epoch_end(self) -> None:
         self.log_losses("val", self.losses_of_set(*self.val_means.compute(self.trainer.strategy)))
@@ -179,8 +180,8 @@ class Means:
         finite: number of batches before the first one with a term that is not finite; of the shape of a term.
 
     >>> means = Means()
-    >>> means.add(3, {"reconstruction": torch.tensor(1.0)}, torch.tensor([0.5]))
-    >>> means.add(1, {"reconstruction": torch.tensor(2.0)}, torch.tensor([0.1]))
+    >>> means.add({"reconstruction": torch.tensor(1.0)}, torch.tensor([[0.2], [0.5], [0.8]]))
+    >>> means.add({"reconstruction": torch.tensor(2.0)}, torch.tensor([[0.1]]))
     >>> means.compute()
     ({'reconstruction': tensor(1.2500)}, tensor([0.4000]))
     """
@@ -191,13 +192,14 @@ class Means:
         self.images = 0
         self.finite: Tensor | int = 0
 
-    def add(self, images: int, losses: Losses, activation: Tensor) -> None:
-        """Add the terms of a batch of so many ``images``, and its mean activation (K,)."""
+    def add(self, losses: Losses, code: Tensor) -> None:
+        """Add the terms of a batch, and its code (B, K); or those of a stack of n models, each (n,), and (n, B, K)."""
+        images, activation = code.shape[-2], mean_activation(code.detach())
         for name, values in losses.items():
             self.totals.setdefault(name, _zeros(values)).add_(values.detach(), alpha=images)
         if self.activation is None:
             self.activation = _zeros(activation)
-        self.activation.add_(activation.detach(), alpha=images)
+        self.activation.add_(activation, alpha=images)
         self.images += images
         self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
 from partae.callbacks import Hyperparameters
 from partae.checks import InputError, flag, one_of, random_seed, whole
@@ -43,6 +44,7 @@ class Job:
         file: the checkpoint from which the job is resumed, if any.
         start: the content of that checkpoint.
         started: when its building began, on the clock of `time.monotonic`.
+        random: the states of torch's random generators with which its training begins, for a job of a stack.
     """
 
     cfg: DictConfig
@@ -56,6 +58,7 @@ class Job:
     file: Path | None
     start: Mapping[str, Any] | None
     started: float
+    random: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:

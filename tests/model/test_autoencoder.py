@@ -28,7 +28,7 @@ def test_the_loss_is_the_sum_of_its_named_terms() -> None:
     assert losses["decay"] == losses["approximation"] == 0
 
     autoencoder.on_train_epoch_start()
-    loss = autoencoder.training_step((images, torch.zeros(5)), 0)
+    loss = autoencoder.training_step((images, torch.zeros(5)), 0)["loss"]
     torch.testing.assert_close(loss, losses["reconstruction"] + losses["sparsity"])
 
 

@@ -46,7 +46,8 @@ class Company:
         self.members = []
         for job in self.jobs:
             callbacks = [callback for callback in job.callbacks if not isinstance(callback, ProgressBar)]
-            self.members.append(Member(cast("AutoEncoder", job.model), job.loggers, callbacks, job.start or {}))
+            member = Member(cast("AutoEncoder", job.model), job.loggers, callbacks, job.start or {}, job.random)
+            self.members.append(member)
 
     def train(self, compiled: bool | None = None) -> None:
         """Train all members, each up to its last checkpoint.

@@ -24,6 +24,7 @@ from hydra.core.utils import run_job as run_hydra_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from partae.callbacks.checkpoint import random_state
 from partae.checks import whole
 from partae.model.autoencoder import AutoEncoder
 from partae.run.build import Job, build_job
@@ -138,6 +139,7 @@ def build_stackable(cfg: DictConfig) -> tuple[Job, str] | None:
         return None
     begin(cfg, hydra, folder)
     job = build_job(cfg, folder)
+    job.random = random_state(job.trainer.strategy.root_device)
     if reason := reason_alone(job):
         print(f"{folder.name} runs alone: {reason}", file=sys.stderr)
         return None

@@ -2,7 +2,7 @@
 
 One forward and backward pass serves all of them; then one optimizer steps on the parameters of each model, which are
 views of the stack. So each model takes the steps that it would take alone, under any optimizer that treats every tensor
-by itself, and with a learning rate of its own.
+by itself, and with a learning rate of its own. What is drawn at random is drawn for each model by itself, before.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class Stack(LightningModule):
         super().__init__()
         self.members, self.constraints = list(members), constraints
         for member in members:
-            member.model.eval()
             if member.start:
                 member.model.load_state_dict(member.start["state_dict"])
         # a plain attribute: Lightning sees a module without parameters, and neither moves nor saves any
@@ -79,18 +78,25 @@ class Stack(LightningModule):
     def on_train_start(self) -> None:
         for member in self.members:
             if member.start:
-                member.load_checkpoint()
+                with member.own_random_state():
+                    member.load_checkpoint()
         self._call("on_train_start")
 
     def on_train_epoch_start(self) -> None:
         self.train_means = Means()
         self._call("on_train_epoch_start")
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses, activation = self.models.losses(batch[0], *batch[2:])
-        self.train_means.add(len(batch[0]), losses, activation)
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        losses, codes = self.models.losses(batch[0], *batch[2:], **self._seen(batch[0]))
+        self.train_means.add(losses, codes)
         # each loss depends on one member only, so the gradient of the sum holds the gradient of each
-        return torch.stack(list(losses.values())).sum()
+        return {"loss": torch.stack(list(losses.values())).sum(), "code": codes.detach()}
+
+    def _seen(self, images: Tensor) -> dict[str, Tensor]:
+        """What the encoder of each member sees, (n, B, C, H, W), where that is drawn at random: each draws its own."""
+        if getattr(self.members[0].model.corruption, "is_deterministic", False):
+            return {}
+        return {"seen": torch.stack([member.corrupt(images) for member in self.members])}
 
     def optimizer_zero_grad(self, *_: Any) -> None:
         for tensor in self.models.parameters.values():
@@ -99,8 +105,20 @@ class Stack(LightningModule):
     def on_after_backward(self) -> None:
         self.models.hand_out_gradients({index for index, member in enumerate(self.members) if member.error})
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        for index, member in enumerate(self.members):
+            for callback in member.watching:
+                own = {"code": outputs["code"][index]}
+                callback.on_train_batch_end(member.model.trainer, member.model, own, batch, batch_idx)
         self._constrain()
+
+    def on_validation_model_eval(self) -> None:
+        for member in self.members:
+            member.model.eval()
+
+    def on_validation_model_train(self) -> None:
+        for member in self.members:
+            member.model.train()
 
     def on_validation_start(self) -> None:
         self._hand_out_means()
@@ -113,7 +131,7 @@ class Stack(LightningModule):
         with full_precision(self.device):
             for model in (member.model for member in self.members if not member.error):
                 model.measures.update(model, images, operated)
-                model.val_means.add(len(images), *model.losses_of_batch(images, *batch[2:]))
+                model.val_means.add(*model.losses_of_batch(images, *batch[2:]))
 
     def on_validation_epoch_end(self) -> None:
         self._call("on_validation_epoch_end")
@@ -150,7 +168,8 @@ class Stack(LightningModule):
         for member in self.members:
             if not member.error:
                 try:
-                    member.call(hook, *arguments)
+                    with member.own_random_state():
+                        member.call(hook, *arguments)
                 except InputError as error:
                     member.error = error
         self.trainer.should_stop |= all(member.error for member in self.members)

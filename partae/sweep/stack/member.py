@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any, cast
 
+import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
+from torch.optim import Optimizer
 
+from partae.callbacks.checkpoint import random_state, set_random_state
 from partae.checks import InputError
 from partae.model.autoencoder import AutoEncoder
 
@@ -24,6 +30,7 @@ class Member:
         loggers: of its own run.
         callbacks: of its own run, without constraints and progress bar.
         start: the content of the checkpoint from which it is resumed; empty for a new run.
+        random: the states of torch's random generators in its own run; by default, those at this moment.
 
     Attributes:
         error: of its training, once that has diverged.
@@ -35,9 +42,16 @@ class Member:
     loggers: list[Logger] = field(default_factory=list)
     callbacks: list[Callback] = field(default_factory=list)
     start: Mapping[str, Any] = field(default_factory=dict)
+    random: Mapping[str, Tensor] = field(default_factory=partial(random_state, torch.device("cpu")))
     error: InputError | None = None
     metrics: dict[str, Tensor] = field(default_factory=dict)
     is_saving: bool = False
+
+    @cached_property
+    def watching(self) -> list[Callback]:
+        """The callbacks that look at each batch, but for those that write checkpoints, which happens after epochs."""
+        watching = (each for each in self.callbacks if is_overridden("on_train_batch_end", each, Callback))
+        return [callback for callback in watching if not isinstance(callback, Checkpoint)]
 
     def attach(self, trainer: Trainer) -> None:
         """Attach the model to the stack's trainer, and collect here what it logs."""
@@ -50,6 +64,22 @@ class Member:
         del self.model.log
         for logger in self.loggers:
             logger.finalize("success")
+
+    @contextmanager
+    def own_random_state(self) -> Iterator[None]:
+        """In this block, torch's random generators are those of the member's own run."""
+        device = self.model.trainer.strategy.root_device
+        set_random_state(self.random, device)
+        try:
+            yield
+        finally:
+            self.random = random_state(device)
+
+    def corrupt(self, images: Tensor) -> Tensor:
+        """The images (B, C, H, W) as the encoder sees them in training."""
+        with self.own_random_state():
+            corrupted: Tensor = self.model.corruption(images)
+        return corrupted
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call a hook of callbacks and model; as in Lightning, those that write checkpoints come last."""
@@ -96,6 +126,10 @@ class MemberTrainer:
     @property
     def callback_metrics(self) -> dict[str, Tensor]:
         return self.member.metrics
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        return [cast("Any", self.trainer.lightning_module).optimization.optimizer_of(self.member)]
 
     @property
     def loggers(self) -> list[Logger]:

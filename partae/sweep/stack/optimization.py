@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae.schedule import by_step
@@ -44,6 +45,13 @@ class Optimization:
         self.scheduler = LambdaLR(self.optimizer, [by_step(first.model.schedule, steps) for first in firsts])
         if members[0].start:
             self._load()
+
+    def optimizer_of(self, member: Member) -> Optimizer:
+        """An optimizer of the parameters of ``member`` alone, which shares their state with the stack's."""
+        own = member.model.build_optimizer(member.model.parameters())
+        every = self.optimizer.state
+        own.state.update({each: every[each] for each in member.model.parameters() if each in every})
+        return own
 
     def state_of(self, member: Member) -> dict[str, Any]:
         """The states of optimizer and schedule in a checkpoint of ``member``, as its run alone would write them."""

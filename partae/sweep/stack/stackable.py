@@ -6,11 +6,10 @@ import json
 
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import LBFGS, Optimizer
 
-from partae.callbacks import Gallery, Hyperparameters
+from partae.callbacks import Gallery, Hyperparameters, Revival
 from partae.checks import InputError
 from partae.constraint import Constraint
 from partae.model.autoencoder import AutoEncoder
@@ -18,7 +17,8 @@ from partae.run.build import Job
 from partae.run.run_folder import is_on_one_device
 from partae.saving.specification import describe
 
-OBSERVERS = (Gallery, Hyperparameters, ModelCheckpoint, ProgressBar)  # callbacks that change nothing in a training
+# callbacks that change nothing in a training, or only their own model by what it was trained on
+CALLBACKS = (Gallery, Hyperparameters, ModelCheckpoint, ProgressBar, Revival)
 # settings of a trainer that do not reach across the models of a stack
 TRAINER_KEYS = {"_target_", "default_root_dir", "max_epochs", "accelerator", "devices", "deterministic", "plugins"}
 TRAINER_KEYS |= {"num_sanity_val_steps", "enable_model_summary", "enable_progress_bar", "log_every_n_steps"}
@@ -61,12 +61,12 @@ def reason_alone(job: Job) -> str | None:
         if hasattr(module, "adapt"):
             return f"{type(module).__name__} adapts itself outside of the loss"
     for module in model.modules():
-        if isinstance(module, _BatchNorm | _DropoutNd):
-            return f"{type(module).__name__} keeps statistics or draws at random in training, which no stack does"
-    if not getattr(model.corruption, "is_deterministic", False):
-        return f"corruption={type(model.corruption).__name__.lower()} draws at random, which no stack does"
+        if isinstance(module, _DropoutNd):
+            return f"{type(module).__name__} draws at random in the middle of its model, which no stack does"
+    if next(model.corruption.parameters(), None) is not None:
+        return f"corruption={type(model.corruption).__name__.lower()} learns, which no stack lets it do"
     for callback in job.callbacks:
-        if not isinstance(callback, OBSERVERS):
+        if not isinstance(callback, CALLBACKS):
             return f"callback {type(callback).__name__} may change the training of its model"
     for constraint in job.constraints:
         if not isinstance(constraint, Constraint):

@@ -20,7 +20,7 @@ class Vectorized:
     """n models that share their structure.
 
     Args:
-        models: in evaluation mode.
+        models: in training mode; buffers that they change there, as batch norm does, must change in place.
         compiled: whether the losses of a batch of ``batch_size`` images are compiled, where that works.
         batch_size: B of all but the last batch of an epoch.
     """
@@ -29,7 +29,7 @@ class Vectorized:
         self.models, self.batch_size = models, batch_size
         self.parameters, self.buffers = stack_module_state(cast("list[nn.Module]", models))
         call = functools.partial(functional_call, _Losses(copy.deepcopy(models[0]).to("meta")))
-        self._losses = vmap(lambda state, batch: call(state, batch), in_dims=(0, None))
+        self._losses = vmap(lambda state, seen, batch: call(state, batch, seen), in_dims=(0, 0, None))
         self.compiled = torch.compile(self._losses, dynamic=False) if compiled else None
 
     def move(self, device: torch.device) -> None:
@@ -44,22 +44,23 @@ class Vectorized:
             for name, buffer in model.named_buffers():
                 buffer.data = self.buffers[name][index]
 
-    def losses(self, *images: Tensor) -> tuple[Losses, Tensor]:
-        """The terms of each model's loss over images (B, C, H, W), by name, each (n,), and activations (n, K).
+    def losses(self, *images: Tensor, **seen: Tensor) -> tuple[Losses, Tensor]:
+        """The terms of each model's loss over images (B, C, H, W), by name, each (n,), and the codes (n, B, K).
 
-        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses_of_batch`.
+        Operated images (B, O, C, H, W) may follow, and the corrupted images of each model, ``seen`` (n, B, C, H, W), as
+        for `AutoEncoder.losses_of_batch`.
         """
         state = {f"model.{name}": tensor for name, tensor in (self.parameters | self.buffers).items()}
         if self.compiled and len(images[0]) == self.batch_size:
             try:
-                return self.compiled(state, images)
+                return self.compiled(state, seen, images)
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
                 reason = str(error).strip().splitlines()[0]
                 warnings.warn(f"the stack trains without being compiled, which is slower: {reason}", stacklevel=2)
                 self.compiled = None
-        losses: tuple[Losses, Tensor] = self._losses(state, images)
+        losses: tuple[Losses, Tensor] = self._losses(state, seen, images)
         return losses
 
     def hand_out_gradients(self, frozen: Container[int]) -> None:
@@ -80,9 +81,11 @@ class _Losses(nn.Module):
         for module in model.modules():
             if type(module) is nn.Linear:
                 module.forward = functools.partial(_linear, module)  # type: ignore[method-assign]
+            if hasattr(module, "adapt"):  # in training it keeps its inputs for that, and no stack adapts it
+                module.eval()
 
-    def forward(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
-        return self.model.losses_of_batch(images, operated)
+    def forward(self, *images: Tensor, **seen: Tensor) -> tuple[Losses, Tensor]:
+        return self.model.losses_of_batch(*images, **seen)
 
 
 def _linear(layer: nn.Linear, features: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ TINY = ["-m", "data=bars", "data.source.train_size=250", "data.source.test_size=
 TINY += ["data.batch_size=40", "latent_dim=6", "trainer.max_epochs=2", "trainer.accelerator=cpu", "quiet=true"]
 TINY += ["~callbacks.gallery", "~hydra.callbacks.summary"]  # which load models for their pictures
 TINY += ["hydra/launcher=stacked", "hydra.launcher.compiled=false"]
+MASKED = ["encoder.hidden=[8]", "encoder.batch_norm=true", "corruption=masking"]
+REVIVED = ["callbacks=revival", "callbacks.revival.until=1", "callbacks.revival.share=0.9"]
 
 
 def sweep(folder: Path, *overrides: str) -> Outcome:
@@ -87,8 +89,10 @@ def test_jobs_that_differ_in_more_than_numbers_are_in_other_stacks_or_alone(tmp_
     varied = sweep(tmp_path / "varied", "latent_dim=6,7", "seed=0,1", "trainer.max_epochs=1")
     assert varied.err.count("Training 2 models as one stack") == 2
     assert len(measures(tmp_path / "varied")) == 4
-    alone = sweep(tmp_path / "alone", "corruption=none,masking", "sparsity.p=0.1,1.5", "trainer.max_epochs=1")
-    assert alone.err.count("runs alone: corruption=masking draws at random") == 1
+    alone = sweep(
+        tmp_path / "alone", "callbacks=default,dense_sparse_dense", "sparsity.p=0.1,1.5", "trainer.max_epochs=1"
+    )
+    assert alone.err.count("runs alone: callback DenseSparseDense may change") == 1
     assert alone.err.count("failed: sparsity.p must be") == 2
     assert len(measures(tmp_path / "alone")) == 2
 
@@ -125,11 +129,17 @@ def test_no_stack_starts_after_a_failure_with_fail_fast(tmp_path: Path) -> None:
     assert outcome.err.count("failed: training diverged") == 1
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param(["optimizer.lr=0.001,0.1"], id="plain"),
+        pytest.param([*MASKED, *REVIVED, "seed=0,1"], id="batch norm, masks and revival"),
+    ],
+)
 def test_a_killed_sweep_goes_on_bit_for_bit_and_skips_what_is_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    overrides = ["optimizer.lr=0.001,0.1"]
     assert in_a_process(lambda: sweep(undisturbed, *overrides)) == 0
     with monkeypatch.context() as patched:
         stop_in_epoch_1(patched, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -158,6 +168,17 @@ def test_jobs_in_different_epochs_are_in_different_stacks(tmp_path: Path, monkey
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "sweep.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def test_seeds_draw_the_masks_that_they_would_draw_alone(tmp_path: Path) -> None:
+    overrides = [*MASKED, "seed=0,1"]
+    assert "Training 2 models as one stack" in sweep(tmp_path / "stacked", *overrides).err
+    alone = [each for each in [*TINY, *overrides] if "launcher" not in each]
+    assert type_in("train.py", [*alone, f"hydra.sweep.dir={tmp_path / 'alone'}"], tmp_path).status == 0
+    ours, theirs = measures(tmp_path / "stacked"), measures(tmp_path / "alone")
+    assert len(ours) == 2
+    for name, expected in theirs.items():
+        assert ours[name] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import LBFGS, Adam
 
 from partae import AutoEncoder
-from partae.callbacks import Gallery
+from partae.callbacks import Gallery, Revival
 from partae.callbacks.pruning import DenseSparseDense
 from partae.constraint import NonNegative
 from partae.corruption import Masking
@@ -33,6 +33,14 @@ class Own(NoSparsity):
         self.rule = rule
 
 
+class Dropping(Dense):
+    """A user's own encoder, with dropout."""
+
+    def __init__(self, image_shape: tuple[int, ...], latent_dim: int) -> None:
+        super().__init__(image_shape, latent_dim)
+        self.inner.append(nn.Dropout())
+
+
 def job(model: nn.Module, *callbacks: Callback, **trainer: Any) -> Job:
     cfg = OmegaConf.create({"trainer": {"devices": 1, **trainer}})
     return cast(
@@ -48,8 +56,8 @@ def model(activation: str = "sigmoid", **arguments: Any) -> AutoEncoder:
     ("alone", "reason"),
     [
         (job(model(activation="logistic", sparsity=IntrinsicPlasticity())), "IntrinsicPlasticity adapts itself"),
-        (job(AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5))), "BatchNorm"),
-        (job(model(corruption=Masking())), "corruption=masking draws at random"),
+        (job(AutoEncoder(Dropping(SHAPE, 5), Dictionary(SHAPE, 5))), "Dropout draws at random"),
+        (job(model(corruption=nn.Linear(6, 6))), "corruption=linear learns"),
         (job(SparseRBM(Dense(SHAPE, 5, tied=True), Dictionary(SHAPE, 5, "sigmoid"))), "model SparseRBM"),
         (job(nn.Linear(1, 1)), "model Linear"),
         (job(model(optimizer=partial(LBFGS, lr=1.0))), "optimizer LBFGS"),
@@ -69,3 +77,5 @@ def test_a_job_whose_model_learns_by_its_loss_alone_can_be_stacked() -> None:
     assert reason_alone(job(model(sparsity=Own(ListConfig([0.1, 2]))))) is None
     neutral = {"gradient_clip_val": None, "max_time": None, "precision": "bf16-mixed"}  # as conf/ has them
     assert reason_alone(job(model(optimizer=partial(Adam, lr=1.0)), Gallery(), max_epochs=3, **neutral)) is None
+    normalised = AutoEncoder(Conv((1, 8, 8), 5), Dictionary((1, 8, 8), 5), corruption=Masking())
+    assert reason_alone(job(normalised, Revival())) is None
