@@ -133,8 +133,7 @@ class AutoEncoder(Measured):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         losses, code = self.losses_of_batch(batch[0], *batch[2:])
-        self.train_means.add(losses, code)
-        return {"loss": torch.stack(list(losses.values())).sum(), "code": code.detach()}
+        return {"loss": self.train_means.add(losses, code).sum(), "code": code.detach()}
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:

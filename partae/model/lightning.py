@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import os
 from typing import Any, ClassVar, NoReturn, cast
 
 import torch
@@ -83,6 +86,9 @@ class Measured(Representation, LightningModule):
     def setup(self, stage: str) -> None:
         if self.trainer.world_size > 1 and not self.is_shared_out:
             raise InputError(f"model {type(self).__name__} trains on one device: leave out trainer=ddp")
+        if self.trainer.strategy.root_device.type == "cpu":
+            # Lightning sets it; each step of Adam then looks for a driver on the disk, a tenth of a small model's step
+            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         self.measures = Measures(len(self.atoms))
 
     def calibrate(self, data: object) -> None:
@@ -181,27 +187,44 @@ class Means:
 
     >>> means = Means()
     >>> means.add({"reconstruction": torch.tensor(1.0)}, torch.tensor([[0.2], [0.5], [0.8]]))
+    tensor([1.])
     >>> means.add({"reconstruction": torch.tensor(2.0)}, torch.tensor([[0.1]]))
+    tensor([2.])
     >>> means.compute()
     ({'reconstruction': tensor(1.2500)}, tensor([0.4000]))
     """
 
-    def __init__(self) -> None:
-        self.totals: Losses = {}
-        self.activation: Tensor | None = None
-        self.images = 0
-        self.finite: Tensor | int = 0
+    names: tuple[str, ...]
+    totals: Tensor  # of all terms, as one tensor: on a GPU a step takes as long as its number of operations
+    activation: Tensor
+    finite: Tensor
 
-    def add(self, losses: Losses, code: Tensor) -> None:
-        """Add the terms of a batch, and its code (B, K); or those of a stack of n models, each (n,), and (n, B, K)."""
+    def __init__(self) -> None:
+        self.images = 0
+
+    def add(self, losses: Losses, code: Tensor) -> Tensor:
+        """Add the T terms of a batch, and its code (B, K); or those of a stack of n models, each (n,), and (n, B, K).
+
+        Returns:
+            The terms, (T,) or (T, n).
+        """
         images, activation = code.shape[-2], mean_activation(code.detach())
-        for name, values in losses.items():
-            self.totals.setdefault(name, _zeros(values)).add_(values.detach(), alpha=images)
-        if self.activation is None:
-            self.activation = _zeros(activation)
-        self.activation.add_(activation, alpha=images)
+        terms = torch.stack(list(losses.values()))
+        if not self.images:
+            self.names = tuple(losses)
+            self.totals, self.activation = _zeros(terms), _zeros(activation)
+            self.finite = torch.zeros_like(terms[0], dtype=torch.int)
         self.images += images
-        self.finite = self.finite + torch.stack(list(self.totals.values())).isfinite().all(dim=0).int()
+        self.totals.add_(terms.detach(), alpha=images)
+        self.activation.add_(activation.detach(), alpha=images)
+        self.finite.add_(torch.linalg.vector_norm(self.totals, math.inf, dim=0) < math.inf)
+        return terms
+
+    def of_model(self, index: int) -> Means:
+        """The means of one model, of those of a stack of models."""
+        own = copy.copy(self)
+        own.totals, own.activation, own.finite = self.totals[:, index], self.activation[index], self.finite[index]
+        return own
 
     def compute(self, strategy: Strategy | None = None) -> tuple[Losses, Tensor]:
         """The mean of each term, and the mean activation (K,), over all devices of ``strategy`` where there is one."""
@@ -209,9 +232,8 @@ class Means:
         def of_all(total: Tensor) -> Tensor:
             return cast("Tensor", strategy.reduce(total.clone(), reduce_op="sum")) if strategy else total
 
-        activation = cast("Tensor", self.activation)
-        images = of_all(torch.tensor(float(self.images), device=activation.device))
-        return {name: of_all(total) / images for name, total in self.totals.items()}, of_all(activation) / images
+        images = of_all(torch.tensor(float(self.images), device=self.totals.device))
+        return dict(zip(self.names, of_all(self.totals) / images, strict=True)), of_all(self.activation) / images
 
 
 def _zeros(values: Tensor) -> Tensor:

@@ -1,15 +1,16 @@
 """Models that differ in numbers only, trained in lockstep.
 
-One forward and backward pass serves all of them; then one optimizer steps on the parameters of each model, which are
-views of the stack. So each model takes the steps that it would take alone, under any optimizer that treats every tensor
-by itself, and with a learning rate of its own. What is drawn at random is drawn for each model by itself, before.
+One forward and backward pass serves all of them; then one optimizer steps on the stack, of which the parameters of each
+model are views. So each model takes the steps that it would take alone, under any optimizer that treats every tensor by
+itself, and with a learning rate of its own. What is drawn at random is drawn for each model by itself, before.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import partialmethod
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
@@ -20,15 +21,15 @@ from partae.checks import InputError
 from partae.constraint import Constraint
 from partae.model.lightning import Batch, Means, full_precision
 from partae.sweep.stack.member import Member
-from partae.sweep.stack.optimization import Optimization
+from partae.sweep.stack.optimization import Optimization, groups_of
 from partae.sweep.stack.vectorized import Vectorized
 
 
 class Stack(LightningModule):
     """Trains its members on the same batches, and calls the hooks of each member's model and callbacks.
 
-    A member that diverges is frozen, with the error that its run alone would end with. When all are frozen, training
-    stops.
+    A member that diverges ends there, with the error that its run alone would end with: none of its hooks is called any
+    more. Its place in the stack is trained on, which changes no other member. When all have ended, training stops.
 
     Args:
         members: of one `structure`, stackable (`reason_alone`), and in the same epoch.
@@ -46,16 +47,18 @@ class Stack(LightningModule):
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.members, self.constraints = list(members), constraints
-        for member in members:
+        self.groups = groups_of(members)
+        self.members, self.constraints = list(itertools.chain(*self.groups)), constraints
+        for member in self.members:
             if member.start:
                 member.model.load_state_dict(member.start["state_dict"])
         # a plain attribute: Lightning sees a module without parameters, and neither moves nor saves any
-        self.models = Vectorized([member.model for member in members], compiled=compiled, batch_size=batch_size)
+        self.models = Vectorized([member.model for member in self.members], compiled=compiled, batch_size=batch_size)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         self.models.move(self.device)
-        own = self.optimization = Optimization(self.members, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        own = self.optimization = Optimization(self.groups, self.models.parameters.values(), steps)
         return {"optimizer": own.optimizer, "lr_scheduler": {"scheduler": own.scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
@@ -88,9 +91,8 @@ class Stack(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         losses, codes = self.models.losses(batch[0], *batch[2:], **self._seen(batch[0]))
-        self.train_means.add(losses, codes)
         # each loss depends on one member only, so the gradient of the sum holds the gradient of each
-        return {"loss": torch.stack(list(losses.values())).sum(), "code": codes.detach()}
+        return {"loss": self.train_means.add(losses, codes).sum(), "code": codes.detach()}
 
     def _seen(self, images: Tensor) -> dict[str, Tensor]:
         """What the encoder of each member sees, (n, B, C, H, W), where that is drawn at random: each draws its own."""
@@ -103,7 +105,7 @@ class Stack(LightningModule):
             tensor.grad = None
 
     def on_after_backward(self) -> None:
-        self.models.hand_out_gradients({index for index, member in enumerate(self.members) if member.error})
+        self.optimization.hand_out_gradients()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         for index, member in enumerate(self.members):
@@ -156,15 +158,11 @@ class Stack(LightningModule):
 
     def _hand_out_means(self) -> None:
         """Give each model its share of the means over the epoch so far."""
-        every = self.train_means
         for index, member in enumerate(self.members):
-            own = member.model.train_means = Means()
-            own.totals = {name: total[index] for name, total in every.totals.items()}
-            own.activation = cast("Tensor", every.activation)[index]
-            own.images, own.finite = every.images, cast("Tensor", every.finite)[index]
+            member.model.train_means = self.train_means.of_model(index)
 
     def _call(self, hook: str, *arguments: Any) -> None:
-        """Call a hook of each member that is not frozen; freeze a member whose hook raises InputError."""
+        """Call a hook of each member that has not ended; end a member whose hook raises InputError."""
         for member in self.members:
             if not member.error:
                 try:

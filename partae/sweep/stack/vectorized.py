@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -21,16 +21,18 @@ class Vectorized:
 
     Args:
         models: in training mode; buffers that they change there, as batch norm does, must change in place.
-        compiled: whether the losses of a batch of ``batch_size`` images are compiled, where that works.
+        compiled: whether the losses of a batch of ``batch_size`` images are compiled, where that works; on a GPU into
+            CUDA graphs, which spare the host most of a step.
         batch_size: B of all but the last batch of an epoch.
     """
 
     def __init__(self, models: Sequence[AutoEncoder], *, compiled: bool = False, batch_size: int | None = None) -> None:
         self.models, self.batch_size = models, batch_size
         self.parameters, self.buffers = stack_module_state(cast("list[nn.Module]", models))
-        call = functools.partial(functional_call, _Losses(copy.deepcopy(models[0]).to("meta")))
+        model = _Losses(copy.deepcopy(models[0]).to("meta"))
+        call = functools.partial(functional_call, model, tie_weights=False)  # on meta no weights are tied
         self._losses = vmap(lambda state, seen, batch: call(state, batch, seen), in_dims=(0, 0, None))
-        self.compiled = torch.compile(self._losses, dynamic=False) if compiled else None
+        self.is_to_be_compiled, self.compiled = compiled, None
 
     def move(self, device: torch.device) -> None:
         """Move the models to ``device``, and make their parameters and buffers views of the stack."""
@@ -43,6 +45,9 @@ class Vectorized:
                 parameter.data = self.parameters[name].data[index]
             for name, buffer in model.named_buffers():
                 buffer.data = self.buffers[name][index]
+        if self.is_to_be_compiled:
+            mode = "reduce-overhead" if device.type == "cuda" else None
+            self.compiled = torch.compile(self._losses, dynamic=False, mode=mode)
 
     def losses(self, *images: Tensor, **seen: Tensor) -> tuple[Losses, Tensor]:
         """The terms of each model's loss over images (B, C, H, W), by name, each (n,), and the codes (n, B, K).
@@ -62,14 +67,6 @@ class Vectorized:
                 self.compiled = None
         losses: tuple[Losses, Tensor] = self._losses(state, seen, images)
         return losses
-
-    def hand_out_gradients(self, frozen: Container[int]) -> None:
-        """Give each model its share of the gradients; without one, a model whose index is ``frozen`` stays as it is."""
-        gradients = {name: tensor.grad for name, tensor in self.parameters.items()}
-        for index, model in enumerate(self.models):
-            for name, parameter in model.named_parameters():
-                gradient = gradients[name]
-                parameter.grad = None if gradient is None or index in frozen else gradient[index]
 
 
 class _Losses(nn.Module):
