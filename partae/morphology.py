@@ -85,18 +85,22 @@ def places_of_extrema(images: torch.Tensor, footprint: torch.Tensor, largest: bo
 
 
 def _split(footprint: Tensor) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """A footprint as runs around its middle column and other pixels, from its middle row and column.
+    """A footprint as runs around its middle column and other pixels, but for the middle one.
 
     Returns:
-        The reach of each run, shortest first, and its row; and the row and column of each other pixel.
+        The reach of each run, shortest first, and its row; and the row and column of each other pixel; both from the
+        middle.
     """
     runs, others, middle = [], [], footprint.shape[1] // 2
     for down, row in enumerate(footprint.tolist(), start=-(len(footprint) // 2)):
         pairs = [row[middle - right] * row[middle + right] for right in range(middle + 1)]
         reach = [*pairs, 0].index(0) - 1
-        runs += [(reach, down)] if reach >= 0 else []
+        if reach > (down == 0):
+            runs.append((reach, down))
+        else:  # its pixels take no more steps
+            reach = -1
         others += [(down, right) for right in range(-middle, middle + 1) if row[middle + right] and abs(right) > reach]
-    return sorted(runs), others
+    return sorted(runs), [pixel for pixel in others if pixel != (0, 0)]
 
 
 @places_of_extrema.register_fake
