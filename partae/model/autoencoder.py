@@ -85,11 +85,12 @@ class AutoEncoder(Measured):
     def operators(self) -> tuple[Operator, ...]:
         return cast("tuple[Operator, ...]", self.approximation.applied)
 
-    def losses_of_batch(
-        self, images: Tensor, operated: Tensor | None = None, seen: Tensor | None = None
-    ) -> tuple[Losses, Tensor]:
-        """As `Measured.losses_of_batch`; ``seen`` (B, C, H, W) are the corrupted images, where they are known."""
-        code = self.encoder(self.corruption(images) if seen is None else seen, self.atoms)
+    def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        return self.losses_of_seen(self.corruption(images), images, operated)
+
+    def losses_of_seen(self, seen: Tensor, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
+        """As `losses_of_batch`, where the encoder sees ``seen`` (B, C, H, W) of the images."""
+        code = self.encoder(seen, self.atoms)
         losses = {
             "reconstruction": self.reconstruction(self.decoder(code), images),
             "sparsity": self.sparsity(self.of_all_processes(code)),

@@ -52,8 +52,8 @@ class Vectorized:
     def losses(self, *images: Tensor, **seen: Tensor) -> tuple[Losses, Tensor]:
         """The terms of each model's loss over images (B, C, H, W), by name, each (n,), and the codes (n, B, K).
 
-        Operated images (B, O, C, H, W) may follow, and the corrupted images of each model, ``seen`` (n, B, C, H, W), as
-        for `AutoEncoder.losses_of_batch`.
+        Operated images (B, O, C, H, W) may follow, as for `AutoEncoder.losses_of_batch`, and what the encoder of
+        each model sees, ``seen`` (n, B, C, H, W), as for `AutoEncoder.losses_of_seen`.
         """
         state = {f"model.{name}": tensor for name, tensor in (self.parameters | self.buffers).items()}
         if self.compiled and len(images[0]) == self.batch_size:
@@ -81,8 +81,8 @@ class _Losses(nn.Module):
             if hasattr(module, "adapt"):  # in training it keeps its inputs for that, and no stack adapts it
                 module.eval()
 
-    def forward(self, *images: Tensor, **seen: Tensor) -> tuple[Losses, Tensor]:
-        return self.model.losses_of_batch(*images, **seen)
+    def forward(self, *images: Tensor, seen: Tensor | None = None) -> tuple[Losses, Tensor]:
+        return self.model.losses_of_batch(*images) if seen is None else self.model.losses_of_seen(seen, *images)
 
 
 def _linear(layer: nn.Linear, features: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def stop_in_epoch_1(monkeypatch: pytest.MonkeyPatch, end: Any) -> None:
     """Call ``end`` before a batch in the middle of epoch 1 of a stack."""
     step = Stack.training_step
 
-    def interrupted_step(stack: Stack, batch: Any, batch_idx: int) -> torch.Tensor:
+    def interrupted_step(stack: Stack, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
         if (stack.current_epoch, batch_idx) == (1, 3):
             end()
         return step(stack, batch, batch_idx)
