@@ -23,6 +23,10 @@ torch.ones(1, requires_grad=True).sum().backward()
 Compose = Callable[..., DictConfig]
 Run = Callable[..., dict[str, float]]
 
+# a run of seconds
+BARS = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
+BARS += ["trainer.accelerator=cpu", "quiet=true"]
+
 
 def log_into(folder: Path, cfg: DictConfig) -> DictConfig:
     """The configuration of a run whose loggers write to ``folder``, since no Hydra knows the run's own."""

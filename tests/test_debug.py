@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import type_in
-from tests.test_train import BARS
+from tests.conftest import BARS
 
 
 @pytest.mark.parametrize(

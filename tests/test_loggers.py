@@ -17,10 +17,10 @@ from partae.callbacks.gallery import show
 from partae.checks import InputError
 from partae.run.build import build_job
 from tests.command_line import ROOT
-from tests.conftest import Compose, Run
+from tests.conftest import BARS, Compose, Run
 from tests.docs.shown import in_a_process
 from tests.events import logged, pictures
-from tests.test_train import BARS, MEASURES
+from tests.test_train import MEASURES
 
 GIVEN = {f"{split}/loss" for split in ("train", "val")} | {
     f"{split}/{key}" for split in ("val", "test") for key in MEASURES
