@@ -52,6 +52,7 @@ def test_an_installation_names_extras_that_exist(command: str) -> None:
 
 BRIEF: dict[str, dict[str, Any]] = {
     "epoch": {"EPOCHS": 1, "ROUNDS": 1},
+    "host": {"STEPS": 20, "TURNS": 1},
     "stack": {"COUNTS": (1, 2), "TURNS": 1, "STEPS": 2},
     "projection": {"VECTORS": 200},
     "approximation": {"ROUNDS": 1, "RADII": (1,)},

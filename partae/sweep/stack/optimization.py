@@ -62,6 +62,7 @@ class Optimization:
         self.optimizer = optimizers[0]
         for other in optimizers[1:]:
             self.optimizer.add_param_group(other.param_groups[0])
+            self.optimizer.state.update(other.state)  # Adagrad has one from the start
         self.scheduler = LambdaLR(self.optimizer, [by_step(group[0].model.schedule, steps) for group in groups])
         if groups[0][0].start:
             self._load()
