@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class Optimization:
             tensors = [each.detach()[place].requires_grad_(each.requires_grad) for each in self.stacked]
             self.places.append(place)
             self.tensors.append(tensors)
-            optimizers.append(group[0].model.build_optimizer(tensors))
+            optimizers.append(group[0].model.build_optimizer(cast("list[nn.Parameter]", tensors)))
         self.optimizer = optimizers[0]
         for other in optimizers[1:]:
             self.optimizer.add_param_group(other.param_groups[0])
@@ -70,7 +70,7 @@ class Optimization:
     def optimizer_of(self, member: Member) -> Optimizer:
         """An optimizer of the parameters of ``member`` alone, whose state is the member's share of the stack's."""
         own = member.model.build_optimizer(member.model.parameters())
-        own.state.update(self.own_state(member))
+        own.state.update(cast("dict[Tensor, Any]", self.own_state(member)))
         return own
 
     def hand_out_gradients(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Vectorized:
         model = _Losses(copy.deepcopy(models[0]).to("meta"))
         call = functools.partial(functional_call, model, tie_weights=False)  # on meta no weights are tied
         self._losses = vmap(lambda state, seen, batch: call(state, batch, seen), in_dims=(0, 0, None))
-        self.is_to_be_compiled, self.compiled = compiled, None
+        self.is_to_be_compiled, self.compiled = compiled, cast("Callable[..., Any] | None", None)
 
     def move(self, device: torch.device) -> None:
         """Move the models to ``device``, and make their parameters and buffers views of the stack."""
