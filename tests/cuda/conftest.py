@@ -11,7 +11,7 @@ from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 
 from tests.cuda.device import Counts, Device, OnDevice
 
-ANSWERS = {
+ANSWERS: dict[str, Any] = {
     "_is_in_bad_fork": False,
     "_lazy_init": None,
     "current_device": 0,

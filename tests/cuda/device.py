@@ -36,35 +36,36 @@ class OnDevice(Tensor):
     To PyTorch's core it is one on ``meta``, which needs no driver; to Python it is one on ``cuda:0``.
 
     Attributes:
-        values: the same tensor on the CPU.
+        on_cpu: the same tensor there.
     """
 
-    values: Tensor
-    device = property(lambda _: CUDA)  # type: ignore[assignment]
-    is_cuda = property(lambda _: True)  # type: ignore[assignment]
+    on_cpu: Tensor
+    device = property(lambda _: CUDA)
+    is_cuda = property(lambda _: True)
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, values: Tensor) -> OnDevice:
         strides, offset, dtype = values.stride(), values.storage_offset(), values.dtype
-        self: OnDevice = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, values.shape, strides=strides, storage_offset=offset, dtype=dtype, device="meta"
+        meta = torch.device("meta")
+        self: OnDevice = Tensor._make_wrapper_subclass(
+            cls, values.shape, strides=strides, storage_offset=offset, dtype=dtype, device=meta
         )
-        self.values = values
+        self.on_cpu = values
         return self
 
     @classmethod
-    def __torch_dispatch__(cls, operator: OpOverload, *_: Any) -> Any:
+    def __torch_dispatch__(cls, operator: OpOverload, *_: Any) -> Any:  # type: ignore[override]
         raise RuntimeError(f"{operator} is called on a tensor of the pretended device outside of it")
 
     @property
-    def data(self) -> Tensor:  # type: ignore[override]
+    def data(self) -> Tensor:
         return self.detach()
 
     @data.setter
-    def data(self, other: OnDevice) -> None:
+    def data(self, other: Tensor) -> None:
         Tensor.data.__set__(self, other)  # type: ignore[attr-defined]
-        self.values = other.values
+        self.on_cpu = cast("OnDevice", other).on_cpu
 
     def tolist(self) -> Any:
         return self.cpu().tolist()
@@ -77,14 +78,14 @@ class OnDevice(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) not in memo:
             memo[id(self)] = copied = self.detach().clone().requires_grad_(self.requires_grad)
-            copied.__dict__ |= {key: value for key, value in self.__dict__.items() if key != "values"}
+            copied.__dict__ |= {key: value for key, value in self.__dict__.items() if key != "on_cpu"}
         return cast("Tensor", memo[id(self)])
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.detach().cpu().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"OnDevice({self.values!r})"
+        return f"OnDevice({self.on_cpu!r})"
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Device(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts, self.steps = Counts(), list[Counts]()
         self.seed(0)
 
@@ -154,12 +155,12 @@ class Device(TorchDispatchMode):
             self.counts.launches[name] += 1
         if target is not None:
             kwargs["device"] = torch.device("cpu")
-        plain_args, plain_kwargs = tree_map_only(OnDevice, lambda tensor: tensor.values, (args, kwargs))
+        plain_args, plain_kwargs = tree_map_only(OnDevice, lambda tensor: tensor.on_cpu, (args, kwargs))
         with self._generator() if RANDOM in operator.tags else nullcontext():
             result = operator(*plain_args, **plain_kwargs)
         if not is_to_device:
             return result
-        known = {id(tensor.values): tensor for tensor in tensors if isinstance(tensor, OnDevice)}
+        known = {id(tensor.on_cpu): tensor for tensor in tensors if isinstance(tensor, OnDevice)}
         return tree_map_only(Tensor, lambda each: known[id(each)] if id(each) in known else OnDevice(each), result)
 
     @contextmanager
