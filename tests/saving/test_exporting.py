@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 import partae
 from partae import AutoEncoder
+from partae.activation import BatchTopK, JumpReLU, TopK
 from partae.checks import InputError
 from partae.decoder import Dictionary
-from partae.encoder import Dense
+from partae.encoder import Dense, Encoder, MatchingPursuit
 from partae.model import Factorization, LeastSquares
 from partae.representation import Representation
 from partae.saving.exporting import digest, export
@@ -114,6 +115,13 @@ def silent_model() -> AutoEncoder:
     return found
 
 
+def exact_model(encoder: Encoder) -> AutoEncoder:
+    """Its code has zeros; it has been trained for a batch."""
+    found = AutoEncoder(encoder, Dictionary((1, 4, 4), 3, biased=False))
+    found.losses(torch.rand(20, 1, 4, 4))
+    return found.eval()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
@@ -122,8 +130,12 @@ def silent_model() -> AutoEncoder:
         lambda: model(tied=True),
         lambda: Factorization(LeastSquares(), Dictionary((1, 4, 4), 3, "identity")).eval(),
         silent_model,
+        lambda: exact_model(Dense((1, 4, 4), 3, TopK(2))),
+        lambda: exact_model(Dense((1, 4, 4), 3, BatchTopK(2))),
+        lambda: exact_model(Dense((1, 4, 4), 3, JumpReLU(3))),
+        lambda: exact_model(MatchingPursuit(2)),
     ],
-    ids=["hidden", "tied", "least squares", "normalised"],
+    ids=["hidden", "tied", "least squares", "normalised", "top k", "batch top k", "jump relu", "matching pursuit"],
 )
 def test_onnxruntime_encodes_as_the_model_does(tmp_path: Path, build: Callable[[], Representation]) -> None:
     original = build()

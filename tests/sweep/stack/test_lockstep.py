@@ -18,11 +18,12 @@ from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam,
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, approximation, decay, sparsity
+from partae.activation import JumpReLU, TopK
 from partae.callbacks import Checkpoint, Gallery
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
-from partae.encoder import Dense, Encoder, Unrolled
+from partae.encoder import Dense, Encoder, MatchingPursuit, Unrolled
 from partae.reconstruction import BCE
 from partae.saving.checkpoints import WholeCheckpoints
 from partae.schedule import Cosine, by_step
@@ -100,6 +101,7 @@ class Case(NamedTuple):
     constraints: Sequence[Constraint] = ()
     encoder: Callable[[], Encoder] = partial(Dense, SHAPE, 5)
     activation: str = "leaky_relu"
+    biased: bool = True
 
 
 def builder(case: Case) -> Build:
@@ -109,7 +111,8 @@ def builder(case: Case) -> Build:
         torch.manual_seed(index)
         share = 0.1 + 0.1 * index
         terms = {key: kind(**dict.fromkeys(names, share)) for key, (kind, *names) in case.terms.items()}
-        optimizer, decoder = partial(case.optimizer, lr=case.lr * (1 + share)), Dictionary(SHAPE, 5, case.activation)
+        optimizer = partial(case.optimizer, lr=case.lr * (1 + share))
+        decoder = Dictionary(SHAPE, 5, case.activation, case.biased)
         model = AutoEncoder(case.encoder(), decoder, optimizer=optimizer, schedule=Cosine(0.1 * index), **terms)
         return model.double()
 
@@ -163,6 +166,13 @@ CASES = {
         activation="sigmoid",
     ),
     "no penalty, unrolled, adagrad": Case({}, Adagrad, 0.05, encoder=partial(Unrolled, SHAPE, 5)),
+    "no penalty, top k, adam": Case({}, Adam, 0.01, encoder=lambda: Dense(SHAPE, 5, TopK(2))),
+    "l1, jump relu, adam": Case(
+        {"sparsity": (sparsity.L1, "beta")}, Adam, 0.01, encoder=lambda: Dense(SHAPE, 5, JumpReLU(5))
+    ),
+    "no penalty, matching pursuit, adam": Case(
+        {}, Adam, 0.01, [NonNegative()], partial(MatchingPursuit, 2), biased=False
+    ),
 }
 OPTIMIZERS = [kind for kind in vars(torch.optim).values() if isinstance(kind, type) and issubclass(kind, Optimizer)]
 TESTED = {getattr(case.optimizer, "func", case.optimizer) for case in CASES.values()}

@@ -48,7 +48,7 @@ def job(model: nn.Module, *callbacks: Callback, **trainer: Any) -> Job:
     )
 
 
-def model(activation: str = "sigmoid", **arguments: Any) -> AutoEncoder:
+def model(activation: str | nn.Module = "sigmoid", **arguments: Any) -> AutoEncoder:
     return AutoEncoder(Dense(SHAPE, 5, activation), Dictionary(SHAPE, 5), **arguments)
 
 

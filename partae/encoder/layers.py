@@ -1,4 +1,4 @@
-"""Encoders: images (B, C, H, W) -> code (B, K)."""
+"""Encoders by layers: images (B, C, H, W) -> code (B, K)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from partae.activation import Activated, Logistic
+from partae.activation import Activated, BatchTopK, Logistic
 from partae.checks import InputError, flag, whole, wholes
+from partae.encoder.interface import Encoder
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
-class Encoder(Activated):
+class Layers(Activated, Encoder):
     """Inner layers from the images to features, then one dense layer and an activation to the code.
 
     Weights are drawn Glorot-uniform, biases start at 0.
@@ -30,9 +31,6 @@ class Encoder(Activated):
         activation: of the code: a name in `partae.activation.ACTIVATIONS`, or a module. The units of logistic have a
             slope and a bias of their own, in place of the layer's bias.
         tied: whether the decoder's atoms are the weights of the dense layer, which then has none of its own.
-
-    Attributes:
-        code_range: the interval of each entry of the code.
 
     Raises:
         InputError: if a size is not a whole number of at least 1, or the activation is unknown.
@@ -74,14 +72,6 @@ class Encoder(Activated):
 
     @torch.no_grad()
     def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
-        """Set the weights of units anew: ``size`` for one image each, and -``size`` for the mean of all images.
-
-        Args:
-            units: (N,) of int64.
-            images: (B, C, H, W), two or more.
-            chosen: the index of the image that each unit is to respond to, (N,) of int64.
-            size: the response of each unit to its image before the activation, (N,).
-        """
         features = self.inner(images)
         mean = features.mean(dim=0)
         contrast = features[chosen] - mean
@@ -91,13 +81,13 @@ class Encoder(Activated):
             self.last.bias[units] = -(weight @ mean) - size
 
 
-class Dense(Encoder):
+class Dense(Layers):
     """Dense layers from the pixels to the code: a single one unless ``hidden`` names more.
 
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code, as of `Encoder`.
+        activation: of the code, as of `Layers`.
         hidden: widths of the layers between, each followed by a LeakyReLU of slope 0.1.
         batch_norm: whether the layers between are normalised over the batch, before their activation.
         tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
@@ -133,7 +123,7 @@ class Dense(Encoder):
         self.hidden, self.batch_norm = hidden, batch_norm
 
 
-class Unrolled(Encoder):
+class Unrolled(Layers):
     r"""A shallow encoder whose units then inhibit one another for some steps: learned sparse coding.
 
     .. math:: h_0 = f(B x + b), \qquad h_{t+1} = f(B x + b + S h_t)
@@ -145,7 +135,7 @@ class Unrolled(Encoder):
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code at each step, as of `Encoder`.
+        activation: of the code at each step, as of `Layers`.
         steps: number of steps after the first, 1 to 1000.
         tied: must be false: the layer's weights are not the atoms.
 
@@ -153,7 +143,8 @@ class Unrolled(Encoder):
         interaction: S, (K, K): what each unit (row) adds to each other (column).
 
     Raises:
-        InputError: if a size is not a whole number of at least 1, the activation is unknown, or ``tied`` is true.
+        InputError: if a size is not a whole number of at least 1, the activation is unknown or BatchTopK, whose
+            threshold is that of one step, or ``tied`` is true.
 
     Source: Gregor and LeCun, *Learning fast approximations of sparse coding*, ICML (2010).
     """
@@ -168,6 +159,8 @@ class Unrolled(Encoder):
     ) -> None:
         image_shape = wholes("image_shape", image_shape)
         super().__init__(image_shape, nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation, tied)
+        if isinstance(self.activate, BatchTopK):
+            raise InputError("encoder=unrolled activates at each step, BatchTopK once: choose encoder/activation=topk")
         self.steps = whole("encoder.steps", steps, maximum=1000)
         self.interaction = nn.Parameter(torch.zeros(self.latent_dim, self.latent_dim))
 
@@ -185,7 +178,7 @@ class Unrolled(Encoder):
         self.interaction[:, units] = 0
 
 
-class Conv(Encoder):
+class Conv(Layers):
     """Two convolutions and two dense layers from the images to the code: the encoder of the asymmetric auto-encoder.
 
     64 filters 4 × 4 of stride 2; 128 filters 4 × 4 of stride 2, batch norm; dense to 1024 features, batch norm; each
@@ -194,7 +187,7 @@ class Conv(Encoder):
     Args:
         image_shape: (C, H, W) of the images, H and W at least 8.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code, as of `Encoder`.
+        activation: of the code, as of `Layers`.
         tied: must be false: convolutions have no weights that could be the atoms.
 
     Raises:
