@@ -74,6 +74,9 @@ WRONG: list[tuple[str, str]] = [
     ("reconstruction=bce decoder.activation=identity", "decoder.activation"),
     ("encoder.tied=true encoder.hidden=[3]", "encoder.hidden"),
     ("sparsity=intrinsic_plasticity encoder.activation=sigmoid", "encoder.activation"),
+    ("sparsity=l0 encoder.activation=relu", "encoder/activation=jump_relu"),
+    ("encoder.activation=topk", "encoder/activation="),
+    ("encoder=matching_pursuit sparsity=none", "decoder.biased"),
     ("sparsity._target_=partae.sparsity.Nothing", "partae.sparsity.Nothing"),
     ("sparsity._target_=nowhere.KL", "nowhere"),
     ("decoder._target_=partae.decay.L2", "decoder"),
@@ -135,12 +138,16 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
     several = draw(st.lists(st.sampled_from(constraints), max_size=2, unique=True))
     groups["constraint"] = f"[{','.join(several)}]" if several else "none"
     model = groups["model"]
+    if groups["sparsity"] == "l0":  # its thresholds are those of one activation
+        groups |= {"sparsity": "none"} if model == "nnsae" else {"encoder": "dense", "encoder/activation": "jump_relu"}
     adapts = model == "nnsae" or groups["sparsity"] == "intrinsic_plasticity"
     if model not in ("autoencoder", "nnsae", "asymmetric"):  # it says itself what it is made of
         groups = {group: groups[group] for group in ("data", "model", "logger")}
     elif model == "asymmetric" or adapts:
         groups["encoder"] = "conv" if model == "asymmetric" else "dense"
 
+    if groups.get("encoder") == "matching_pursuit":
+        groups["sparsity"] = "none"
     values = {key: pick(KEYS[key][0]) for key in keys_of(groups) if KEYS[key][0] and draw(st.booleans())}
     if groups["data"] == "bars":
         size = "8" if groups.get("encoder") == "conv" else pick(KEYS["data.source.size"][0])  # the least for layers
@@ -160,6 +167,10 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
         values["encoder.activation"] = "logistic"
     elif groups["sparsity"] == "kl":
         values["encoder.activation"] = pick("sigmoid logistic")
+    if groups["encoder"] == "matching_pursuit":
+        values["decoder.biased"] = "false"
+    if "encoder/activation" in groups:
+        values.pop("encoder.activation", None)
     if groups["reconstruction"] == "bce":
         values["decoder.activation"] = pick("sigmoid logistic")
     if groups["encoder"] != "dense":  # its weights are not the atoms

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from partae.activation import Activated, BatchTopK, Logistic
+from partae.activation import Activated, Logistic
 from partae.checks import InputError, flag, whole, wholes
-from partae.encoder.interface import Encoder
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
-class Layers(Activated, Encoder):
+class Encoder(Activated):
     """Inner layers from the images to features, then one dense layer and an activation to the code.
 
     Weights are drawn Glorot-uniform, biases start at 0.
@@ -31,6 +30,9 @@ class Layers(Activated, Encoder):
         activation: of the code: a name in `partae.activation.ACTIVATIONS`, or a module. The units of logistic have a
             slope and a bias of their own, in place of the layer's bias.
         tied: whether the decoder's atoms are the weights of the dense layer, which then has none of its own.
+
+    Attributes:
+        code_range: the interval of each entry of the code.
 
     Raises:
         InputError: if a size is not a whole number of at least 1, or the activation is unknown.
@@ -72,6 +74,14 @@ class Layers(Activated, Encoder):
 
     @torch.no_grad()
     def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
+        """Set the weights of units anew: ``size`` for one image each, and -``size`` for the mean of all images.
+
+        Args:
+            units: (N,) of int64.
+            images: (B, C, H, W), two or more.
+            chosen: the index of the image that each unit is to respond to, (N,) of int64.
+            size: the response of each unit to its image before the activation, (N,).
+        """
         features = self.inner(images)
         mean = features.mean(dim=0)
         contrast = features[chosen] - mean
@@ -81,13 +91,13 @@ class Layers(Activated, Encoder):
             self.last.bias[units] = -(weight @ mean) - size
 
 
-class Dense(Layers):
+class Dense(Encoder):
     """Dense layers from the pixels to the code: a single one unless ``hidden`` names more.
 
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code, as of `Layers`.
+        activation: of the code, as of `Encoder`.
         hidden: widths of the layers between, each followed by a LeakyReLU of slope 0.1.
         batch_norm: whether the layers between are normalised over the batch, before their activation.
         tied: whether the decoder's atoms are the weights of the layer, which then has none of its own.
@@ -123,62 +133,7 @@ class Dense(Layers):
         self.hidden, self.batch_norm = hidden, batch_norm
 
 
-class Unrolled(Layers):
-    r"""A shallow encoder whose units then inhibit one another for some steps: learned sparse coding.
-
-    .. math:: h_0 = f(B x + b), \qquad h_{t+1} = f(B x + b + S h_t)
-
-    Sparse coding by gradient steps has this form, with :math:`S = I - B D` for a dictionary D: a unit falls silent
-    where others explain the image, which no single layer can do. Here B and S are learned, so that a few steps suffice.
-    S starts at 0, where the encoder is shallow.
-
-    Args:
-        image_shape: (C, H, W) of the images.
-        latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code at each step, as of `Layers`.
-        steps: number of steps after the first, 1 to 1000.
-        tied: must be false: the layer's weights are not the atoms.
-
-    Attributes:
-        interaction: S, (K, K): what each unit (row) adds to each other (column).
-
-    Raises:
-        InputError: if a size is not a whole number of at least 1, the activation is unknown or BatchTopK, whose
-            threshold is that of one step, or ``tied`` is true.
-
-    Source: Gregor and LeCun, *Learning fast approximations of sparse coding*, ICML (2010).
-    """
-
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        latent_dim: int,
-        activation: str | nn.Module = "relu",
-        steps: int = 6,
-        tied: bool = False,
-    ) -> None:
-        image_shape = wholes("image_shape", image_shape)
-        super().__init__(image_shape, nn.Sequential(nn.Flatten()), math.prod(image_shape), latent_dim, activation, tied)
-        if isinstance(self.activate, BatchTopK):
-            raise InputError("encoder=unrolled activates at each step, BatchTopK once: choose encoder/activation=topk")
-        self.steps = whole("encoder.steps", steps, maximum=1000)
-        self.interaction = nn.Parameter(torch.zeros(self.latent_dim, self.latent_dim))
-
-    def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
-        drive = self.last(self.inner(images))
-        code = self.activate(drive)
-        for _ in range(self.steps):
-            code = self.activate(torch.addmm(drive, code, self.interaction))
-        return code
-
-    @torch.no_grad()
-    def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:
-        super().awaken(units, images, chosen, size)
-        self.interaction[units] = 0
-        self.interaction[:, units] = 0
-
-
-class Conv(Layers):
+class Conv(Encoder):
     """Two convolutions and two dense layers from the images to the code: the encoder of the asymmetric auto-encoder.
 
     64 filters 4 × 4 of stride 2; 128 filters 4 × 4 of stride 2, batch norm; dense to 1024 features, batch norm; each
@@ -187,7 +142,7 @@ class Conv(Layers):
     Args:
         image_shape: (C, H, W) of the images, H and W at least 8.
         latent_dim: K, the number of units of the code, at least 1.
-        activation: of the code, as of `Layers`.
+        activation: of the code, as of `Encoder`.
         tied: must be false: convolutions have no weights that could be the atoms.
 
     Raises:

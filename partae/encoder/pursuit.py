@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from partae.checks import InputError, whole
-from partae.encoder.interface import Encoder
 from partae.printed import Printed
 from partae.sparsity import NoSparsity
 
@@ -41,7 +40,7 @@ def pursue(images: Tensor, atoms: Tensor, l0: int) -> Tensor:
     return code / norms
 
 
-class MatchingPursuit(Printed, Encoder):
+class MatchingPursuit(Printed):
     """Codes each image by at most ``l0`` of the decoder's atoms, chosen one by one (`pursue`).
 
     It has nothing to learn: the atoms learn by the error of the reconstruction, as in dictionary learning. Since the
@@ -61,9 +60,8 @@ class MatchingPursuit(Printed, Encoder):
         super().__init__()
         self.l0 = whole("encoder.l0", l0)
 
-    def forward(self, images: Tensor, atoms: Tensor | None = None) -> Tensor:
-        if atoms is None:
-            raise InputError("encoder=matching_pursuit has no weights of its own: give it the atoms")
+    def forward(self, images: Tensor, atoms: Tensor) -> Tensor:
+        """Code (B, K) of images (B, C, H, W) by atoms (K, C, H, W)."""
         return pursue(images.flatten(1), atoms.flatten(1), self.l0)
 
     def awaken(self, units: Tensor, images: Tensor, chosen: Tensor, size: Tensor) -> None:

@@ -19,7 +19,6 @@ from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Decoder
-from partae.encoder import Encoder
 from partae.model.lightning import Batch, Losses, Means, Measured, with_total
 from partae.morphology import Operator
 from partae.reconstruction import MSE
@@ -49,10 +48,11 @@ class AutoEncoder(Measured):
     """
 
     terms: ClassVar[tuple[str, ...]] = ("reconstruction", "sparsity", "decay", "approximation")
+    encoder: Any  # not each has layers
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: nn.Module,
         decoder: Decoder,
         reconstruction: nn.Module | None = None,
         sparsity: nn.Module | None = None,

@@ -92,7 +92,7 @@ def test_a_penalty_outside_partae_trains_and_is_evaluated(command: str, tmp_path
     code, config = penalty_of_the_readme()
     (tmp_path / "my_package.py").write_text(code)
     (tmp_path / "settings" / "sparsity").mkdir(parents=True)
-    own = config.replace("partae.sparsity.", "my_package.")
+    own = config.replace("partae.sparsity.penalties.", "my_package.")
     (tmp_path / "settings" / "sparsity" / "entropy.yaml").write_text(own)
     in_a_process([sys.executable, str(ROOT / "train.py"), *typed(command), *SHORT, "hydra.run.dir=run"], tmp_path)
     in_a_process([sys.executable, str(ROOT / "evaluate.py"), "ckpt=run"], tmp_path)

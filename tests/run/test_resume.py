@@ -24,6 +24,7 @@ from partae.callbacks import Checkpoint
 from partae.run.training import train
 from partae.saving.checkpoints import read
 from tests.conftest import log_into
+from tests.test_conf import YAMLS
 
 TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
 SILENT = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
@@ -193,12 +194,14 @@ def test_what_is_drawn_after_a_kill_is_what_would_have_been_drawn(run: list[str]
 
 
 BARS = [*TINY, "latent_dim=6", "trainer.max_epochs=2", *SILENT]
-CONF = Path(__file__).parents[2] / "conf"
-WHOLE = ("experiment", "debug")
-YAMLS = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name not in WHOLE)
 # what a choice needs, to be one that can be trained and has something to do in two epochs
 NEEDED: dict[tuple[str, str], list[str]] = {
     ("sparsity", "intrinsic_plasticity"): ["encoder.activation=logistic"],
+    ("sparsity", "l0"): ["encoder/activation=jump_relu"],
+    ("encoder/activation", "topk"): ["sparsity=none"],
+    ("encoder/activation", "batch_topk"): ["sparsity=none", "encoder.activation.l0=2"],
+    ("encoder/activation", "jump_relu"): ["sparsity=l1"],
+    ("encoder", "matching_pursuit"): ["sparsity=none", "decoder.biased=false", "encoder.l0=2"],
     ("encoder", "unrolled"): ["encoder.activation=sigmoid"],
     ("reconstruction", "bce"): ["decoder.activation=sigmoid"],
     ("callbacks", "dense_sparse_dense"): ["callbacks.pruning.begin=0", "callbacks.pruning.end=2"],

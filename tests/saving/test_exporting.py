@@ -17,7 +17,7 @@ from partae import AutoEncoder
 from partae.activation import BatchTopK, JumpReLU, TopK
 from partae.checks import InputError
 from partae.decoder import Dictionary
-from partae.encoder import Dense, Encoder, MatchingPursuit
+from partae.encoder import Dense, MatchingPursuit
 from partae.model import Factorization, LeastSquares
 from partae.representation import Representation
 from partae.saving.exporting import digest, export
@@ -115,7 +115,7 @@ def silent_model() -> AutoEncoder:
     return found
 
 
-def exact_model(encoder: Encoder) -> AutoEncoder:
+def exact_model(encoder: torch.nn.Module) -> AutoEncoder:
     """Its code has zeros; it has been trained for a batch."""
     found = AutoEncoder(encoder, Dictionary((1, 4, 4), 3, biased=False))
     found.losses(torch.rand(20, 1, 4, 4))

@@ -9,11 +9,14 @@ from hypothesis.extra.numpy import arrays
 from scipy import special
 from torch import nn
 
-from partae.activation import Logistic, intrinsic_plasticity
+from partae import AutoEncoder
+from partae.activation import JumpReLU, Logistic, TopK, intrinsic_plasticity
 from partae.checks import InputError
+from partae.decoder import Dictionary
+from partae.encoder import Dense
 from partae.sparsity import (
-    EPSILON,
     KL,
+    L0,
     L1,
     L2,
     EpsilonL1,
@@ -23,6 +26,7 @@ from partae.sparsity import (
     MeanActivationPenalty,
     hoyer_sparsity,
 )
+from partae.sparsity.means import EPSILON
 
 CODE = torch.rand(20, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 T = CODE.numpy().mean(axis=0)
@@ -55,6 +59,34 @@ def test_p_may_be_0_and_the_code_negative(kind: type[MeanActivationPenalty]) -> 
     penalty = kind(1.0, 0.0)
     torch.testing.assert_close(penalty(-CODE.float()), penalty(CODE.float()))
     assert penalty(torch.zeros(3, 4)) == 0
+
+
+def test_l0_moves_the_thresholds_of_jump_relu_until_codes_have_the_target_and_nothing_else() -> None:
+    penalty, module = L0(1.0, target=5.0), JumpReLU(20, threshold=0.1, bandwidth=0.2)
+    inputs = torch.rand(400, 20, requires_grad=True)
+    assert penalty(module(inputs)).item() == pytest.approx((0.9 * 20 / 5 - 1) ** 2, rel=0.05)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    for _ in range(100):
+        optimizer.zero_grad()
+        penalty(module(inputs)).backward()
+        optimizer.step()
+    code = module(inputs)
+    assert (code > 0).sum(dim=1).float().mean() == pytest.approx(5, rel=0.05)
+    torch.testing.assert_close(penalty(torch.cat([code, code])), penalty(code))
+    assert inputs.grad is not None
+    assert not inputs.grad.any()
+
+
+def test_the_slope_of_l0_by_a_threshold_is_an_estimate_of_its_derivative() -> None:
+    module, inputs = JumpReLU(1, threshold=0.5, bandwidth=0.05).double(), torch.rand(1_000_000, 1, dtype=torch.float64)
+    L0(1.0, target=1.0).double()(module(inputs)).backward()
+    # for uniform inputs it is (1 - t - 1)^2 = t^2; by log t its derivative is 2 t^2; half of the inputs count
+    torch.testing.assert_close(module.log_threshold.grad, torch.tensor([0.25], dtype=torch.float64), atol=0, rtol=0.03)
+
+
+def test_l0_needs_thresholds_that_learn() -> None:
+    with pytest.raises(InputError, match=r"sparsity=l0 needs encoder/activation=jump_relu; got TopK\(l0=10\)"):
+        AutoEncoder(Dense((1, 2, 2), 3, TopK()), Dictionary((1, 2, 2), 3), sparsity=L0())
 
 
 def test_l1_equals_numpy() -> None:
