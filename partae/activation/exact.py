@@ -87,14 +87,14 @@ class JumpReLU(Printed):
     .. math:: y_j = x_j \, H(x_j - \theta_j)
 
     The derivative by a threshold is 0 almost everywhere. In its place stands an estimate of that of the mean over many
-    inputs, by those that are nearer to the threshold than half a bandwidth (a straight-through estimator):
+    inputs, by those that are near to the threshold (a straight-through estimator):
 
-    .. math:: -\frac{\theta_j}{\epsilon} \quad\text{where } |x_j - \theta_j| < \frac{\epsilon}{2}
+    .. math:: -\frac{1}{\epsilon} \quad\text{where } |x_j - \theta_j| < \frac{\epsilon}{2} \theta_j
 
     Args:
         width: K, the number of units.
         threshold: of each unit at first, above 0.
-        bandwidth: :math:`\epsilon`, above 0.
+        bandwidth: :math:`\epsilon`, above 0, as a share of the threshold: nothing fixes the scale of a code.
 
     Attributes:
         log_threshold: the logarithm of each unit's threshold, (K,).
@@ -111,7 +111,7 @@ class JumpReLU(Printed):
 
     interval = (0.0, math.inf)
 
-    def __init__(self, width: int, threshold: float = 0.1, bandwidth: float = 0.1) -> None:
+    def __init__(self, width: int, threshold: float = 0.5, bandwidth: float = 1.0) -> None:
         super().__init__()
         self.width = whole("encoder.activation.width", width)
         self.threshold = real("encoder.activation.threshold", threshold, low=0, low_open=True)
@@ -121,5 +121,6 @@ class JumpReLU(Printed):
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs (B, K), at least 0, of inputs (B, K)."""
         threshold = self.log_threshold.exp()
-        gate = ((inputs.detach() - threshold) / self.bandwidth + 0.5).clamp(0, 1)
+        near = self.bandwidth * threshold.detach()
+        gate = ((inputs.detach() - threshold) / near + 0.5).clamp(0, 1)
         return inputs * (inputs > threshold) + threshold.detach() * (gate - gate.detach())

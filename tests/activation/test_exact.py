@@ -56,8 +56,8 @@ def test_jump_relu_has_the_derivative_of_its_input_and_the_estimate_of_its_thres
     assert code.tolist() == torch.where(inputs > 0.5, inputs, 0).tolist()
     (weights * code).sum().backward()
     torch.testing.assert_close(inputs.grad, torch.where(inputs > 0.5, weights, 0))
-    near = (inputs.detach() - 0.5).abs() < 0.1
-    by_threshold = (weights * near * (-0.5 / 0.2)).sum(dim=0)
+    near = (inputs.detach() - 0.5).abs() < 0.05
+    by_threshold = (weights * near * (-1 / 0.2)).sum(dim=0)
     torch.testing.assert_close(module.log_threshold.grad, 0.5 * by_threshold)
 
 

@@ -57,13 +57,14 @@ BRIEF: dict[str, dict[str, Any]] = {
     "projection": {"VECTORS": 200},
     "approximation": {"ROUNDS": 1, "RADII": (1,)},
     "streaming": {"TIMES": 1},
+    "l0": {"L0": 2, "DATA": ["data=bars"]},
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", of("python benchmarks/"))
-def test_a_benchmark_prints_ratios(command: str, tmp_path: Path) -> None:
-    _, name, *arguments = shlex.split(command)
+def test_a_benchmark_prints_figures(command: str, trained: tuple[Path, Path], tmp_path: Path) -> None:
+    name, arguments = command.split()[1], typed(command, *trained)
     script = ROOT / name
     arguments = [re.sub("models=.*", "models=2", argument) for argument in arguments]
     if not torch.cuda.is_available():

@@ -62,7 +62,7 @@ def test_p_may_be_0_and_the_code_negative(kind: type[MeanActivationPenalty]) -> 
 
 
 def test_l0_moves_the_thresholds_of_jump_relu_until_codes_have_the_target_and_nothing_else() -> None:
-    penalty, module = L0(1.0, target=5.0), JumpReLU(20, threshold=0.1, bandwidth=0.2)
+    penalty, module = L0(1.0, target=5.0), JumpReLU(20, threshold=0.1, bandwidth=0.5)
     inputs = torch.rand(400, 20, requires_grad=True)
     assert penalty(module(inputs)).item() == pytest.approx((0.9 * 20 / 5 - 1) ** 2, rel=0.05)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
