@@ -48,7 +48,7 @@ class MatchingPursuit(Printed):
     the code needs no gradient.
 
     Args:
-        l0: the most entries of a code that are not 0, at least 1.
+        l0: the most entries of a code that are not 0, 1 to 1000.
 
     Raises:
         InputError: if ``l0`` is no such number.
@@ -58,7 +58,7 @@ class MatchingPursuit(Printed):
 
     def __init__(self, l0: int = 10) -> None:
         super().__init__()
-        self.l0 = whole("encoder.l0", l0)
+        self.l0 = whole("encoder.l0", l0, maximum=1000)
 
     def forward(self, images: Tensor, atoms: Tensor) -> Tensor:
         """Code (B, K) of images (B, C, H, W) by atoms (K, C, H, W)."""

@@ -80,5 +80,5 @@ def test_what_would_have_no_effect_or_is_not_coded_is_refused() -> None:
         AutoEncoder(MatchingPursuit(2), Dictionary(SHAPE, 5))
     with pytest.raises(InputError, match=r"choose sparsity=none; got L1"):
         AutoEncoder(MatchingPursuit(2), Dictionary(SHAPE, 5, biased=False), sparsity=L1())
-    with pytest.raises(InputError, match=r"encoder\.l0 must be a whole number, at least 1; got 0"):
+    with pytest.raises(InputError, match=r"encoder\.l0 must be a whole number, at least 1 and at most 1000; got 0"):
         MatchingPursuit(0)
