@@ -19,7 +19,8 @@ from partae.corruption import NoCorruption
 from partae.data import DataModule
 from partae.decay import NoDecay
 from partae.decoder import Decoder
-from partae.model.lightning import Batch, Losses, Means, Measured, with_total
+from partae.model.averages import Losses, Means
+from partae.model.lightning import Batch, Measured, with_total
 from partae.morphology import Operator
 from partae.reconstruction import MSE
 from partae.schedule import Constant, by_step

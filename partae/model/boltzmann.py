@@ -13,7 +13,7 @@ from partae.checks import InputError, whole
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.model.autoencoder import AutoEncoder
-from partae.model.lightning import Losses
+from partae.model.averages import Losses
 from partae.schedule import Constant
 
 

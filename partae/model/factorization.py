@@ -19,7 +19,8 @@ from partae.checks import InputError
 from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.decoder import Dictionary
-from partae.model.lightning import Batch, Losses, Means, Measured
+from partae.model.averages import Losses, Means
+from partae.model.lightning import Batch, Measured
 from partae.nmf.sparse_nmf import SparseNMF
 
 VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.constraint import Constraint
-from partae.model.lightning import Batch, Means, full_precision
+from partae.model.averages import Means
+from partae.model.lightning import Batch, full_precision
 from partae.sweep.stack.member import Member
 from partae.sweep.stack.optimization import Optimization, groups_of
 from partae.sweep.stack.vectorized import Vectorized

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from partae.model.autoencoder import AutoEncoder
-from partae.model.lightning import Losses
+from partae.model.averages import Losses
 
 
 class Vectorized:
