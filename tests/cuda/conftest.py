@@ -32,6 +32,8 @@ ANSWERS: dict[str, Any] = {
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     """The pretended device, as the only GPU that PyTorch and Lightning find."""
     pretended = Device()
+    if torch.cuda.is_available():
+        torch.cuda.init()  # PyTorch would take the answers below for the real beginning, and never begin
     for name, answer in ANSWERS.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
     for name in ("manual_seed", "manual_seed_all"):
