@@ -306,8 +306,11 @@ def test_training_stops_when_every_member_has_diverged() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_stack_equals_the_plain_one() -> None:
-    case = CASES["kl, nonnegative, adam"]
+@pytest.mark.parametrize(
+    "encoder", [partial(Dense, SHAPE, 5), partial(Dense, SHAPE, 5, "logistic", hidden=(9,), batch_norm=True)]
+)
+def test_a_compiled_stack_equals_the_plain_one(encoder: Callable[[], Encoder]) -> None:
+    case = CASES["kl, nonnegative, adam"]._replace(encoder=encoder)
     compiled, plain = ([Member(builder(case)(index)) for index in range(3)] for _ in range(2))
     stack = stacked(compiled, [NonNegative()], epochs=3, compiled=True, batch_size=16)
     assert stack.models.compiled is not None
