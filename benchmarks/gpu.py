@@ -36,7 +36,7 @@ def check(name: str, accelerator: str, size: str, folder: Path, seconds: float) 
     command = [sys.executable, str(SCRIPT), name, accelerator, size, str(folder)]
     paths = [str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     options: dict[str, Any] = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, "start_new_session": True}
-    with (folder / f"{name}.log").open("w+", errors="replace") as log:
+    with (folder / f"{name}.log").open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **options)
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -49,7 +49,7 @@ def check(name: str, accelerator: str, size: str, folder: Path, seconds: float) 
         log.seek(0)
         said = log.read()
     with contextlib.suppress(FileNotFoundError):
-        found = json.loads((folder / f"{name}.json").read_text())
+        found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     if status != 0:
         why = f"stopped after {seconds:.0f} seconds" if status is None else f"ended with status {status}"
         found |= {"ok": False, "error": f"{why}\n{said[-2000:]}"}
@@ -74,7 +74,7 @@ def main() -> None:
                 print(f"{name:<10}{'ok' if found['ok'] else 'FAILED':<8}{found['seconds']:6.1f} s", flush=True)
             ok = all(each["ok"] for each in checks.values())
             report = {"accelerator": options.accelerator, "size": options.size, "ok": ok, "checks": checks}
-            options.result.write_text(json.dumps(report, indent=1) + "\n")
+            options.result.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"Written to {options.result}")
     sys.exit(not ok)
 

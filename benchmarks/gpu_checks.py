@@ -82,7 +82,7 @@ class Setting(NamedTuple):
         """Train into ``folder / name``; the measures on the test images."""
         folder = self.folder / name
         run(self.command(*overrides, f"hydra.run.dir={folder}", accelerator=accelerator))
-        measures = json.loads((folder / "metrics.json").read_text())
+        measures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         return {key: measures[key] for key in measures if key.startswith("test/")}
 
     def last_checkpoint(self, name: str) -> dict[str, Any]:

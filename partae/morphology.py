@@ -37,7 +37,7 @@ LARGE = 2.0**1000  # in place of infinity, which has no free bits
 
 
 @torch.library.custom_op("partae::places_of_extrema", mutates_args=())  # compiling or mapping its bits would fail
-def places_of_extrema(images: torch.Tensor, footprint: torch.Tensor, largest: bool) -> torch.Tensor:
+def places_of_extrema(images: torch.Tensor, footprint: str, largest: bool) -> torch.Tensor:
     """The place y W + x of the largest or smallest pixel of the footprint around each pixel.
 
     In double precision, a pixel of single precision leaves 29 bits free. They hold its place, so that one comparison
@@ -47,7 +47,8 @@ def places_of_extrema(images: torch.Tensor, footprint: torch.Tensor, largest: bo
 
     Args:
         images: (..., H, W), of at most 2^28 pixels each.
-        footprint: 1 inside and 0 outside, of odd height and width, with its middle pixel inside.
+        footprint: rows of 1 inside and 0 outside with dots between them, of odd number and length, as "010.111.010",
+            with the middle pixel inside. A text, since the host plans by it and a tensor might be on another device.
         largest: True for the largest pixel, False for the smallest.
 
     Returns:
@@ -84,15 +85,16 @@ def places_of_extrema(images: torch.Tensor, footprint: torch.Tensor, largest: bo
     return extrema.view(torch.int64).bitwise_and_(CENTRE - 1)
 
 
-def _split(footprint: Tensor) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _split(footprint: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """A footprint as runs around its middle column and other pixels, but for the middle one.
 
     Returns:
         The reach of each run, shortest first, and its row; and the row and column of each other pixel; both from the
         middle.
     """
-    runs, others, middle = [], [], footprint.shape[1] // 2
-    for down, row in enumerate(footprint.tolist(), start=-(len(footprint) // 2)):
+    rows = [list(map(int, row)) for row in footprint.split(".")]
+    runs, others, middle = [], [], len(rows[0]) // 2
+    for down, row in enumerate(rows, start=-(len(rows) // 2)):
         pairs = [row[middle - right] * row[middle + right] for right in range(middle + 1)]
         reach = [*pairs, 0].index(0) - 1
         if reach > (down == 0):
@@ -132,7 +134,9 @@ def _gather(name: str, images: Tensor, footprint: Tensor) -> Tensor:
         operated: Tensor = OPERATORS[name](images, footprint.to(images))
         return operated
     is_dilation = name == "dilation"
-    places = places_of_extrema(images.detach(), footprint.flip(0, 1) if is_dilation else footprint, is_dilation)
+    rows = (footprint.flip(0, 1) if is_dilation else footprint).int().tolist()
+    text = ".".join("".join(map(str, row)) for row in rows)
+    places = places_of_extrema(images.detach(), text, is_dilation)
     return images.flatten(-2).gather(-1, places.flatten(-2)).view_as(images)
 
 

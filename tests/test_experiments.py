@@ -53,7 +53,7 @@ def test_a_colour_folder_of_odd_sizes_trains_evaluates_and_draws(
     (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos, config="evaluate")).measures.values()
     assert found["test/reconstruction_error"] == measures["test/reconstruction_error"]
     drawn = {file.stem for file in (tmp_path / "run" / "evaluation").glob("*.png")}
-    assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview"}
+    assert drawn == {"reconstructions", "code_histograms", "atoms", "max_approximations", "overview", "learning_curves"}
     assert pictures(tmp_path / "run") == {"atoms", "images"}
     with pytest.raises(InputError, match=r"ckpt=.* \[3, 8, 6\], but data\.image_shape=\[3, 9, 9\]"):
         evaluate(composed(f"ckpt={tmp_path / 'run'}", *photos[:2], "data.source.size=[9,9]", config="evaluate"))

@@ -77,6 +77,7 @@ def test_without_a_logger_nothing_is_written_but_checkpoints_and_measures(none: 
         path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*.*") if path.is_file()
     }
     configuration = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
+    configuration.add(".hydra/machine.json")
     assert written == {*configuration, "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json"}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from partae.activation.logistic import Logistic
-from partae.checks import InputError
+from partae.checks import InputError, suggest
 from partae.printed import Printed
 
 Interval = tuple[float, float]
@@ -85,7 +85,10 @@ class Activated(Printed):
             return getattr(choice, "interval", ANYTHING)
         if choice not in tuple(ACTIVATIONS):
             names, group = ", ".join(ACTIVATIONS), key.replace(".", "/")
-            raise InputError(f"{key} must be one of {names}, or with arguments a choice of {group}=; got {choice!r}")
+            raise InputError(
+                f"{key} must be one of {names}, or with arguments a choice of {group}=; got {choice!r}"
+                f"{suggest(choice, ACTIVATIONS)}"
+            )
         self._name = choice
         build, interval = ACTIVATIONS[self._name]
         self.activate = build(width)

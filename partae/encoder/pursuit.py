@@ -36,7 +36,7 @@ def pursue(images: Tensor, atoms: Tensor, l0: int) -> Tensor:
         for unit in chosen[::-1] * 2:
             step = torch.maximum(rest.gather(1, unit), -code.gather(1, unit))
             code = code.scatter_add(1, unit, step)
-            rest = rest - step * gram[unit[:, 0]]
+            rest = rest - step * gram.index_select(0, unit[:, 0])
     return code / norms
 
 

@@ -27,10 +27,13 @@ NEEDED = {
     "sparsity=intrinsic_plasticity": "encoder.activation=logistic",
     "reconstruction=bce": "decoder.activation=sigmoid",
     "encoder=unrolled": "sparsity=l1",
+    "encoder=matching_pursuit": "sparsity=none decoder.biased=false",
+    "sparsity=l0": "encoder/activation=jump_relu",
     "model=sparse_dbn": "model.top.encoder.latent_dim=3",
 }
 LINES = [f"{group}={file.stem}" for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
 LINES += [f"encoder.activation={name} decoder.activation={name} sparsity=l1" for name in ACTIVATIONS]
+LINES += [f"encoder/activation={name} sparsity=none" for name in ("topk", "batch_topk")]
 LINES += [f"model={name}" for name in ("asymmetric", "nnsae", "sparse_rbm", "sparse_dbn")]
 LINES += ["encoder.tied=true", "encoder.hidden=[7] encoder.batch_norm=true", "constraint=[nonnegative,unit_norm]"]
 LINES += ["constraint=hoyer constraint.hoyer.bias=true", "callbacks=revival"]
@@ -73,7 +76,7 @@ def test_operators_that_pytorch_refuses_are_known(name: str) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_step_of_every_choice_stays_on_the_device(line: str, composed: Compose, device: Device) -> None:
-    needed = [NEEDED[key] for key in line.split() if key in NEEDED]
+    needed = [word for key in line.split() for word in NEEDED.get(key, "").split()]
     small = ["data=bars", "data.source.size=8", "latent_dim=4"]
     steps = steps_of(device, composed(*small, *line.split(), *needed))
     assert len(steps) == 2 * (STEPS - 1)

@@ -18,7 +18,7 @@ from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam,
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, approximation, decay, sparsity
-from partae.activation import JumpReLU, TopK
+from partae.activation import BatchTopK, JumpReLU, TopK
 from partae.callbacks import Checkpoint, Gallery
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
@@ -167,6 +167,7 @@ CASES = {
     ),
     "no penalty, unrolled, adagrad": Case({}, Adagrad, 0.05, encoder=partial(Unrolled, SHAPE, 5)),
     "no penalty, top k, adam": Case({}, Adam, 0.01, encoder=lambda: Dense(SHAPE, 5, TopK(2))),
+    "no penalty, batch top k, adam": Case({}, Adam, 0.01, encoder=lambda: Dense(SHAPE, 5, BatchTopK(2))),
     "l0, jump relu, adam": Case(
         {"sparsity": (sparsity.L0, "beta", "target")}, Adam, 0.01, encoder=lambda: Dense(SHAPE, 5, JumpReLU(5))
     ),
@@ -309,7 +310,7 @@ def test_training_stops_when_every_member_has_diverged() -> None:
 @pytest.mark.parametrize(
     "encoder", [partial(Dense, SHAPE, 5), partial(Dense, SHAPE, 5, "logistic", hidden=(9,), batch_norm=True)]
 )
-def test_a_compiled_stack_equals_the_plain_one(encoder: Callable[[], Encoder]) -> None:
+def test_a_compiled_stack_equals_the_plain_one(encoder: Callable[[], nn.Module]) -> None:
     case = CASES["kl, nonnegative, adam"]._replace(encoder=encoder)
     compiled, plain = ([Member(builder(case)(index)) for index in range(3)] for _ in range(2))
     stack = stacked(compiled, [NonNegative()], epochs=3, compiled=True, batch_size=16)
