@@ -126,6 +126,35 @@ def build(element: str, most: int) -> Tensor:
     return SHAPES[shape or "disk"](min(int(size), most))
 
 
+def rows_of(footprint: Tensor) -> str:
+    """The rows of a footprint as a text.
+
+    >>> rows_of(disk(1))
+    '010.111.010'
+    """
+    return ".".join("".join(map(str, row)) for row in footprint.int().tolist())
+
+
+def split(rows: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """A footprint as runs around its middle column and other pixels, but for the middle one.
+
+    Returns:
+        The reach of each run, shortest first, and its row; and the row and column of each other pixel; both from the
+        middle.
+    """
+    pixels = [list(map(int, row)) for row in rows.split(".")]
+    runs, others, middle = [], [], len(pixels[0]) // 2
+    for down, row in enumerate(pixels, start=-(len(pixels) // 2)):
+        pairs = [row[middle - right] * row[middle + right] for right in range(middle + 1)]
+        reach = [*pairs, 0].index(0) - 1
+        if reach > (down == 0):
+            runs.append((reach, down))
+        else:  # its pixels take no more steps
+            reach = -1
+        others += [(down, right) for right in range(-middle, middle + 1) if row[middle + right] and abs(right) > reach]
+    return sorted(runs), [pixel for pixel in others if pixel != (0, 0)]
+
+
 def _read(path: Path) -> str:
     """The `canonical` structuring element of a file of rows of 0 and 1."""
     if not path.is_file():

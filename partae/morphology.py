@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.footprint import build, canonical, short
+from partae.footprint import build, canonical, rows_of, short, split
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
@@ -72,7 +72,7 @@ def places_of_extrema(images: torch.Tensor, footprint: str, largest: bool) -> to
             others = others[..., max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
             extreme(best, others, out=best)
 
-    runs, others = _split(footprint)
+    runs, others = split(footprint)
     along, reached = pixels.clone(), 0  # the extrema within `reached` pixels along the row
     for reach, down in runs:
         while reached < min(reach, width - 1):
@@ -83,26 +83,6 @@ def places_of_extrema(images: torch.Tensor, footprint: str, largest: bool) -> to
     for down, right in others:
         take(extrema, pixels, down, right)
     return extrema.view(torch.int64).bitwise_and_(CENTRE - 1)
-
-
-def _split(footprint: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """A footprint as runs around its middle column and other pixels, but for the middle one.
-
-    Returns:
-        The reach of each run, shortest first, and its row; and the row and column of each other pixel; both from the
-        middle.
-    """
-    rows = [list(map(int, row)) for row in footprint.split(".")]
-    runs, others, middle = [], [], len(rows[0]) // 2
-    for down, row in enumerate(rows, start=-(len(rows) // 2)):
-        pairs = [row[middle - right] * row[middle + right] for right in range(middle + 1)]
-        reach = [*pairs, 0].index(0) - 1
-        if reach > (down == 0):
-            runs.append((reach, down))
-        else:  # its pixels take no more steps
-            reach = -1
-        others += [(down, right) for right in range(-middle, middle + 1) if row[middle + right] and abs(right) > reach]
-    return sorted(runs), [pixel for pixel in others if pixel != (0, 0)]
 
 
 @places_of_extrema.register_fake
@@ -134,8 +114,7 @@ def _gather(name: str, images: Tensor, footprint: Tensor) -> Tensor:
         operated: Tensor = OPERATORS[name](images, footprint.to(images))
         return operated
     is_dilation = name == "dilation"
-    rows = (footprint.flip(0, 1) if is_dilation else footprint).int().tolist()
-    text = ".".join("".join(map(str, row)) for row in rows)
+    text = rows_of(footprint.flip(0, 1) if is_dilation else footprint)
     places = places_of_extrema(images.detach(), text, is_dilation)
     return images.flatten(-2).gather(-1, places.flatten(-2)).view_as(images)
 
