@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: ``python train.py --help`` needs none of them, and so no torch."""
+    if name == "__version__":
+        return importlib.metadata.version("partae")
     if name in HOMES:
         return getattr(importlib.import_module(HOMES[name]), name)
     if not name.startswith("_") and importlib.util.find_spec(f"partae.{name}"):

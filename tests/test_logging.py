@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from torch.utils.tensorboard.summary import hparams
 
+import partae
 from partae.run.build import hyperparameters
 from tests.command_line import type_in
 from tests.conftest import Compose, Run
@@ -86,3 +88,16 @@ def test_a_quiet_run_draws_no_bars(run: Run, capsys: pytest.CaptureFixture[str])
     assert "Epoch 0" in "".join(capsys.readouterr())
     run("trainer.max_epochs=1", "quiet=true")
     assert "%" not in "".join(capsys.readouterr())
+
+
+def test_a_run_says_first_what_it_trains(tmp_path: Path) -> None:
+    out = type_in("train.py", [*BARS, "quiet=false", "trainer.max_epochs=1", "hydra.run.dir=run"], tmp_path).out
+    images, model, place = [line for line in out.splitlines() if ": " in line][:3]
+    assert images == "Images: Bars, 40 training, 20 validation, 20 test, of 1 x 8 x 8"
+    assert model == "Model:  AutoEncoder, 4 atoms, 580 parameters"
+    assert place.startswith("Trains on the CPU, threads: ")
+    assert place.endswith(", writes to run")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert partae.__version__ == version("partae")

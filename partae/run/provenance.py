@@ -25,10 +25,16 @@ OWN_FOLDER = ("hydra.mode=", "hydra.run.dir=", "hydra.sweep.dir=")  # overrides 
 
 def write_machine(folder: Path, device: torch.device) -> None:
     """Write the versions and the device of the training in ``folder``."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    machine = {"versions": f"{packages}, Python {platform.python_version()}", "device": name}
+    machine = {"versions": f"{packages}, Python {platform.python_version()}", "device": describe_device(device)}
     write_bytes(folder / ".hydra" / MACHINE, f"{json.dumps(machine, indent=2)}\n".encode())
+
+
+def describe_device(device: torch.device) -> str:
+    """The name of a GPU, or how many threads the CPU has."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"the CPU, threads: {torch.get_num_threads()}" if device.type == "cpu" else str(device)
 
 
 def provenance_of_run(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
@@ -11,8 +12,8 @@ from partae.callbacks import Hyperparameters
 from partae.metrics import codes
 from partae.metrics.classification import check_svm, measure_svm
 from partae.run.build import Job, build_job
-from partae.run.provenance import write_machine
-from partae.run.run_folder import finish
+from partae.run.provenance import describe_device, write_machine
+from partae.run.run_folder import finish, is_alone
 from partae.saving.checkpoints import going_on_from
 
 
@@ -33,15 +34,33 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
 
 
 def fit(job: Job) -> None:
-    """Train the model of ``job`` from its checkpoint on, if it has one.
+    """Train the model of ``job`` from its checkpoint on, if it has one; a run alone is introduced first.
 
     Raises:
         InputError: if its images or its checkpoint do not fit; nothing is trained then.
     """
     job.data.check(job.trainer.world_size)
     check_svm(job.data.labels, job.cfg.svm)
+    is_run = HydraConfig.initialized() and is_alone(HydraConfig.get())
+    if is_run and job.trainer.is_global_zero and not job.cfg.quiet:
+        print(introduction(job), flush=True)
     with going_on_from(job.file, job.trainer):
         job.trainer.fit(job.model, job.data, ckpt_path=job.file, weights_only=True)
+
+
+def introduction(job: Job) -> str:
+    """Three lines: the images, the model and its size, and where it trains and writes."""
+    names = {"train": "training", "val": "validation", "test": "test"}
+    sizes = {split: len(labels) for split, (_, labels) in {**job.data.sets, **job.data.streams}.items()}
+    counts = ", ".join(f"{sizes[split]} {name}" for split, name in names.items() if split in sizes)
+    shape = " x ".join(map(str, job.data.image_shape))
+    count = sum(parameter.numel() for parameter in job.model.parameters())
+    device = describe_device(job.trainer.strategy.root_device)
+    return (
+        f"Images: {type(job.data.source).__name__}, {counts}, of {shape}\n"
+        f"Model:  {type(job.model).__name__}, {len(job.model.atoms)} atoms, {count:,} parameters\n"
+        f"Trains on {device}, writes to {job.folder}"
+    )
 
 
 def conclude(job: Job) -> dict[str, float]:

@@ -33,7 +33,7 @@ def test_a_run_is_told_by_its_command_its_settings_and_its_machine(tmp_path: Pat
     assert found["Model"] == "AutoEncoder, 25 atoms, seed 0"
     assert found["Training"] == "7 epochs, batches of 64 images"
     assert found["Time"] == "1:02:05"
-    assert found["Device"].startswith("CPU, threads: ")
+    assert found["Device"].startswith("the CPU, threads: ")
     assert f"torch {torch.__version__.partition('+')[0]}" in found["Versions"]
     assert "max_epochs: 7" in found["Settings"]
 

@@ -110,7 +110,7 @@ class Stack(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         for index, member in enumerate(self.members):
-            for callback in member.watching:
+            for callback in [] if member.error else member.watching:
                 own = {"code": outputs["code"][index]}
                 callback.on_train_batch_end(member.model.trainer, member.model, own, batch, batch_idx)
         self._constrain()
