@@ -23,7 +23,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "sparsity.beta": ("1e-5 0.003 1", f"-1 inf -1e-9 {NUMBER}"),
     "sparsity.p": ("0.001 0.3 0.999", f"inf -inf {NUMBER}"),
     "sparsity.epsilon": ("1e-6 0.01 1", f"0 -0.1 inf {NUMBER}"),
-    "sparsity.target": ("0 0.65 1", f"-0.1 1.1 {NUMBER}"),
+    "sparsity.target": ("0.65 1", f"-0.1 {NUMBER}"),
     "sparsity.rate": ("1e-5 0.1", f"0 -1 inf {NUMBER}"),
     "decay.lambda_": ("1e-6 0.01 1", f"-1 inf {NUMBER}"),
     "decay.alpha": ("0 0.2 1 3", f"-1 inf {NUMBER}"),

@@ -23,6 +23,11 @@ torch.ones(1, requires_grad=True).sum().backward()
 Compose = Callable[..., DictConfig]
 Run = Callable[..., dict[str, float]]
 
+CONF = Path(__file__).parent.parent / "conf"
+WHOLE = ("experiment", "debug")  # groups whose choices are of all groups
+GROUPS = [folder for folder in (*CONF.glob("*"), *CONF.glob("*coder/*")) if folder.name not in (*WHOLE, "hydra")]
+YAMLS = sorted((folder.relative_to(CONF).as_posix(), file.stem) for folder in GROUPS for file in folder.glob("*.yaml"))
+
 # a run of seconds
 BARS = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "data.val_size=20", "latent_dim=4"]
 BARS += ["trainer.accelerator=cpu", "quiet=true"]

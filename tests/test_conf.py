@@ -18,12 +18,8 @@ import partae.sweep  # noqa: F401  (what conf/ calls)
 from partae.activation import ANYTHING
 from partae.report.published import published_measures
 from partae.sparsity import L0
-from tests.conftest import log_into
+from tests.conftest import CONF, WHOLE, YAMLS, log_into
 
-CONF = Path(__file__).parent.parent / "conf"
-WHOLE = ("experiment", "debug")  # groups whose choices are of all groups
-GROUPS = [folder for folder in (*CONF.glob("*"), *CONF.glob("*coder/*")) if folder.name not in (*WHOLE, "hydra")]
-YAMLS = sorted((folder.relative_to(CONF).as_posix(), file.stem) for folder in GROUPS for file in folder.glob("*.yaml"))
 EXPERIMENTS = sorted(f"{group}={file.stem}" for group in WHOLE for file in (CONF / group).glob("*.yaml"))
 TABLE_1 = sorted(file.stem for file in (CONF / "experiment" / "table_1").glob("*.yaml"))
 ROWS = "experiment/table_1@_global_"

@@ -37,6 +37,7 @@ BARS += ["latent_dim=4", "quiet=true", "callbacks.gallery.every_n_epochs=1"]
 
 
 @on_each_device
+@pytest.mark.filterwarnings("ignore:max_iter=20 came before tol")
 @pytest.mark.parametrize(
     "choices",
     [

@@ -24,11 +24,13 @@ ROWS_OF_TABLE_1 = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choices", [*([f"experiment={name}"] for name in EXPERIMENTS), *ROWS_OF_TABLE_1])
+@pytest.mark.parametrize(
+    "choices", [*([choice] for choice in EXPERIMENTS if choice.startswith("experiment=")), *ROWS_OF_TABLE_1]
+)
 def test_every_experiment_and_every_row_of_table_1_trains_a_batch(
     run: Run, composed: Compose, go_on: Run, choices: list[str]
 ) -> None:
-    brief = [*choices, "trainer.max_epochs=1", "+trainer.limit_train_batches=1"]
+    brief = [*choices, "trainer.max_epochs=1", "trainer.limit_train_batches=1"]
     assert run(*brief) if "root" in composed(*brief).data.source else go_on(*brief)
 
 

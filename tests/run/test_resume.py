@@ -23,8 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from partae.callbacks import Checkpoint
 from partae.run.training import train
 from partae.saving.checkpoints import read
-from tests.conftest import log_into
-from tests.test_conf import YAMLS
+from tests.conftest import YAMLS, log_into
 
 TINY = ["data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50", "data.batch_size=40"]
 SILENT = ["~callbacks.progress", "+trainer.enable_progress_bar=false"]
