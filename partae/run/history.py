@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from partae.figures import Array
+from partae.model.autoencoder import AutoEncoder
 
 SPLITS = {"train": "training", "val": "validation"}
-TERMS = ("loss", "reconstruction", "sparsity", "decay", "approximation")
+TERMS = ("loss", *AutoEncoder.terms)
 
 
 def read_history(folder: Path) -> Mapping[str, Mapping[str, tuple[Array, Array]]]:

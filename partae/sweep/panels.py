@@ -46,9 +46,7 @@ def panels_figure(rows: Sequence[Row]) -> Figure | None:
     for name in (f"test/{each}" for each in PANELS):
         if all(name in row for row in points) and len({row[name] for row in points}) > 1:
             curves = {}
-            for label in sorted(
-                values.get(series, {""}), key=lambda value: (float(value) if is_number(value) else 0, value)
-            ):
+            for label in sorted(values[series], key=_by_number) if series else [""]:
                 own = [row for row in points if str(row.get(series, "")) == label]
                 columns = [x, name] + [name + DEVIATION] * any(name + DEVIATION in row for row in own)
                 curve = sorted(tuple(float(row.get(column, 0)) for column in columns) for row in own)

@@ -33,7 +33,7 @@ def has_seeds(rows: Sequence[Row]) -> bool:
     return any(len(group) > 1 for group in group_by_seed(rows))
 
 
-def over_seeds(rows: Sequence[Row], atoms: Mapping[str, Array] = {}) -> list[Row]:
+def over_seeds(rows: Sequence[Row], atoms: Mapping[str, Array] | None = None) -> list[Row]:
     """A row for each group of runs that differ in their seed only.
 
     A row has the number of finished runs as ``seeds``, the mean of each number that all of them have, and its sample
@@ -44,7 +44,7 @@ def over_seeds(rows: Sequence[Row], atoms: Mapping[str, Array] = {}) -> list[Row
         rows: a run each, as `read_sweep` gives them.
         atoms: (K, C, H, W) of the runs, by their folders, where they are known.
     """
-    return [_row(group, atoms) for group in group_by_seed(rows)]
+    return [_row(group, atoms or {}) for group in group_by_seed(rows)]
 
 
 def _row(group: Sequence[Row], atoms: Mapping[str, Array]) -> Row:

@@ -104,8 +104,9 @@ class Summary(Callback):
         self, folder: Path, rows: list[Row], search: Search | None, atoms: Mapping[str, Array] | None = None
     ) -> None:
         """Print the table of a sweep, over its seeds if there are several, with verdicts and failures."""
-        lines = over_seeds(rows, atoms or {}) if has_seeds(rows) else rows
-        if lines is not rows:
+        lines, is_over_seeds = rows, has_seeds(rows)
+        if is_over_seeds:
+            lines = over_seeds(rows, atoms)
             write_csv(folder / "sweep_seeds.csv", lines)
         if search:
             lines = search.sort(lines)
@@ -120,7 +121,7 @@ class Summary(Callback):
                 for index, (row, known) in enumerate(zip(lines, published, strict=True))
             ]
             print(f"\n{table(drop_shared(cells))}\n")
-        if lines is not rows:
+        if is_over_seeds:
             print("Means over seeds ± sample standard deviations; stability is that of the atoms between seeds.")
         if any(published):
             print("Measures are of test images; published ones are in brackets.")

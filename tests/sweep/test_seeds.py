@@ -77,7 +77,21 @@ def test_a_sweep_over_seeds_ends_with_a_line_for_each_setting(
     assert [line[:2] for line in lines[:2]] == [["0.01", "3"], ["0.001", "3"]], "the best first"
     assert "0.2000 (best)" in out
     assert "0.03000 ± 0.026" in out
+    assert "Means over seeds" in out
     with (tmp_path / "sweep_seeds.csv").open() as file:
         written = list(csv.DictReader(file))
     for row, errors in zip(written, ERRORS.values(), strict=True):
         assert float(row["test/reconstruction_error_seed_std"]) == pytest.approx(np.std(errors, ddof=1))
+
+
+def test_a_search_over_one_seed_is_sorted_and_says_nothing_of_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, error in enumerate((0.2, 0.1)):
+        job(tmp_path, number, [f"sparsity.beta={number}", "seed=0"], {"val/loss": error})
+    hydra = {"sweep": {"dir": str(tmp_path)}, "sweeper": {"direction": "minimize"}}
+    Summary().on_multirun_end(OmegaConf.create({"hydra": hydra, "metric": "val/loss"}))
+    out = capsys.readouterr().out
+    assert out.index("0.1000 (best)") < out.index("0.2000")
+    assert "Means over seeds" not in out
+    assert not (tmp_path / "sweep_seeds.csv").exists()
