@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from functools import wraps
@@ -24,6 +25,15 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph 
 STYLE = Path(__file__).with_name("paper.mplstyle")
 ACCENT = "#c1272d"
 PADDING = 0.05  # inches around a figure
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows where a cell ends with it."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", bbox_inches="tight")
+        return content.getvalue()
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:

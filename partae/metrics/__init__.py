@@ -11,7 +11,7 @@ from partae.metrics.atoms import (
 )
 from partae.metrics.calibration import best_gain, calibrate, check_gains
 from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
-from partae.metrics.code import dead_atoms, l0, usage_frequency
+from partae.metrics.code import contributions, dead_atoms, l0, usage_frequency
 from partae.metrics.errors import ExplainedVariance, explained_variance, reconstruction_error
 from partae.metrics.measures import MEASURED, Measures, codes, measure
 from partae.sparsity import hoyer_sparsity
@@ -27,6 +27,7 @@ __all__ = [
     "check_gains",
     "codes",
     "coherence",
+    "contributions",
     "dead_atoms",
     "explained_variance",
     "hoyer_sparsity",

@@ -53,6 +53,22 @@ def dead_atoms(largest: Tensor, share: float = DEAD_SHARE) -> Tensor:
     return (largest <= share * largest.max()).sum()
 
 
+def contributions(code: Tensor, atoms: Tensor) -> Tensor:
+    """How much each atom adds to each image: its entry times its L1 norm.
+
+    Args:
+        code: (B, K).
+        atoms: (K, C, H, W).
+
+    Returns:
+        (B, K), at least 0.
+
+    >>> contributions(torch.tensor([[2.0, -1.0]]), torch.ones(2, 1, 1, 3))
+    tensor([[6., 3.]])
+    """
+    return code.abs() * atoms.abs().flatten(1).sum(dim=1)
+
+
 class DeadAtoms(Metric):
     """`dead_atoms` over all codes.
 
@@ -80,7 +96,7 @@ class DeadAtoms(Metric):
 class Contributions(Metric):
     r"""How many atoms add to the images, and how much the code varies between images; over all codes.
 
-    ``contributing_atoms`` counts the atoms whose mean code times L1 norm is at least a thousandth of the sum over all
+    ``contributing_atoms`` counts the atoms whose mean of `contributions` is at least a thousandth of the sum over all
     atoms. A unit may be active, and so not dead, while its atom is nearly 0.
 
     ``code_variation`` is the share of the code's energy that varies between images,
@@ -109,7 +125,7 @@ class Contributions(Metric):
     def update(self, code: Tensor, atoms: Tensor) -> None:
         """Add a code (B, K) of a model with these atoms (K, C, H, W)."""
         code = code.float()
-        self.mass = self.mass + code.abs().sum(dim=0) * atoms.abs().flatten(1).sum(dim=1)
+        self.mass = self.mass + contributions(code, atoms).sum(dim=0)
         self.total = self.total + code.sum(dim=0)
         self.squares = self.squares + code.square().sum(dim=0)
         self.count = self.count + len(code)

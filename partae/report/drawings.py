@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from partae import figures
+from partae.metrics import contributions
 from partae.metrics.view import View
 from partae.morphology import Operator
 from partae.report.portrait import Portrait
@@ -30,41 +31,65 @@ def draw(portraits: Mapping[str, Portrait], names: Sequence[str], operators: Seq
         operators: of the examples.
     """
     views = {name: portrait.examples for name, portrait in portraits.items()}
-    first = next(iter(views.values()))
-    reconstructions = {name: view.reconstruction.numpy() for name, view in views.items()}
+    codes = {name: view.code.numpy() for name, view in views.items()}
     drawn = {
-        "reconstructions": figures.image_rows({"original": first.images.numpy(), **reconstructions}, names),
-        "code_histograms": figures.code_histograms({name: view.code.numpy() for name, view in views.items()}, names),
+        "reconstructions": draw_reconstructions(views, names),
+        "code_histograms": figures.code_histograms(codes, names),
     }
-    if len(portraits) == 1:
-        atoms = next(iter(portraits.values())).atoms
-        drawn["atoms"] = figures.atoms(atoms.numpy(), f"{len(atoms)} atoms, each on its own scale")
-        drawn["overview"] = _draw_overview(atoms, first, names, operators[0])
-    elif len(portraits) <= SIDE_BY_SIDE:
-        drawn["atoms"] = figures.atom_grids({name: portrait.atoms.numpy() for name, portrait in portraits.items()})
+    if len(portraits) <= SIDE_BY_SIDE:
+        drawn["atoms"] = draw_atoms({name: portrait.atoms for name, portrait in portraits.items()})
     else:
         strongest = {}
         for name, portrait in portraits.items():
-            mass = portrait.code.mean(dim=0) * portrait.atoms.abs().flatten(1).sum(dim=1)
+            mass = contributions(portrait.code, portrait.atoms).mean(dim=0)
             strongest[name] = portrait.atoms[mass.argsort(descending=True)[: len(names)]].numpy()
         drawn["atoms"] = figures.atom_rows(strongest, "The atoms that add most to the test images")
+    if len(portraits) == 1:
+        (portrait,) = portraits.values()
+        drawn["overview"] = draw_overview(portrait.atoms, portrait.examples, names, operators[0])
     for index, operator in enumerate(operators):
-        rows = {name: view.max_approximation[index].numpy() for name, view in views.items()}
-        kind, element = spell_out(str(operator))
         suffix = "" if operator == operators[0] else "_" + re.sub(r"\W", "_", str(operator))
-        title = f"{kind.capitalize()} ({element}), and its max-approximation"
-        rows = {f"{kind} of the original": first.operated[index].numpy(), **rows}
-        drawn[f"max_approximations{suffix}"] = figures.image_rows(rows, names, title)
+        drawn[f"max_approximations{suffix}"] = draw_max_approximations(views, names, operator, index)
     return drawn
 
 
-def _draw_overview(atoms: Tensor, view: View, names: Sequence[str], operator: Operator) -> Figure:
-    most = (view.code * atoms.flatten(1).norm(dim=1)).abs().argsort(dim=1, descending=True)[:, :STRONGEST]
-    strongest = {f"atom {rank}": atoms[numbers].numpy() for rank, numbers in enumerate(most.T, start=1)}
+def draw_atoms(atoms: Mapping[str, Tensor]) -> Figure:
+    """All atoms (K, C, H, W) of a model, numbered; of several models, side by side."""
+    if len(atoms) > 1:
+        return figures.atom_grids({name: each.numpy() for name, each in atoms.items()})
+    (only,) = atoms.values()
+    return figures.atoms(only.numpy(), f"{len(only)} atoms, each on its own scale")
+
+
+def draw_reconstructions(views: Mapping[str, View], names: Sequence[str]) -> Figure:
+    """Images, and below them a row of reconstructions for each model."""
+    rows = {"original": next(iter(views.values())).images}
+    rows |= {name: view.reconstruction for name, view in views.items()}
+    return figures.image_rows(_arrays(rows), names)
+
+
+def draw_max_approximations(
+    views: Mapping[str, View], names: Sequence[str], operator: Operator, index: int = 0
+) -> Figure:
+    """Operated images, and below them a row of max-approximations for each model; ``index`` is that of the operator."""
+    kind, element = spell_out(str(operator))
+    rows = {f"{kind} of the original": next(iter(views.values())).operated[index]}
+    rows |= {name: view.max_approximation[index] for name, view in views.items()}
+    return figures.image_rows(_arrays(rows), names, f"{kind.capitalize()} ({element}), and its max-approximation")
+
+
+def draw_overview(atoms: Tensor, view: View, names: Sequence[str], operator: Operator) -> Figure:
+    """All atoms of a model, those that add most to each image, and the images as the model renders them."""
+    most = contributions(view.code, atoms).argsort(dim=1, descending=True)[:, :STRONGEST]
+    strongest = {f"atom {rank}": atoms[numbers] for rank, numbers in enumerate(most.T, start=1)}
     rows = {
         "image": view.images,
         "reconstruction": view.reconstruction,
         str(operator): view.operated[0],
         "max-approximation": view.max_approximation[0],
     }
-    return figures.overview(atoms.numpy(), strongest, {name: row.numpy() for name, row in rows.items()}, names)
+    return figures.overview(atoms.numpy(), _arrays(strongest), _arrays(rows), names)
+
+
+def _arrays(rows: Mapping[str, Tensor]) -> dict[str, figures.Array]:
+    return {name: row.numpy() for name, row in rows.items()}

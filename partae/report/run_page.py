@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from partae.figures import coloured, scaled_each
-from partae.metrics import atom_sparsity, usage_frequency
+from partae.metrics import atom_sparsity, contributions, usage_frequency
 from partae.metrics.view import View
 from partae.morphology import Operator
 from partae.report.page import measure_rows, render
@@ -67,7 +67,7 @@ def render_run(
 def _show_atoms(atoms: Tensor, operator: Operator, code: Tensor, read: Callable[[Tensor], Tensor]) -> dict[str, Any]:
     """The atoms that fit on a sheet, those that add most to the images first, and the images that use them most."""
     room = BYTES // tile_bytes(atoms.numpy())
-    mass = code.abs().mean(dim=0) * atoms.abs().flatten(1).sum(dim=1)
+    mass = contributions(code, atoms).mean(dim=0)
     kept = mass.argsort(descending=True)[: max(1, room)].sort().values
     count = max(1, min(STRONGEST, len(code), room // len(kept)))
     strength, strongest = code[:, kept].topk(count, dim=0)
@@ -89,7 +89,7 @@ def _show_atoms(atoms: Tensor, operator: Operator, code: Tensor, read: Callable[
 
 def _show_examples(atoms: Tensor, operator: Operator, examples: View, names: Sequence[str]) -> dict[str, Any]:
     """Some images as the model sees them, and the atoms that add to them."""
-    mass = examples.code.abs() * atoms.abs().flatten(1).sum(dim=1)
+    mass = contributions(examples.code, atoms)
     rows = {
         "original": examples.images,
         "reconstruction": examples.reconstruction,

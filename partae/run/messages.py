@@ -61,6 +61,12 @@ def run(main: Callable[[], object], expand: Callable[[list[str]], list[str]] = l
     try:
         sys.argv[1:] = expand(typed)
         main()
+    except BrokenPipeError as error:
+        if with_traceback:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be printed
+        print(f"Stopped, since nothing reads the output any more ({error.strerror}).", file=sys.stderr)
+        sys.exit(1)
     except (Exception, Stop) as error:
         if with_traceback:
             if isinstance(error, Stop) and error.__cause__:

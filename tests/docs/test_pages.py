@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import re
 import runpy
 import shlex
@@ -9,12 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 import yaml
 from hydra import compose, initialize
 from hydra.utils import instantiate
+from nbclient import NotebookClient
 from sklearn.datasets import load_digits
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
@@ -80,6 +84,20 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path)]
     in_a_process(command, ROOT)
     assert "sparsity.KL" in (tmp_path / "api.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = nbformat.read(ROOT / "examples" / "quickstart.ipynb", as_version=4)
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # where partae-train is
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    settings = {"resources": {"metadata": {"path": tmp_path}}, "kernel_name": "python3", "timeout": 1200}
+    NotebookClient(copy.deepcopy(notebook), **settings).execute()
+    # what the file shows was printed and drawn by its own cells
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.startswith("partae.plot"):
+            assert "image/png" in cell.outputs[-1].data
 
 
 def test_the_digits_are_written_and_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,6 +91,14 @@ def test_a_program_ends_with_one_message_or_with_the_traceback_that_is_asked_for
     with pytest.raises(InputError if is_in_job else CompactHydraException, match="wrong"):
         run(main)
     assert os.environ[FULL_ERROR] == "1"
+
+
+def test_a_reader_that_has_read_enough_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, str(ROOT / "train.py"), "--help"])
+    piped = f"set -o pipefail; {command} | true"
+    done = subprocess.run(["bash", "-c", piped], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Stopped, since nothing reads the output any more (Broken pipe).\n"
 
 
 def test_a_command_line_that_stands_for_no_other_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,70 @@
+"""Pictures of models, a line each, for a notebook or a script.
+
+Each function takes one model or several by their names, and returns a figure of matplotlib. A notebook shows it;
+`partae.figures.save` writes it as PNG and PDF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from partae.metrics.view import View, view_batch
+from partae.morphology import Array, Operator, dilation
+from partae.report import drawings
+from partae.representation import Representation
+
+DILATION = dilation(1)
+Models = Representation | Mapping[str, Representation]
+
+
+def atoms(models: Models) -> Figure:
+    """All atoms, numbered, each on a scale of its own; of several models, side by side.
+
+    >>> from partae import AutoEncoder, decoder, encoder
+    >>> model = AutoEncoder(encoder.Dense((1, 4, 4), 2), decoder.Dictionary((1, 4, 4), 2))
+    >>> atoms(model).axes[0].get_title()
+    '2 atoms, each on its own scale'
+    """
+    return drawings.draw_atoms({name: model.atoms.detach().cpu() for name, model in _named(models, "atoms").items()})
+
+
+def reconstructions(models: Models, images: Array, names: Sequence[str] = ()) -> Figure:
+    """Images (B, C, H, W) with values in [0, 1], and each model's reconstructions; ``names`` come above the images."""
+    return drawings.draw_reconstructions(_views(models, "reconstruction", images), names)
+
+
+def max_approximations(
+    models: Models,
+    images: Array,
+    operator: Operator = DILATION,
+    names: Sequence[str] = (),
+) -> Figure:
+    """Operated images (B, C, H, W), and each model's max-approximations of them."""
+    return drawings.draw_max_approximations(_views(models, "max-approximation", images, operator), names, operator)
+
+
+def overview(
+    model: Representation,
+    images: Array,
+    operator: Operator = DILATION,
+    names: Sequence[str] = (),
+) -> Figure:
+    """A model at a glance: its atoms, and for each image the strongest of them and the model's renderings."""
+    return drawings.draw_overview(model.atoms.detach().cpu(), _view(model, images, [operator]), names, operator)
+
+
+def _named(models: Models, label: str) -> Mapping[str, Representation]:
+    return {label: models} if isinstance(models, Representation) else models
+
+
+def _views(models: Models, label: str, images: Array, *operators: Operator) -> dict[str, View]:
+    return {name: _view(model, images, operators) for name, model in _named(models, label).items()}
+
+
+def _view(model: Representation, images: Array, operators: Sequence[Operator]) -> View:
+    view = view_batch(model, torch.as_tensor(images), operators)
+    return View(*(each.cpu() if isinstance(each, Tensor) else [one.cpu() for one in each] for each in view))
