@@ -23,7 +23,7 @@ def image_rows(rows: Mapping[str, Array], columns: Sequence[str], title: str = "
 
     Args:
         rows: label -> images (N, C, H, W); values outside [0, 1] are clipped.
-        columns: N names.
+        columns: N names, or none.
         title: above all.
     """
     return _grid([_grey(images) for images in rows.values()], list(rows), columns, title)
@@ -65,13 +65,14 @@ def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Ar
         atoms: (K, C, H, W).
         strongest: label -> an atom for each image, (N, C, H, W).
         rows: label -> images (N, C, H, W); those of the first label come above the atoms.
-        columns: N names.
+        columns: N names, or none.
     """
     side = _side(atoms)
     (first, originals), *others = ((label, _grey(images)) for label, images in rows.items())
     table = {first: originals, **{label: scaled_each(row) for label, row in strongest.items()}, **dict(others)}
-    figure = Drawing(figsize=(0.55 * (side + len(columns)) + 2.2, 0.55 * max(side, len(table)) + 0.6))
-    left, right = figure.subplots(1, 2, width_ratios=(side, len(columns) * side / max(side, len(table))))
+    across, down = len(originals), max(side, len(table))
+    figure = Drawing(figsize=(0.55 * (side + across) + 2.2, 0.55 * down + 0.6))
+    left, right = figure.subplots(1, 2, width_ratios=(side, across * side / down))
     _draw(left, _in_rows(scaled_each(atoms), side))
     left.set_title(f"{len(atoms)} atoms")
     _draw(right, list(table.values()), list(table), columns)

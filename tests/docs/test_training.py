@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import partae.sweep  # noqa: F401  (what conf/ calls)
 from tests.command_line import type_in
-from tests.docs.shown import PAGES, ROOT, SHORT, blocks, in_a_process, of, penalty_of_the_readme, typed
+from tests.docs.shown import PAGES, ROOT, SHORT, blocks, in_a_process, of, the_penalty, typed
 
 CLUSTER = re.compile("submitit_slurm|init.address=")
 # these start processes, which they cannot do from within a test's, or need packages whose warnings are not ours
@@ -89,7 +89,7 @@ def test_a_job_of_a_slurm_array_trains(page: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [each for each in of("python train.py") if "--config-dir" in each])
 def test_a_penalty_outside_partae_trains_and_is_evaluated(command: str, tmp_path: Path) -> None:
-    code, config = penalty_of_the_readme()
+    code, config = the_penalty()
     (tmp_path / "my_package.py").write_text(code)
     (tmp_path / "settings" / "sparsity").mkdir(parents=True)
     own = config.replace("partae.sparsity.penalties.", "my_package.")
