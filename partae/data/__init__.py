@@ -3,6 +3,7 @@
 from partae.data.arrays import Arrays
 from partae.data.batches import Batches, Order
 from partae.data.datamodule import DataModule
+from partae.data.digits import Digits
 from partae.data.folder import Folder
 from partae.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from partae.data.source import Source, Stored
@@ -18,6 +19,7 @@ __all__ = [
     "Bars",
     "Batches",
     "DataModule",
+    "Digits",
     "FashionMNIST",
     "Folder",
     "Order",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -53,16 +53,16 @@ def provenance_of_run(folder: Path) -> dict[str, str]:
     return found
 
 
-def provenance_of_sweep(folder: Path, runs: Iterable[str]) -> dict[str, str]:
-    """How the sweep in ``folder`` was trained: its command, and what its ``runs`` have in common."""
+def provenance_of_sweep(folder: Path, runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """How the sweep in ``folder`` was trained: its command, and what the provenances of its ``runs`` have in common."""
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
         overrides = subtree(subtree(read_yaml(folder / "multirun.yaml"), "hydra"), "overrides")
         given = [str(text) for kind in ("task", "hydra") for text in overrides.get(kind, [])]
         found |= _command([text for text in given if not text.startswith(OWN_FOLDER)], "-m")
-    several = [provenance_of_run(folder / run) for run in runs]
-    shared = dict(several[0]) if several else {}
-    for each in several[1:]:
+    first, *others = runs or [{}]
+    shared = dict(first)
+    for each in others:
         shared = {key: value for key, value in shared.items() if each.get(key) == value}
     return found | {key: value for key, value in shared.items() if key not in ("Command", "Settings")}
 

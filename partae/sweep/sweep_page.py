@@ -13,7 +13,7 @@ from partae.report import Cell, collapse, describe, verdicts_of_runs
 from partae.report.page import in_order, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.run.hints import evaluate_line
-from partae.run.provenance import provenance_of_sweep
+from partae.run.provenance import provenance_of_run, provenance_of_sweep
 from partae.sweep.rows import is_detail, short
 
 PAGE = "sweep.html"
@@ -43,8 +43,9 @@ def write_page(
     names = in_order(key.removeprefix("test/") for key in columns if key.startswith("test/"))
     meanings = {name: describe(name, rows, l0_threshold) for name in names}
     count = max(1, BYTES // max(1, sum(map(tile_bytes, atoms.values()))))
+    provenance = [provenance_of_run(folder / str(row["folder"])) for row in rows]
     runs = []
-    for row in rows:
+    for row, trained in zip(rows, provenance, strict=True):
         run = str(row["folder"])
         found = {
             "folder": run,
@@ -54,13 +55,14 @@ def write_page(
             "atoms": _sheet(atoms.get(run), count),
             "report": f"{run}/{REPORT.as_posix()}" if (folder / run / REPORT).exists() else None,
             "evaluate": evaluate_line(folder / run),
+            "command": trained.get("Command"),
         }
         runs.append(found)
     page = render(
         "sweep.html",
         title=folder.name,
         count=len(rows),
-        provenance=provenance_of_sweep(folder, [str(row["folder"]) for row in rows]),
+        provenance=provenance_of_sweep(folder, provenance),
         unfinished=sum(row["status"] != "finished" for row in rows),
         words=list(meanings.values()),
         verdicts=verdicts_of_runs([row for row in rows if row["status"] == "finished"]),
@@ -79,7 +81,9 @@ def _sheet(atoms: Array | None, count: int) -> dict[str, Any] | None:
     """The first ``count`` atoms in one picture."""
     if atoms is None:
         return None
-    return {"total": len(atoms), "count": min(count, len(atoms)), "sheet": sheet(scaled_each(atoms[:count]))}
+    height, width = atoms.shape[2:]
+    shown = min(count, len(atoms))
+    return {"total": len(atoms), "count": shown, "ratio": width / height, "sheet": sheet(scaled_each(atoms[:shown]))}
 
 
 def _finite(value: Cell | None) -> float | None:

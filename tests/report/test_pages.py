@@ -88,6 +88,9 @@ def page_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         report = Path("sweep", EVALUATED, "evaluation", "report.html")
         report.parent.mkdir(parents=True)
         report.write_text(page_of_a_run())
+        overrides = Path("sweep", EVALUATED, ".hydra", "overrides.yaml")
+        overrides.parent.mkdir()
+        overrides.write_text("[data=bars, sparsity.p=0.01]")
         return write_page(Path("sweep"), rows, atoms).resolve()
 
     return write
@@ -162,7 +165,8 @@ def test_a_sweep_is_drawn_across_what_was_varied_and_says_how_to_measure_a_run(p
     assert set(data["keys"]) == {"sparsity.p", "sparsity.beta"}
     run, evaluated = data["runs"][:2]
     assert run["evaluate"].endswith(" ckpt=sweep/p-0.01__beta-0.001")
-    assert run["report"] is run["atoms"] is None
+    assert run["report"] is run["atoms"] is run["command"] is None
+    assert evaluated["command"].endswith(" data=bars sparsity.p=0.01")
     assert evaluated["report"] == f"{EVALUATED}/evaluation/report.html"
     assert evaluated["atoms"]["count"] == evaluated["atoms"]["total"] == ATOMS
 
@@ -253,7 +257,9 @@ def test_a_sweep_in_a_browser(tab: Any, page_of_a_sweep: Any) -> None:
     tab.select_option("#series", label="nothing")
     assert tab.locator(f"{point}, .point.chosen[data-run='2']").count() == 3
 
-    # a table to sort
+    # a table to sort, with some atoms of each run
+    assert tab.locator("#runs tr[data-run='1'] .tile").count() == 6
+    assert tab.locator("#runs .tile").count() == 6, "the other runs have no checkpoint"
     errors = ["0.01000", "0.02000", "0.03000", "0.04000", "0.05000", "0.06000"]
     column = tab.locator("#runs td:nth-child(3)")
     assert column.all_inner_texts() == [*errors, ""]

@@ -44,9 +44,8 @@ def test_a_sweep_is_told_by_its_command_and_what_its_runs_share(tmp_path: Path) 
         "hydra": ["hydra/launcher=stacked", "hydra.sweep.dir=x", "hydra.mode=MULTIRUN"],
     }
     OmegaConf.save(OmegaConf.create({"hydra": {"overrides": overrides}}), tmp_path / "multirun.yaml")
-    for seed in (0, 1):
-        write_run(tmp_path / str(seed), f"seed={seed}", "data=bars", seed=seed)
-    found = provenance_of_sweep(tmp_path, ["0", "1"])
+    runs = [write_run(tmp_path / str(seed), f"seed={seed}", "data=bars", seed=seed) for seed in (0, 1)]
+    found = provenance_of_sweep(tmp_path, [provenance_of_run(run) for run in runs])
     assert found["Command"].endswith(" -m seed=0,1 data=bars hydra/launcher=stacked")
     assert found["Training"] == "7 epochs, batches of 64 images"
     assert not {"Model", "Settings"} & found.keys(), "they differ in the seed"

@@ -1,5 +1,5 @@
 const { runs, keys, measures } = data;
-const COLOURS = 8, NONE = "";
+const COLOURS = 8, NONE = "", BESIDE = 6;
 const LEFT = 44, RIGHT = 322, TOP = 26, BOTTOM = 192; // of a panel's axes
 const svg = maker("http://www.w3.org/2000/svg");
 const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
@@ -97,6 +97,8 @@ function panel(name, x, series) {
   return drawing;
 }
 
+const atomOf = ({ sheet, ratio }, number) => tile("span", sheet, number, { style: `--ratio: ${ratio}` });
+
 let chosen = 0;
 
 function draw() {
@@ -121,13 +123,14 @@ function chooseRun(index) {
   byId("run").replaceChildren(
     html("h3", {}, Object.keys(keys).map((key) => `${keys[key]} ${run.values[key]}`).join(", ") || run.folder),
     html("p", {}, ...report),
+    ...(run.command ? [html("p", {}, "To train it again: ", html("code", {}, run.command))] : []),
     definitions(run.status === "finished" ? numbers : [...numbers, ["status", run.status]]),
   );
   if (!run.atoms) return;
-  const { sheet, count, total } = run.atoms;
+  const { count, total } = run.atoms;
   byId("run").append(
     html("div", { class: "atoms", role: "img", "aria-label": "its atoms" },
-      ...[...Array(count).keys()].map((number) => tile("div", sheet, number))),
+      ...[...Array(count).keys()].map((number) => atomOf(run.atoms, number))),
     html("small", {}, count === total ? `Its ${total} atoms` : `The first ${count} of its ${total} atoms`),
   );
 }
@@ -141,6 +144,11 @@ const columns = [
 ];
 const rows = runs.map((run, index) => html("tr", { "data-run": index },
   ...columns.map(([, value]) => html("td", {}, digits(value(run)) ?? ""))));
+// a few atoms of each run stand before its row
+runs.forEach(({ atoms }, index) => {
+  const first = atoms ? [...Array(Math.min(BESIDE, atoms.count)).keys()] : [];
+  rows[index].cells[0].prepend(...first.map((number) => atomOf(atoms, number)));
+});
 
 function sortBy(heading) {
   const sign = heading.ariaSort === "ascending" ? -1 : 1, value = columns[heading.cellIndex][1];
