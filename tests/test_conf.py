@@ -134,6 +134,27 @@ def test_every_asymmetric_row_composes_and_joins_the_same_table(row: str) -> Non
     assert cfg.name == OmegaConf.load(CONF / "experiment" / "table_1.yaml").name
 
 
+LEADERBOARD = CONF / "experiment" / "leaderboard"
+
+
+def test_the_leaderboard_sweeps_over_all_of_its_models() -> None:
+    params = OmegaConf.load(LEADERBOARD.with_suffix(".yaml")).hydra.sweeper.params
+    swept = str(params["experiment/leaderboard@_global_"]).split(",")
+    assert sorted(swept) == sorted(file.stem for file in LEADERBOARD.glob("*.yaml"))
+    images = str(params["experiment/images@_global_"]).split(",")
+    assert sorted(images) == sorted(file.stem for file in (CONF / "experiment" / "images").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("row", [file.stem for file in sorted(LEADERBOARD.glob("*.yaml"))])
+@pytest.mark.parametrize("images", ["digits", "fashion_mnist"])
+def test_every_row_of_the_leaderboard_composes(row: str, images: str) -> None:
+    chosen = [f"experiment/leaderboard@_global_={row}", f"experiment/images@_global_={images}", "latent_dim=25"]
+    cfg = composed("experiment=leaderboard", *chosen)
+    check_builds(cfg)
+    epochs = OmegaConf.load(CONF / "experiment" / "images" / f"{images}.yaml").trainer.max_epochs
+    assert cfg.trainer.max_epochs == epochs, "the images decide, not the model"
+
+
 @pytest.mark.parametrize("name", [name for name in names("constraint") if name != "none"])
 def test_messages_call_a_constraint_as_the_command_line_does(name: str) -> None:
     assert instantiate(composed(f"constraint={name}").constraint)[name].name == name
