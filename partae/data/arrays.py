@@ -26,8 +26,9 @@ KINDS = "uint8, or floats in [0, 1]"
 class Arrays:
     """Arrays named train_images and test_images and, if there are labels, train_labels and test_labels.
 
-    Images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), uint8 or floats in [0, 1]. Floats outside by less than a
-    thousandth count as rounding and are clipped. Labels are whole numbers, (N,).
+    Images are (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels, uint8 or floats in [0, 1]. Where both the
+    second axis and the last could be channels, the second is. Floats outside by less than a thousandth count as
+    rounding and are clipped. Labels are whole numbers, (N,).
 
     Args:
         root: a folder with ``train_images.npy`` and the others, or an .npz file. Arrays of a folder are read from disk
@@ -88,9 +89,11 @@ class Arrays:
         if array is None:
             raise InputError(f"{place} is missing: data.source.root needs train_images and test_images")
         shape = array.shape if array.ndim == 4 else (*array.shape[:1], 1, *array.shape[1:])
-        if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape:
+        axes = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3)]
+        if not axes or 0 in shape:
             raise InputError(
-                f"{place} must hold images, (N, H, W), (N, 1, H, W) or (N, 3, H, W); got shape {array.shape}"
+                f"{place} must hold images, (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3; got shape "
+                f"{array.shape}"
             )
         if array.dtype != np.uint8 and (array.dtype.kind != "f" or array.dtype.itemsize > 8):
             raise InputError(f"{place} must be {KINDS}; got {array.dtype}")
@@ -99,10 +102,12 @@ class Arrays:
         if isinstance(array, np.memmap):
             if not array.flags.c_contiguous:
                 raise InputError(f"{place} is in Fortran order: save numpy.ascontiguousarray of it")
-            images: StoredArray | Tensor = StoredArray(Path(place), array.offset, array.dtype, shape, self.maximum)
+            images: StoredArray | Tensor = StoredArray(
+                Path(place), array.offset, array.dtype, shape, self.maximum, axes[0]
+            )
         else:
             images = torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).view(shape)
-            images = _in_range(images, self.maximum, place)
+            images = _in_range(images.movedim(axes[0], 1).contiguous(), self.maximum, place)
         if self.maximum is None and array.dtype == np.uint8:
             check_levels(images, place, "give data.source.maximum={largest}, or whatever value is white")
         return images
@@ -148,12 +153,27 @@ class StoredArray:
         path: the file.
         offset: where the first image begins, in bytes.
         dtype: of the pixels.
-        shape: (N, C, H, W).
+        stored: the shape in the file, (N, C, H, W) or (N, H, W, C).
         maximum: if given, the value of a white pixel: uint8 images are divided by it.
+        channels: the axis of C in ``stored``.
+
+    Attributes:
+        shape: (N, C, H, W).
     """
 
-    def __init__(self, path: Path, offset: int, dtype: np.dtype[Any], shape: Shape, maximum: int | None = None) -> None:
-        self.path, self.offset, self.dtype, self.shape, self.maximum = path, offset, dtype, shape, maximum
+    def __init__(
+        self,
+        path: Path,
+        offset: int,
+        dtype: np.dtype[Any],
+        stored: Shape,
+        maximum: int | None = None,
+        channels: int = 1,
+    ) -> None:
+        self.path, self.offset, self.dtype, self.stored = path, offset, dtype, stored
+        self.maximum, self.channels = maximum, channels
+        count, *others = (size for axis, size in enumerate(stored) if axis != channels)
+        self.shape: Shape = (count, stored[channels], *others)
 
     def read(self, index: Tensor) -> Tensor:
         """The images at ``index`` (B,), (B, C, H, W), uint8 in [0, 255] or floats in [0, 1].
@@ -163,7 +183,7 @@ class StoredArray:
         Raises:
             InputError: if the file cannot be read or a value is out of range; the message names the file.
         """
-        images = np.empty((len(index), *self.shape[1:]), self.dtype)
+        images = np.empty((len(index), *self.stored[1:]), self.dtype)
         size = images[0].nbytes if len(images) else 0
         buffer = images.reshape(-1).view(np.uint8).data
         try:
@@ -177,7 +197,7 @@ class StoredArray:
         except OSError as error:
             raise InputError(f"{self.path} cannot be read ({error.strerror})") from error
         native = torch.from_numpy(images.astype(self.dtype.newbyteorder("="), copy=False))
-        return _in_range(native, self.maximum, str(self.path))
+        return _in_range(native.movedim(self.channels, 1).contiguous(), self.maximum, str(self.path))
 
 
 def _in_range(images: Tensor, maximum: int | None, place: str) -> Tensor:
