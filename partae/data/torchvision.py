@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -19,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
-from partae.checks import InputError, flag
+from partae.checks import InputError, flag, suggest
 from partae.data.decoding import GREY
 from partae.data.source import Labelled
 
@@ -30,21 +31,30 @@ class Torchvision:
     """Images of a class of ``torchvision.datasets`` that has a training and a test set of images of one size.
 
     Args:
-        name: of the class, such as CIFAR10, SVHN or QMNIST; it takes ``root`` and ``train`` or ``split``.
+        dataset: name of the class, such as CIFAR10, SVHN or QMNIST; it takes ``root`` and ``train`` or ``split``.
         root: the data folder, in torchvision's layout.
         download: whether torchvision may download missing files.
         options: other arguments of the class, by their names.
+        name: what earlier versions called ``dataset``.
 
     Raises:
         InputError: if torchvision has no such class.
     """
 
     def __init__(
-        self, name: str, root: str | Path = "data", download: bool = True, options: Mapping[str, Any] | None = None
+        self,
+        dataset: str = "",
+        root: str | Path = "data",
+        download: bool = True,
+        options: Mapping[str, Any] | None = None,
+        name: str = "",
     ) -> None:
-        if name not in datasets.__all__:
-            raise InputError(f"data.source.name must be a class of torchvision.datasets, as CIFAR10; got {name!r}")
-        self.name = name
+        self.dataset = dataset or name
+        if self.dataset not in datasets.__all__:
+            raise InputError(
+                f"data.source.dataset must be a class of torchvision.datasets, as CIFAR10; got {self.dataset!r}"
+                f"{suggest(str(self.dataset).upper(), datasets.__all__)}"
+            )
         self.root = Path(root)
         self.download = flag("data.source.download", download)
         self.options = dict(options or {})
@@ -75,20 +85,23 @@ class Torchvision:
         items = [dataset[index] for index in range(len(dataset))]
         images = [_pixels(image) for image, _ in items]
         if len({image.shape for image in images}) > 1:
-            raise InputError(f"images of data.source.name={self.name} differ in shape: stretch them by data=folder")
+            raise InputError(f"images of data.source.dataset={self.dataset} differ in shape: stretch them by data=folder")
         return torch.stack(images), torch.tensor([int(label) for _, label in items])
 
     def _open(self, split: str) -> Any:
         try:
-            kind = getattr(datasets, self.name)
+            kind = getattr(datasets, self.dataset)
             takes_train = any("train" in inspect.signature(each.__init__).parameters for each in kind.__mro__)
             which = {"train": split == "train"} if takes_train else {"split": split}
             with time_limit():
                 return kind(self.root, **which, download=self.download, **self.options)
         except Exception as error:  # a class of torchvision may raise anything
+            advice = ""
+            if isinstance(error, URLError | TimeoutError):
+                advice = "\nConnect to the network once, or copy the files there, in torchvision's layout"
             raise InputError(
-                f"torchvision cannot give data.source.name={self.name} from data.source.root={self.root} with "
-                f"data.source.download={str(self.download).lower()}: {error}"
+                f"torchvision cannot give data.source.dataset={self.dataset} from data.source.root={self.root} with "
+                f"data.source.download={str(self.download).lower()}: {error}{advice}"
             ) from error
 
 

@@ -77,7 +77,7 @@ def _in_short(config: Mapping[str, Any]) -> dict[str, str]:
     data, model, trainer = (subtree(config, key) for key in ("data", "model", "trainer"))
     source = subtree(data, "source")
     values = {
-        "Data": f"{_class(source)}, seed {data.get('seed')}",
+        "Data": f"{source.get('dataset') or _class(source)}, seed {data.get('seed')}",
         "Model": f"{_class(model)}, {config.get('latent_dim')} atoms, seed {config.get('seed')}",
         "Training": f"{trainer.get('max_epochs')} epochs, batches of {data.get('batch_size')} images",
     }

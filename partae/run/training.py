@@ -57,7 +57,7 @@ def introduction(job: Job) -> str:
     count = sum(parameter.numel() for parameter in job.model.parameters())
     device = describe_device(job.trainer.strategy.root_device)
     return (
-        f"Images: {type(job.data.source).__name__}, {counts}, of {shape}\n"
+        f"Images: {getattr(job.data.source, 'dataset', type(job.data.source).__name__)}, {counts}, of {shape}\n"
         f"Model:  {type(job.model).__name__}, {len(job.model.atoms)} atoms, {count:,} parameters\n"
         f"Trains on {device}, writes to {job.folder}"
     )
