@@ -74,6 +74,7 @@ def needed(images_of_odd_sizes: Path, some_arrays: Path) -> dict[tuple[str, str]
     return {
         ("data", "arrays"): [f"data.source.root={some_arrays}"],
         ("data", "folder"): [f"data.source.root={images_of_odd_sizes}", "data.source.size=[8,6]"],
+        ("data", "torchvision"): ["data.source.dataset=CIFAR10", "data.image_shape=[3,32,32]"],
     }
 
 

@@ -4,6 +4,7 @@ from partae.data.arrays import Arrays
 from partae.data.batches import Batches, Order
 from partae.data.datamodule import DataModule
 from partae.data.digits import Digits
+from partae.data.faces import Faces
 from partae.data.folder import Folder
 from partae.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from partae.data.source import Source, Stored
@@ -20,6 +21,7 @@ __all__ = [
     "Batches",
     "DataModule",
     "Digits",
+    "Faces",
     "FashionMNIST",
     "Folder",
     "Order",
