@@ -1,5 +1,6 @@
 """Models: auto-encoders, factorizations and Boltzmann machines."""
 
+from partae.model.adapter import adapt
 from partae.model.autoencoder import AutoEncoder
 from partae.model.boltzmann import SparseDBN, SparseRBM
 from partae.model.coder import LeastSquares, Nearest, NonNegativeLeastSquares
@@ -13,4 +14,5 @@ __all__ = [
     "NonNegativeLeastSquares",
     "SparseDBN",
     "SparseRBM",
+    "adapt",
 ]

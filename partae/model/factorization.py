@@ -23,8 +23,9 @@ from partae.model.averages import Losses, Means
 from partae.model.lightning import Batch, Measured
 from partae.nmf.sparse_nmf import SparseNMF
 
-VERIFIED = 100  # images whose codes tell whether an estimator decodes as atoms and bias do
-TOLERANCE = 1e-4  # of the largest pixel that it decodes: its own arithmetic may be in single precision
+VERIFIED = 100  # training images by which a model is compared with its estimator
+TOLERANCE = 1e-4  # of the largest pixel that an estimator decodes: its own arithmetic may be in single precision
+SHARE = 0.005  # of its own error, by which an estimator that codes iteratively may miss the code that it aims at
 
 
 class Factorization(Measured):
@@ -37,7 +38,8 @@ class Factorization(Measured):
         encoder: a coder, (images, atoms, bias) -> code.
         decoder: code -> images, linear.
         estimator: in the manner of scikit-learn, with n_components (or n_clusters) equal to the number of atoms, and an
-            ``inverse_transform`` that is linear, or else ``cluster_centers_`` (K, F).
+            ``inverse_transform`` that is linear, or else ``cluster_centers_`` (K, F). The encoder must code as its
+            ``transform`` does, or as its ``predict``.
     """
 
     terms = ("reconstruction",)
@@ -61,8 +63,8 @@ class Factorization(Measured):
         """Learn the atoms and the bias of images (N, C, H, W).
 
         Raises:
-            InputError: if there is no estimator; if it refuses the images or its own arguments; or if no atoms and bias
-                decode as it does, or not so many.
+            InputError: if there is no estimator; if it refuses the images or its own arguments; if no atoms and bias
+                decode as it does, or not so many; or if its own reconstruction of training images is another one.
         """
         if self.estimator is None:
             raise InputError(
@@ -76,7 +78,7 @@ class Factorization(Measured):
             with warnings.catch_warnings():  # a rough code of each batch is enough for dictionary learning
                 warnings.filterwarnings("ignore", "Objective did not converge", ConvergenceWarning)
                 self.estimator.fit(data)
-                atoms, bias = _linear(self.estimator, data[:VERIFIED])
+                atoms, bias, expected = _linear(self.estimator, data[:VERIFIED])
         except ValueError as error:
             raise InputError(f"{name} cannot be fitted: {error}") from error
         needed = self.atoms.flatten(1).shape
@@ -87,7 +89,21 @@ class Factorization(Measured):
             )
         self.atoms.copy_(torch.from_numpy(atoms).view_as(self.atoms))
         self.bias.copy_(torch.from_numpy(bias).view_as(self.bias))
+        self._compare(name, images[:VERIFIED], torch.from_numpy(expected))
         return self
+
+    @torch.no_grad()
+    def _compare(self, name: str, images: Tensor, expected: Tensor) -> None:
+        """Refuse an encoder that leads to other reconstructions of images (N, C, H, W) than ``expected``, (N, F)."""
+        found = self.decoder(self._encode(images.to(self.atoms))).flatten(1).cpu().double()
+        pixels = images.flatten(1).cpu().double()
+        own, error = F.mse_loss(expected, pixels), F.mse_loss(found, pixels)
+        if not F.mse_loss(found, expected) <= max(SHARE * own, (TOLERANCE * expected.abs().max()) ** 2):
+            raise InputError(
+                f"{name} reconstructs training images with an error of {own:.4g}, but by the code of model.encoder="
+                f"{type(self.encoder).__name__} the error is {error:.4g}: choose an encoder that codes as the "
+                "estimator's transform does, as conf/model/nmf.yaml and dictionary_learning.yaml do"
+            )
 
     def configure_optimizers(self) -> Optimizer:
         return SGD(self.parameters())  # moves nothing: Lightning counts steps by those of an optimizer
@@ -123,15 +139,18 @@ class Factorization(Measured):
         self.log_losses("train", self.losses_of_set(*means.compute()), batch_size=len(batch[0]))
 
 
-def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The atoms (K, F) and the bias (F,) by which a fitted estimator decodes, in double precision.
+def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The atoms (K, F) and the bias (F,) by which a fitted estimator decodes, and its reconstruction of the images.
 
     They come from its ``inverse_transform`` and not from its ``components_``, which may be something else, as the
     unmixing matrix of an independent component analysis, or lack a factor, as those of a whitened PCA.
 
     Args:
         estimator: in the manner of scikit-learn.
-        images: (N, F), whose codes verify the result.
+        images: (N, F).
+
+    Returns:
+        All in double precision.
 
     Raises:
         InputError: if no atoms and bias decode as it does.
@@ -140,7 +159,7 @@ def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any]
         if not hasattr(estimator, "cluster_centers_"):
             raise InputError("it has neither inverse_transform nor cluster_centers_, which would give its atoms")
         centers = np.asarray(estimator.cluster_centers_, dtype=np.float64)
-        return centers, np.zeros(centers.shape[1])
+        return centers, np.zeros(centers.shape[1]), centers[estimator.predict(images)]
 
     def decode(code: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(estimator.inverse_transform(code), dtype=np.float64)
@@ -151,4 +170,4 @@ def _linear(estimator: Any, images: Tensor | NDArray[Any]) -> tuple[NDArray[Any]
     expected = decode(code)
     if not np.abs(code @ atoms + bias - expected).max() <= TOLERANCE * np.abs(expected).max():
         raise InputError("its inverse_transform is not linear, so that no atoms and bias decode as it does")
-    return atoms, bias[0]
+    return atoms, bias[0], expected

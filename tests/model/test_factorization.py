@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
+from torch.nn import functional as F
 
 import partae
 from partae import Factorization
@@ -36,7 +38,7 @@ from partae.checks import InputError
 from partae.data import DataModule, FashionMNIST
 from partae.decoder import Dictionary
 from partae.metrics import measure
-from partae.model import LeastSquares, Nearest
+from partae.model import LeastSquares, Nearest, NonNegativeLeastSquares
 from partae.nmf import SparseNMF
 from partae.run.build import hyperparameters
 from partae.run.training import train
@@ -44,7 +46,7 @@ from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose
 from tests.test_train import MEASURES
 
-MODELS = ["pca", "nmf", "sparse_nmf", "kmeans", "dictionary_learning"]
+MODELS = ["pca", "fastica", "nmf", "sparse_nmf", "kmeans", "dictionary_learning"]
 BARS = ["data=bars", "latent_dim=16", "trainer.accelerator=cpu", "data.source.train_size=400"]
 
 
@@ -170,7 +172,7 @@ def factorization(estimator: BaseEstimator | None, encoder: nn.Module | None = N
     [
         PCA(6, whiten=True),
         IncrementalPCA(6),
-        FastICA(6, tol=0.1, random_state=0),
+        FastICA(6, whiten_solver="eigh", tol=0.1, random_state=0),
         FastICA(6, whiten="arbitrary-variance", tol=0.1, random_state=0),
         TruncatedSVD(6, algorithm="arpack"),
     ],
@@ -180,30 +182,67 @@ def test_it_reconstructs_as_its_estimator_does(estimator: Any) -> None:
     images, others = torch.rand(200, 1, 5, 5) ** 2, torch.rand(30, 1, 5, 5) ** 2
     model = factorization(estimator).fit(images)
     flat = others.flatten(1).double().numpy()
-    expected = estimator.inverse_transform(estimator.transform(flat))
-    np.testing.assert_allclose(model.reconstruct(others).flatten(1).numpy(), expected, atol=1e-4)
+    expected, found = estimator.inverse_transform(estimator.transform(flat)), model.reconstruct(others)
+    np.testing.assert_allclose(found.flatten(1).numpy(), expected, atol=1e-4)
+    assert F.mse_loss(found, others).item() == pytest.approx(((expected - flat) ** 2).mean(), abs=1e-6)
+
+
+POSITIVE = {"positive_code": True, "positive_dict": True, "fit_algorithm": "cd", "transform_algorithm": "lasso_cd"}
 
 
 @pytest.mark.parametrize(
-    "estimator",
+    ("estimator", "encoder"),
     [
-        PCA(6, whiten=True),
-        FastICA(6, tol=0.1, random_state=0),
-        SparsePCA(6, max_iter=5, random_state=0),
-        NMF(6, init="nndsvda", max_iter=500, tol=1e-3),
-        SparseNMF(6, max_iter=5, tol=0, random_state=0),
-        DictionaryLearning(6, max_iter=2, random_state=0),
-        FeatureAgglomeration(6),
-        make_pipeline(StandardScaler(), PCA(6)),
+        (PCA(6, whiten=True), LeastSquares()),
+        (FastICA(6, tol=0.1, random_state=0), LeastSquares()),
+        (SparsePCA(6, max_iter=5, random_state=0), LeastSquares()),
+        (NMF(6, init="nndsvda", max_iter=500, tol=1e-3), NonNegativeLeastSquares()),
+        (SparseNMF(6, max_iter=5, tol=0, random_state=0), NonNegativeLeastSquares()),
+        (DictionaryLearning(6, alpha=0.1, max_iter=2, random_state=0, **POSITIVE), NonNegativeLeastSquares(l1=0.1)),
+        (FeatureAgglomeration(6), LeastSquares()),
+        (make_pipeline(StandardScaler(with_std=False), PCA(6)), LeastSquares()),
     ],
     ids=str,
 )
-def test_it_decodes_as_its_estimator_does(estimator: Any) -> None:
+def test_it_decodes_as_its_estimator_does(estimator: Any, encoder: nn.Module) -> None:
     images = torch.rand(100, 1, 5, 5) ** 2
-    model = factorization(estimator).fit(images)
+    model = factorization(estimator, encoder).fit(images)
     code = estimator.transform(images.flatten(1).double().numpy())
     decoded = model.decode(torch.from_numpy(code).float()).flatten(1)
     np.testing.assert_allclose(decoded.numpy(), estimator.inverse_transform(code), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "encoder"),
+    [
+        (NMF(6, init="nndsvda", max_iter=500, tol=1e-3), LeastSquares()),
+        (PCA(6), NonNegativeLeastSquares()),
+        (make_pipeline(StandardScaler(), PCA(6)), LeastSquares()),  # its squares are of pixels that were rescaled
+        (KMeans(6, n_init=1, random_state=0), LeastSquares()),
+        (DictionaryLearning(6, max_iter=2, random_state=0), LeastSquares()),  # codes by orthogonal matching pursuit
+        (DictionaryLearning(6, alpha=0.1, max_iter=2, random_state=0, **POSITIVE), NonNegativeLeastSquares()),
+        (
+            SparseNMF(6, sparseness_of_code=0.8, code_sparseness_per="image", max_iter=5, tol=0, random_state=0),
+            NonNegativeLeastSquares(),
+        ),
+    ],
+    ids=str,
+)
+def test_another_code_than_that_of_the_estimator_is_refused_with_both_errors(
+    estimator: Any, encoder: nn.Module
+) -> None:
+    images = torch.rand(100, 1, 5, 5) ** 2 * torch.linspace(0.4, 1, 5)
+    with pytest.raises(InputError, match=r"reconstructs training images with an error of ") as refused:
+        factorization(estimator, encoder).fit(images)
+    data = images.flatten(1).double().numpy()
+    if isinstance(estimator, KMeans):
+        own = estimator.cluster_centers_[estimator.predict(data)]
+    else:
+        own = estimator.inverse_transform(estimator.transform(data))
+    error, other = map(float, re.findall(r"error (?:of|is) ([\d.e-]+\d)", str(refused.value)))
+    assert error == pytest.approx(((own - data) ** 2).mean(), rel=1e-3)
+    assert abs(other - error) > 0.005 * error
+    assert type(encoder).__name__ in str(refused.value)
 
 
 def test_centers_of_clusters_are_atoms() -> None:

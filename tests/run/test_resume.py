@@ -213,7 +213,8 @@ NEEDED: dict[tuple[str, str], list[str]] = {
 ALIKE = {("trainer", name) for name in ("ddp", "gpu", "mps")} | {("callbacks", "none")}
 ALIKE |= {("logger", name) for name in ("none", "mlflow", "wandb")}
 ALIKE |= {*((group, name) for group, name in YAMLS if group == "data")}
-ALIKE |= {("model", name) for name in ("dictionary_learning", "factorization", "kmeans", "nmf", "pca", "sparse_nmf")}
+ESTIMATORS = ("dictionary_learning", "factorization", "fastica", "kmeans", "nmf", "pca", "sparse_nmf")
+ALIKE |= {("model", name) for name in ESTIMATORS}
 QUICK = {("constraint", "hoyer"), ("constraint", "unit_norm")}
 
 
