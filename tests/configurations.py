@@ -19,6 +19,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "latent_dim": ("1 2 3 16 50", f"0 {WHOLE}"),
     "name": ("default a-b 'with_a_quote'", ""),
     "metric": ("val/reconstruction_error test/hoyer_sparsity", "val/beauty null 3 []"),
+    "comparison": ("true false false", "1 null quick []"),
     "svm": ("none none quick", "slow null true [] 3"),
     "sparsity.beta": ("1e-5 0.003 1", f"-1 inf -1e-9 {NUMBER}"),
     "sparsity.p": ("0.001 0.3 0.999", f"inf -inf {NUMBER}"),

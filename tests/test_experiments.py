@@ -68,11 +68,13 @@ def test_a_streamed_run_ends_with_the_measures_of_a_run_in_memory(run_on: Run, s
     assert run_on(*arrays, "data.memory=0") == run_on(*arrays)
 
 
-def test_images_without_labels_train_but_fit_no_svm(run_on: Run, some_arrays: Path) -> None:
+def test_images_without_labels_train_and_are_compared_by_cost_but_fit_no_svm(run_on: Run, some_arrays: Path) -> None:
     for split in ("train", "test"):
         (some_arrays / f"{split}_labels.npy").unlink()
     arrays = ["data=arrays", f"data.source.root={some_arrays}"]
-    assert "test/reconstruction_error" in run_on(*arrays)
+    measures = run_on(*arrays, "comparison=true")
+    assert measures["test/encode_seconds"] > 0
+    assert "test/clustering_accuracy" not in measures
     with pytest.raises(InputError, match="an SVM needs labels"):
         run_on(*arrays, "svm=quick")
 

@@ -158,6 +158,18 @@ def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
     assert 0 < run("svm=quick")["test/svm_accuracy"] <= 1
 
 
+def test_a_comparison_measures_classes_and_cost_and_evaluating_gives_the_same(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
+) -> None:
+    measures = run("comparison=true", "metric=test/knn_accuracy")
+    assert 0 < measures["fit_seconds"] < json.loads((tmp_path / "run" / "metrics.json").read_text())["wall_time"]
+    options = [f"data.source.root={garments}", "data.val_size=100", "comparison=true"]
+    (evaluated,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", *options, config="evaluate")).measures.values()
+    for name in ("clustering_accuracy", "clustering_nmi", "knn_accuracy", "parameter_bytes"):
+        assert evaluated[f"test/{name}"] == measures[f"test/{name}"] >= 0
+    assert measures["test/encode_seconds"] > 0 < evaluated["test/encode_seconds"]
+
+
 @pytest.mark.slow
 def test_batch_norm_takes_its_running_values_wherever_a_model_is_measured(
     run: Run, composed: Compose, garments: Path, tmp_path: Path

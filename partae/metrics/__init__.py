@@ -12,6 +12,7 @@ from partae.metrics.atoms import (
 from partae.metrics.calibration import best_gain, calibrate, check_gains
 from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
 from partae.metrics.code import contributions, dead_atoms, l0, usage_frequency
+from partae.metrics.comparison import clustering_accuracy, knn_accuracy
 from partae.metrics.errors import ExplainedVariance, explained_variance, reconstruction_error
 from partae.metrics.measures import MEASURED, Measures, codes, measure
 from partae.sparsity import hoyer_sparsity
@@ -25,12 +26,14 @@ __all__ = [
     "best_gain",
     "calibrate",
     "check_gains",
+    "clustering_accuracy",
     "codes",
     "coherence",
     "contributions",
     "dead_atoms",
     "explained_variance",
     "hoyer_sparsity",
+    "knn_accuracy",
     "l0",
     "measure",
     "negative_mass",

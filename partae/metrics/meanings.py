@@ -130,6 +130,28 @@ MEANINGS = {
         "SVM accuracy std", "Standard deviation of the accuracy over the same splits", "at least 0"
     ),
     "svm_c": Meaning("SVM c", "Weight of the errors against the margin, as the protocol chose it", "above 0"),
+    "clustering_accuracy": Meaning(
+        "Clustering accuracy",
+        "Share of test images whose k-means cluster, by their codes, is the one matched with their class",
+        "in [0, 1]",
+        "higher is better",
+    ),
+    "clustering_nmi": Meaning(
+        "Clustering NMI",
+        "Normalised mutual information of classes and k-means clusters of the test images' codes",
+        "in [0, 1]",
+        "higher is better",
+    ),
+    "knn_accuracy": Meaning(
+        "kNN accuracy",
+        "Accuracy of the most frequent class of the five nearest training codes",
+        "in [0, 1]",
+        "higher is better",
+    ),
+    "encode_seconds": Meaning(
+        "Encode seconds", "Seconds to encode 10,000 images, on the machine that measured", "above 0", "lower is faster"
+    ),
+    "parameter_bytes": Meaning("Parameter bytes", "Bytes of the model's parameters", "above 0", "lower is smaller"),
     "stability": Meaning(
         "Stability", "Mean cosine of two models' atoms, matched one to one", "in [-1, 1]", "higher is better"
     ),

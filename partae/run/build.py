@@ -22,6 +22,7 @@ from partae.checks import InputError, flag, one_of, random_seed, whole
 from partae.data import DataModule
 from partae.metrics import Measures
 from partae.metrics.classification import SVM_MEASURES
+from partae.metrics.comparison import OF_CLASSES, OF_COST
 from partae.model.lightning import Measured
 from partae.run.resolvers import build_source
 from partae.run.run_folder import is_first_process
@@ -89,7 +90,7 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     model: Measured = instantiate(cfg.model)
     callbacks: list[Callback] = [each for each in instantiate(cfg.callbacks).values() if each]
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
-        one_of("metric", cfg.metric, _measures_of(model, cfg.svm))  # a user's own may log what it likes
+        one_of("metric", cfg.metric, _measures_of(model, cfg))  # a user's own may log what it likes
     for callback in callbacks:
         if isinstance(callback, Hyperparameters):
             callback.values = hyperparameters(cfg)
@@ -113,6 +114,7 @@ def _check(cfg: DictConfig) -> None:
     """Check values that no constructor of partae checks."""
     random_seed("seed", cfg.seed)
     one_of("svm", cfg.svm, tuple(SVM_MEASURES))
+    flag("comparison", cfg.comparison)
     flag("quiet", cfg.quiet)
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
     _check_trainer(cfg.trainer)
@@ -147,11 +149,12 @@ def _check_trainer(trainer: DictConfig) -> None:
         raise InputError(f"trainer.precision={precision} needs a GPU: choose bf16-mixed, which a CPU takes too")
 
 
-def _measures_of(model: Measured, protocol: str) -> tuple[str, ...]:
+def _measures_of(model: Measured, cfg: DictConfig) -> tuple[str, ...]:
     """The names of all measures of a finished run of ``model``, where images are kept for validation."""
     measures = Measures(1).names
     validated = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
-    return (*validated, *(f"test/{name}" for name in (*measures, *SVM_MEASURES[protocol])))
+    of_codes = (*SVM_MEASURES[cfg.svm], *((*OF_CLASSES, *OF_COST) if cfg.comparison else ()))
+    return (*validated, *(f"test/{name}" for name in (*measures, *of_codes)))
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +12,7 @@ from pytorch_lightning import Trainer
 from partae.callbacks import Hyperparameters
 from partae.metrics import codes
 from partae.metrics.classification import check_svm, measure_svm
+from partae.metrics.comparison import ENCODED, measure_classes, measure_cost
 from partae.run.build import Job, build_job
 from partae.run.provenance import describe_device, write_machine
 from partae.run.run_folder import finish, is_alone
@@ -70,6 +72,7 @@ def conclude(job: Job) -> dict[str, float]:
         The measures.
     """
     cfg, model, data, trainer = job.cfg, job.model, job.data, job.trainer
+    fit_seconds = {"fit_seconds": job.seconds} if cfg.comparison else {}
     if data.val_size and model.validated_step != trainer.global_step:  # the measures are of an earlier step
         trainer.validate(model, data, verbose=False)
     measures = _measures(trainer, "val/")
@@ -78,12 +81,8 @@ def conclude(job: Job) -> dict[str, float]:
     model.eval()  # batch norm would learn from the images that the SVM sees
     trainer.test(model, data, verbose=False)
     measures |= _measures(trainer, "test/")
-    svm = {}
-    if trainer.is_global_zero:
-        svm = measure_svm(
-            lambda split: codes(model, data.batches(split, shared=False)), cfg.svm, cfg.seed, progress=not cfg.quiet
-        )
-    measures |= {f"test/{key}": value for key, value in trainer.strategy.broadcast(svm).items()}
+    of_codes = _measure_codes(job) if trainer.is_global_zero else {}
+    measures |= {f"test/{key}": value for key, value in trainer.strategy.broadcast(of_codes).items()} | fit_seconds
     if trainer.is_global_zero:
         for callback in job.callbacks:
             if isinstance(callback, Hyperparameters):
@@ -91,6 +90,17 @@ def conclude(job: Job) -> dict[str, float]:
         write_machine(job.folder, trainer.strategy.root_device)
         finish(job.folder, measures, job.seconds)
     return measures
+
+
+def _measure_codes(job: Job) -> dict[str, float]:
+    """What ``svm`` and ``comparison`` ask for: measures of the codes of all images."""
+    cfg, model, data = job.cfg, job.model, job.data
+    labelled = cache(lambda split: codes(model, data.batches(split, shared=False)))
+    found = measure_svm(labelled, cfg.svm, cfg.seed, progress=not cfg.quiet)
+    if cfg.comparison:
+        found |= measure_classes(labelled, model.atoms, cfg.seed) if data.classes else {}
+        found |= measure_cost(model, data.first("test", ENCODED))
+    return found
 
 
 def _measures(trainer: Trainer, prefix: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,6 +24,7 @@ from partae.files import run_folder, write_bytes, write_json
 from partae.metrics import calibrate, codes, stability
 from partae.metrics.calibration import BATCH
 from partae.metrics.classification import SVM_MEASURES, check_svm, measure_svm
+from partae.metrics.comparison import ENCODED, measure_classes, measure_cost
 from partae.metrics.survey import References, Survey, measure_dictionary, measure_parts
 from partae.metrics.view import view_batch
 from partae.morphology import Operator, operate, operator
@@ -49,6 +50,7 @@ class Options(NamedTuple):
     protocol: str
     seed: int
     standardised: bool | None
+    comparison: bool
     l0_threshold: float
     device: str
     quiet: bool
@@ -153,6 +155,7 @@ def _read_options(cfg: DictConfig) -> Options:
         protocol=one_of("svm", cfg.svm, tuple(SVM_MEASURES)),
         seed=random_seed("seed", cfg.seed),
         standardised=None if cfg.standardised is None else flag("standardised", cfg.standardised),
+        comparison=flag("comparison", cfg.comparison),
         l0_threshold=real("l0_threshold", cfg.l0_threshold, low=0),
         device="cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu",
         quiet=flag("quiet", cfg.quiet),
@@ -202,10 +205,15 @@ def _measure(survey: Survey, data: DataModule, options: Options) -> dict[str, tu
     """The measures of one model by their names in metrics.json, each with the settings that it was measured by."""
     code = survey.code
 
+    @cache
     def labelled(split: str) -> tuple[Tensor, Tensor]:
         return codes(survey.model, data.batches("train")) if split == "train" else (code, data.labels("test"))
 
     svm = measure_svm(labelled, options.protocol, options.seed, options.standardised, progress=not options.quiet)
+    classes, cost = {}, {}
+    if options.comparison:
+        classes = measure_classes(labelled, survey.model.atoms, options.seed) if data.classes else {}
+        cost = measure_cost(survey.model, data.first("test", ENCODED))
     atoms = survey.model.cpu().atoms.detach()
     parts, ignored = getattr(data.source, "parts", None), getattr(data.source, "ignored", None)
     groups: list[tuple[Mapping[str, Any], Settings]] = [
@@ -215,5 +223,7 @@ def _measure(survey: Survey, data: DataModule, options: Options) -> dict[str, tu
         (measure_dictionary(atoms, code, options.l0_threshold), {"l0_threshold": options.l0_threshold}),
         (measure_parts(atoms, parts, ignored), {}),
         (svm, {"svm": options.protocol, "seed": options.seed, "standardised": options.standardised}),
+        (classes, {"seed": options.seed}),
+        (cost, {"device": options.device}),
     ]
     return {f"test/{key}": (float(value), by) for each, by in groups for key, value in each.items()}

@@ -20,6 +20,8 @@ SHOWN = (
     "max_approximation_error_clipped",
     "max_approximation_error_calibrated",
     "svm_accuracy",
+    "clustering_accuracy",
+    "knn_accuracy",
     "dead_atoms",
     "contributing_atoms",
 )
@@ -104,7 +106,7 @@ def drop_shared(rows: list[Row]) -> list[Row]:
 
 def is_detail(key: str) -> bool:
     """Whether a column is no override: it is in sweep.csv, but not among the settings of a printed table."""
-    return key.startswith(("test/", "val/", "wall_time")) or key in DETAILS
+    return key.startswith(("test/", "val/", "wall_time", "fit_seconds")) or key in DETAILS
 
 
 def short(key: str) -> str:

@@ -166,7 +166,7 @@ def _cells(row: Row, published: Mapping[str, float], search: Search | None, *, i
         cells[search.metric] = f"{number(float(row[search.metric]))}{best}" if search.metric in row else ""
     for name in SHOWN:
         key = f"test/{name}"
-        if name == "svm_accuracy" and key not in row:
+        if name.endswith("_accuracy") and key not in row:
             continue
         deviation = f" ± {float(row[key + DEVIATION]):#.2g}" if key + DEVIATION in row else ""
         known = f" ({published[name]:g})" if key in row and name in published else ""
