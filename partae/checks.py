@@ -100,6 +100,18 @@ def one_of(key: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
+def check_floats(
+    verb: str, given: Any, what: str = "images", advice: str = ": divide images in [0, 255] by 255"
+) -> None:
+    """Raise unless an array or tensor is of floats; whole numbers are most likely images in [0, 255].
+
+    >>> check_floats("encode", np.zeros(2))
+    """
+    kind = getattr(given, "dtype", type(given).__name__)
+    if "float" not in str(kind):
+        raise InputError(f"{verb} needs {what} of floats; got {kind}{advice}")
+
+
 def suggest(word: object, known: Iterable[str]) -> str:
     """The end of a message about a mistyped ``word``: the nearest word that is ``known``, if one is near.
 

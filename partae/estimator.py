@@ -37,6 +37,7 @@ from partae.schedule import Cosine
 from partae.sparsity import KL
 
 TASKS = ("SLURM_NTASKS", "WORLD_SIZE")  # where a cluster says how many processes it has started
+UNIT = 100  # images so many times larger or smaller than those of the fit have another unit
 LOCK = threading.RLock()  # a fit changes what all threads share, and puts it back: one fit at a time
 Array = NDArray[np.floating[Any]]
 Module = TypeVar("Module")
@@ -46,8 +47,9 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """Learns the atoms of images and an encoder that gives the code of any image in one pass.
 
     It is the `AutoEncoder` of ``python train.py``, trained by Lightning. Images X are flat, (N, F), or (N, C, H, W).
-    Their unit does not matter: they are divided by their largest size first, so that images in [0, 255] have the code
-    of the same images in [0, 1]. Parts are meant for images that are at least 0; others are taken too.
+    Their unit does not matter: `fit` divides them by their largest size first, so that images in [0, 255] have the code
+    of the same images in [0, 1]. Later images must have the same unit; those 100 times larger or smaller are refused.
+    Parts are meant for images that are at least 0; others are taken too.
 
     A penalty or constraint is given built, as in ``sparsity=KL(beta=0.01, p=0.1)``, or as a class for its defaults.
 
@@ -72,7 +74,8 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         n_features_in_: F.
 
     Raises:
-        InputError: by `fit`, if an argument is out of range.
+        InputError: by `fit`, if an argument is out of range or channels come last; by `transform` and `score`, if
+            images have another unit or shape.
         ValueError: scikit-learn's, for images that are not finite, empty or of another size than before.
 
     >>> X = np.random.default_rng(0).random((20, 6))
@@ -203,9 +206,18 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         flat = X.reshape(len(X), -1) if getattr(X, "ndim", 2) == 4 else X
         array = validate_data(self, flat, reset=reset, dtype=[np.float64, np.float32])
         if reset:
+            if flat is not X and X.shape[3] in (1, 3) and X.shape[1] not in (1, 3):
+                raise InputError(f"images must be (N, C, H, W); got {tuple(X.shape)}: give X.transpose(0, 3, 1, 2)")
             self._shape = tuple(X.shape[1:]) if flat is not X else (array.shape[1],)
-        elif flat is not X and len(self._shape) == 3 and tuple(X.shape[1:]) != self._shape:
+            return array.reshape(len(array), *self._image_shape)
+        if flat is not X and len(self._shape) == 3 and tuple(X.shape[1:]) != self._shape:
             raise InputError(f"images of shape {self._shape} were fitted; got {tuple(X.shape[1:])}")
+        largest = float(np.abs(array).max())
+        if largest and not 1 / UNIT <= largest / self.scale_ <= UNIT:
+            raise InputError(
+                f"images with values up to {self.scale_:g} were fitted; got values up to {largest:g}: give X in the "
+                "same unit"
+            )
         return array.reshape(len(array), *self._image_shape)
 
     def __sklearn_tags__(self) -> Tags:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from partae.checks import InputError
+from partae.checks import InputError, check_floats
 from partae.footprint import build, canonical, rows_of, short, split
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
@@ -188,14 +188,13 @@ class Operator:
         Raises:
             InputError: if they are whole numbers.
         """
+        check_floats(str(self), images)
         if isinstance(images, np.ndarray):
             with torch.no_grad():
                 return self._operate(torch.from_numpy(np.require(images, requirements=("C", "W")))).numpy()
         return self._operate(images)
 
     def _operate(self, images: Tensor) -> Tensor:
-        if not images.is_floating_point():
-            raise InputError(f"{self} needs images of floats; got {images.dtype}: divide images in [0, 255] by 255")
         if torch.is_grad_enabled():  # not `requires_grad`, which is False for stacked atoms within vmap
             return reduce(sub, (WITH_GRADIENT[each.name](images, each._footprint(images)) for each in self.terms))
         result: Tensor = OPERATORS[self.name](images, self._footprint(images).to(images))

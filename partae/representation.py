@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import sub
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from partae.checks import ROUNDING, InputError
+from partae.checks import ROUNDING, InputError, check_floats
 from partae.morphology import Array, Operator
 
 
@@ -53,22 +53,7 @@ class Representation(nn.Module):
         Raises:
             InputError: if they are whole numbers, not in [0, 1] or of another shape than the atoms.
         """
-
-        def checked(images: Tensor) -> Tensor:
-            shape = self.atoms.shape[1:]
-            if images.ndim != 4 or images.shape[1:] != shape:
-                raise InputError(
-                    f"encode needs images of shape (B, {', '.join(map(str, shape))}); got {tuple(images.shape)}"
-                )
-            low, high = images.aminmax() if images.numel() else (0, 1)
-            if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a value that is not a number fails both
-                raise InputError(
-                    f"encode needs images in [0, 1]; got values from {low:g} to {high:g}: divide images in [0, 255] by "
-                    "255"
-                )
-            return self._encode(images)
-
-        return self._computed("encode", "images in [0, 1]", images, checked)
+        return self._of_images("encode", images, self._encode)
 
     def decode(self, code: Array, atoms: Tensor | None = None, bias: Tensor | None = None) -> Array:
         """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given.
@@ -76,6 +61,7 @@ class Representation(nn.Module):
         Raises:
             InputError: if the code is of whole numbers, or of another shape.
         """
+        check_floats("decode", code, "a code", "")
 
         def checked(code: Tensor) -> Tensor:
             units = len(self.atoms if atoms is None else atoms)
@@ -83,13 +69,20 @@ class Representation(nn.Module):
                 raise InputError(f"decode needs a code of shape (B, {units}); got {tuple(code.shape)}")
             return self._decode(code, atoms, bias)
 
-        return self._computed("decode", "a code", code, checked)
+        return self._computed(code, checked)
 
-    def _computed(self, verb: str, what: str, given: Array, compute: Callable[[Tensor], Tensor]) -> Array:
-        """``compute`` of an array or tensor of floats, as the same kind; ``verb`` and ``what`` are for the message."""
-        floats = given.is_floating_point() if isinstance(given, Tensor) else np.issubdtype(given.dtype, np.floating)
-        if not floats:
-            raise InputError(f"{verb} needs {what}, of floats; got {given.dtype}")
+    def _of_images(self, verb: str, images: Array, compute: Callable[[Tensor], Tensor]) -> Array:
+        """``compute`` of images (B, C, H, W) once they are checked, as the same kind; ``verb`` is for the message."""
+        check_floats(verb, images)
+
+        def checked(images: Tensor) -> Tensor:
+            check_images(verb, images, self.atoms.shape[1:])
+            return compute(images)
+
+        return self._computed(images, checked)
+
+    def _computed(self, given: Array, compute: Callable[[Tensor], Tensor]) -> Array:
+        """``compute`` of an array or tensor of floats, as the same kind."""
         if isinstance(given, Tensor):
             return compute(given.to(self.atoms.dtype))
         with torch.no_grad():
@@ -128,3 +121,35 @@ class Representation(nn.Module):
         """The max-approximation (B, C, H, W), in [0, 1], of the images that have the code (B, K)."""
         rendering: Array = self.gain(operator) * self.render(code, operator, bias=bias)
         return rendering.clip(0, 1)
+
+
+def check_images(verb: str, images: Tensor, shape: Sequence[int]) -> None:
+    """Raise unless images are (B, C, H, W) of the ``shape`` (C, H, W), with values in [0, 1].
+
+    It waits for a GPU, so that no step of a training calls it.
+
+    Raises:
+        InputError: if not; the message names the ``verb`` and says what to do.
+    """
+    if images.ndim != 4 or images.shape[1:] != shape:
+        raise InputError(
+            f"{verb} needs images of shape (B, {', '.join(map(str, shape))}); got {tuple(images.shape)}: "
+            f"{_way_to(tuple(shape), tuple(images.shape))}"
+        )
+    low, high = images.aminmax() if images.numel() else (0, 1)
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a value that is not a number fails both
+        raise InputError(
+            f"{verb} needs images in [0, 1]; got values from {low:g} to {high:g}: divide images in [0, 255] by 255"
+        )
+
+
+def _way_to(shape: tuple[int, ...], found: tuple[int, ...]) -> str:
+    """What a user may do with images of the shape ``found`` where (B, *``shape``) is needed."""
+    channels, height, width = shape
+    if found[1:] == (height, width, channels):
+        return "put their axes in the order (0, 3, 1, 2)"
+    if found == shape:
+        return "add an axis in front, images[None]"
+    if (channels, *found[1:]) == (1, height, width):
+        return "add the axis of the channel, images[:, None]"
+    return f"convert them to {height} x {width} pixels, {'in colour' if channels == 3 else 'grey'}"

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
 
-from partae import AutoEncoder, dilation
-from partae.checks import InputError
+from partae import AutoEncoder, Factorization, calibrate, dilation
+from partae.checks import ROUNDING, InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
+from partae.model import LeastSquares, SparseDBN, SparseRBM
 from partae.morphology import operator
 from partae.representation import Representation
 
@@ -57,37 +60,68 @@ def test_the_verbs_give_the_kind_of_array_that_they_take(model: Representation) 
     assert np.asarray(model.atoms).shape == (3, 1, 4, 4)
 
 
-def test_bytes_are_no_images(model: Representation) -> None:
-    with pytest.raises(InputError, match=r"encode needs images in \[0, 1\], of floats; got uint8"):
-        model.encode(np.full((1, 1, 4, 4), 255, dtype=np.uint8))
-    with pytest.raises(InputError, match=r"encode needs images in \[0, 1\], of floats; got torch.uint8"):
-        model.max_approximation(torch.full((1, 1, 4, 4), 255, dtype=torch.uint8), dilation(1))
+def built(kind: type[Representation]) -> Any:
+    dense, dictionary = Dense((3, 4, 5), 3, tied=True), Dictionary((3, 4, 5), 3, "sigmoid")
+    if kind is Factorization:
+        return Factorization(LeastSquares(), Dictionary((3, 4, 5), 3, "identity"), PCA(3)).eval()
+    top = [SparseRBM(Dense((3, 1, 1), 2, tied=True), Dictionary((3, 1, 1), 2, "sigmoid"))] if kind is SparseDBN else []
+    return kind(dense, dictionary, *top).eval()  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (
-            255 * np.ones((2, 1, 4, 4), np.float32),
-            r"encode needs images in \[0, 1\]; got values from 255 to 255: divide",
-        ),
-        (np.full((2, 1, 4, 4), -0.5), r"got values from -0\.5 to -0\.5"),
-        (np.full((2, 1, 4, 4), np.nan), "got values from nan to nan"),
-        (np.ones((2, 3, 4, 4)), r"encode needs images of shape \(B, 1, 4, 4\); got \(2, 3, 4, 4\)"),
-        (np.ones((1, 4, 4)), r"encode needs images of shape \(B, 1, 4, 4\); got \(1, 4, 4\)"),
-        (np.ones((2, 16)), r"encode needs images of shape \(B, 1, 4, 4\); got \(2, 16\)"),
-    ],
-)
-def test_images_of_another_range_or_shape_are_refused_by_every_verb(
-    model: Representation, images: np.ndarray, message: str
-) -> None:
-    given: Any
-    for given in (images, torch.from_numpy(images)):
-        for verb in (model.encode, model.reconstruct, partial(model.max_approximation, operator=dilation(1))):
+VERBS: dict[str, Callable[[Any, Any], object]] = {
+    "encode": lambda model, images: model.encode(images),
+    "forward": lambda model, images: model(images),
+    "reconstruct": lambda model, images: model.reconstruct(images),
+    "max_approximation": lambda model, images: model.max_approximation(images, dilation(1)),
+    "calibrate": lambda model, images: calibrate(model, images, [dilation(1)]),
+    "calibrate by a code": lambda model, images: calibrate(model, images, [dilation(1)], code=torch.rand(2, 3)),
+}
+OWN = [
+    (Factorization, "fit", lambda model, images: model.fit(images)),
+    (SparseRBM, "free_energy", lambda model, images: model.free_energy(images)),
+    (SparseRBM, "sample", lambda model, images: model.sample(images)),
+    (SparseDBN, "top_code", lambda model, images: model.top_code(images)),
+]
+MODELS = (AutoEncoder, Factorization, SparseRBM, SparseDBN)
+CASES = [*((kind, name, verb) for kind in MODELS for name, verb in VERBS.items()), *OWN]
+IMAGES = np.random.default_rng(0).random((8, 3, 4, 5), np.float32)
+
+
+@pytest.mark.parametrize(("kind", "name", "verb"), CASES, ids=[f"{kind.__name__}-{name}" for kind, name, _ in CASES])
+def test_every_verb_of_every_model_takes_images_in_the_unit_interval_only(kind: Any, name: str, verb: Any) -> None:
+    model = built(kind)
+    verb(model, torch.from_numpy(IMAGES[:2] if "code" in name else IMAGES))
+    rounded = IMAGES.clip(0, 1) + np.float32(ROUNDING / 2)
+    verb(model, torch.from_numpy(rounded[:2] if "code" in name else rounded))
+    with_nan = IMAGES.copy()
+    with_nan[7, 2, 3, 4] = np.nan
+    refused = (
+        ((255 * IMAGES).astype(np.uint8), r"images of floats; got .*uint8: divide images in \[0, 255\] by 255"),
+        (255 * IMAGES, r"images in \[0, 1\]; got values from .*: divide images in \[0, 255\] by 255"),
+        (IMAGES - 0.5, r"images in \[0, 1\]; got values from -0\.\d+ to 0\.\d+"),
+        (with_nan, "got values from nan to nan"),
+        (IMAGES.transpose(0, 2, 3, 1), r"got \(8, 4, 5, 3\): put their axes in the order \(0, 3, 1, 2\)"),
+        (IMAGES[0], r"shape \(B, 3, 4, 5\); got \(3, 4, 5\): add an axis in front, images\[None\]"),
+        (IMAGES[:, :1], r"got \(8, 1, 4, 5\): convert them to 4 x 5 pixels, in colour"),
+        (IMAGES[..., :3], r"got \(8, 3, 4, 3\): convert them to 4 x 5 pixels"),
+        (IMAGES.reshape(8, -1), r"got \(8, 60\): convert them"),
+    )
+    for images, message in refused:
+        with pytest.raises(InputError, match=message):
+            verb(model, torch.from_numpy(images))
+        if name != "fit":  # which takes tensors
             with pytest.raises(InputError, match=message):
-                verb(given)
-    rounded = np.full((1, 1, 4, 4), 1 + 1e-6)
-    assert model.encode(rounded).shape == (1, 3)
+                verb(model, images)
+
+
+def test_grey_images_without_a_channel_and_lists_are_refused(model: Representation) -> None:
+    with pytest.raises(InputError, match=r"got \(2, 4, 4\): add the axis of the channel, images\[:, None\]"):
+        model.encode(np.ones((2, 4, 4)))
+    given: Any = [[0.5]]
+    with pytest.raises(InputError, match="encode needs images of floats; got list"):
+        model.encode(given)
+    with pytest.raises(InputError, match=r"decode needs a code of floats; got int64$"):
+        model.decode(np.ones((2, 3), np.int64))
 
 
 @pytest.mark.parametrize("code", [np.ones((2, 4)), np.ones(3), np.ones((1, 1, 3))], ids=lambda code: str(code.shape))

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from partae.checks import InputError, one_of, real
+from partae.checks import InputError, check_floats, one_of, real
 from partae.morphology import OPERATORS, Array, Operator, operate
-from partae.representation import Representation
+from partae.representation import Representation, check_images
 
 ITERATIONS = 50
 BATCH = 500  # images that are encoded or rendered at once
@@ -70,16 +70,15 @@ def calibrate(
         The gains of these operators, by their names, as in ``{"dilation:1": 0.9}``; the model keeps them as ``gains``.
 
     Raises:
-        InputError: if the images are whole numbers, as images in [0, 255] are.
+        InputError: if the images are whole numbers, not in [0, 1] or of another shape than the atoms.
     """
-    given = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
-    if not given.is_floating_point():
-        raise InputError(f"calibrate needs images of floats in [0, 1]; got {given.dtype}")
-    given = given.to(model.atoms)
+    check_floats("calibrate", images)
+    given = (torch.from_numpy(images) if isinstance(images, np.ndarray) else images).to(model.atoms)
+    check_images("calibrate", given, model.atoms.shape[1:])
     training = model.training
     model.eval()  # batch norm would learn from them
     if code is None:
-        code = torch.cat([model.encode(batch) for batch in given.split(BATCH)])
+        code = torch.cat([model._encode(batch) for batch in given.split(BATCH)])
     for index, each in enumerate(operators):
         rendering = torch.cat([model.render(batch, each, bias=bias) for batch in code.split(BATCH)])
         expected = operate(given, [each])[:, 0] if operated is None else operated[:, index]

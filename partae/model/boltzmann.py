@@ -68,14 +68,20 @@ class SparseRBM(AutoEncoder):
                 raise InputError(f"a Boltzmann machine needs {key}={str(needed).lower()}; got {str(value).lower()}")
 
     def free_energy(self, images: Tensor) -> Tensor:
-        """Free energy (B,) of images (B, C, H, W), up to a constant; lower is likelier."""
+        """Free energy (B,) of images (B, C, H, W) in [0, 1], up to a constant; lower is likelier."""
+        return self._of_images("free_energy", images, self._free_energy)
+
+    def _free_energy(self, images: Tensor) -> Tensor:
         pixels = images.flatten(1)
         units = F.linear(pixels, self.atoms.flatten(1), self.encoder.last.bias)
         return -pixels @ self.bias.flatten() - F.softplus(units).sum(dim=1)
 
-    @torch.no_grad()
     def sample(self, images: Tensor) -> Tensor:
         """The images (B, C, H, W) after Gibbs sampling, which draws the units and takes the pixels' probabilities."""
+        return self._of_images("sample", images, self._sample)
+
+    @torch.no_grad()
+    def _sample(self, images: Tensor) -> Tensor:
         for _ in range(self.steps):
             images = self.decoder(torch.bernoulli(self.encoder(images, self.atoms)))
         return images
@@ -83,7 +89,7 @@ class SparseRBM(AutoEncoder):
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
         code = self.encoder(images, self.atoms)
         losses = {
-            "contrastive_divergence": (self.free_energy(images) - self.free_energy(self.sample(images))).mean(),
+            "contrastive_divergence": (self._free_energy(images) - self._free_energy(self._sample(images))).mean(),
             "sparsity": self.sparsity(self.of_all_processes(code)),
             "decay": self.decay(self.atoms),
         }
@@ -132,10 +138,13 @@ class SparseDBN(SparseRBM):
 
     def top_code(self, images: Tensor) -> Tensor:
         """The units of the second machine, (B, K of the second), for images (B, C, H, W)."""
+        return self._of_images("top_code", images, self._top_code)
+
+    def _top_code(self, images: Tensor) -> Tensor:
         return self.top._encode(_as_images(super()._encode(images)))
 
     def _encode(self, images: Tensor) -> Tensor:
-        return self.top._decode(self.top_code(images)).flatten(1) if self.is_deep else super()._encode(images)
+        return self.top._decode(self._top_code(images)).flatten(1) if self.is_deep else super()._encode(images)
 
     def losses_of_batch(self, images: Tensor, operated: Tensor | None = None) -> tuple[Losses, Tensor]:
         if self.is_deep:

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 
-from partae.checks import InputError
+from partae.checks import InputError, check_floats
 from partae.constraint import Constraint
 from partae.data import DataModule
 from partae.decoder import Dictionary
 from partae.model.averages import Losses, Means
 from partae.model.lightning import Batch, Measured
 from partae.nmf.sparse_nmf import SparseNMF
+from partae.representation import check_images
 
 VERIFIED = 100  # training images by which a model is compared with its estimator
 TOLERANCE = 1e-4  # of the largest pixel that an estimator decodes: its own arithmetic may be in single precision
@@ -63,14 +64,17 @@ class Factorization(Measured):
         """Learn the atoms and the bias of images (N, C, H, W).
 
         Raises:
-            InputError: if there is no estimator; if it refuses the images or its own arguments; if no atoms and bias
-                decode as it does, or not so many; or if its own reconstruction of training images is another one.
+            InputError: if there is no estimator; if the images are not in [0, 1] or of another shape than the atoms;
+                if the estimator refuses them or its own arguments; if no atoms and bias decode as it does, or not so
+                many; or if its own reconstruction of training images is another one.
         """
         if self.estimator is None:
             raise InputError(
                 "a factorization without model.estimator cannot be trained: name one, as conf/model/pca.yaml does; a "
                 "loaded one has none, since checkpoints hold none"
             )
+        check_floats("fit", images)
+        check_images("fit", images, self.atoms.shape[1:])
         name, flat = f"model.estimator={type(self.estimator).__name__}", images.flatten(1)
         # SparseNMF computes where the images are; scikit-learn's tolerances are meant for double precision
         data = flat if isinstance(self.estimator, SparseNMF) else flat.cpu().double().numpy()

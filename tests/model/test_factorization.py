@@ -282,9 +282,6 @@ def test_what_cannot_be_fitted_is_said_in_one_message(composed: Compose, folder:
         train(composed(*brief("pca"), "latent_dim=65"), folder)
     with pytest.raises(InputError, match=r"sparseness_of_code must be .*got 2"):
         train(composed(*brief("sparse_nmf"), "model.estimator.sparseness_of_code=2"), folder)
-    nmf = instantiate(composed("model=nmf", "data=bars", "latent_dim=4").model)
-    with pytest.raises(InputError, match="cannot be fitted: Negative values"):
-        nmf.fit(-torch.ones(10, 1, 8, 8))
     with pytest.raises(InputError, match=r"without model\.estimator cannot be trained"):
         factorization(None).fit(torch.rand(9, 1, 5, 5))
 
