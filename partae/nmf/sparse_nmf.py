@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import Any, TypeVar, cast
@@ -14,16 +15,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
-from tqdm import tqdm
 
 from partae.checks import one_of, real, whole
+from partae.metrics import part_recovery, stability
 from partae.nmf.alternation import Alternation, balance, half_squared_error
 from partae.nmf.least_squares import nonnegative_least_squares, sparse_least_squares
+from partae.nmf.replicates import Fit, race
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
 BATCH = 4096  # images that `transform` encodes at once
-WINDOW = 10  # iterations over which the fall of the error is compared with `tol`
 
 
 class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -43,6 +44,10 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         code_sparseness_per: "unit" or "image".
         max_iter: iterations at most; reaching them raises a warning, unless ``tol`` is 0.
         tol: stop once ten iterations lower the error by less than this share of its first value.
+        n_init: how many random starts; the fit with the least error is kept. They are those that so many fits with
+            one generator would have, one after the other.
+        n_final: how many of them are fitted to the end, at most. The others are dropped on the way: the half with the
+            larger error after 10, 20, 40, ... iterations.
         random_state: a seed, a generator, or None for a different start each time.
         device: to compute on; by default a tensor's own, and the CPU for numpy.
         verbose: show a progress bar of the iterations.
@@ -53,6 +58,10 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         reconstruction_err_: the Frobenius norm of the residual.
         objective_history_: half the squared error before the first iteration and after each.
         n_iter_: iterations done.
+        stability_: mean `stability` of the atoms of two of the fits that went to the end, in [0, 1]: 1 if all starts
+            lead to the same atoms. None for one fit.
+        consensus_: of each atom, the mean cosine with its partner in the other fits that went to the end, (K,), in
+            [0, 1]: 1 if all of them found it. None for one fit.
         n_features_in_: F.
 
     Raises:
@@ -67,6 +76,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     """
 
     components_: Any  # an array or a tensor, as the images were
+    consensus_: Any  # the same, or None
+    stability_: float | None
 
     def __init__(
         self,
@@ -77,6 +88,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         code_sparseness_per: str = "unit",
         max_iter: int = 400,
         tol: float = 1e-4,
+        n_init: int = 1,
+        n_final: int = 3,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         verbose: bool = False,
@@ -87,6 +100,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.code_sparseness_per = code_sparseness_per
         self.max_iter = max_iter
         self.tol = tol
+        self.n_init = n_init
+        self.n_final = n_final
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
@@ -104,26 +119,27 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         self._check_arguments()
         data = self._tensor(images, reset=True)
-        sparseness = self.sparseness_of_code, self.sparseness_of_atoms
-        alternation = Alternation(*sparseness, per_image=self._is_sparse_per_image)
-        code, atoms = alternation.start(data, *self._random_factors(data))
-        history = [half_squared_error(data, code, atoms)]
-        for _ in tqdm(range(self.max_iter), "NMF", leave=False, disable=not self.verbose):
-            code, atoms, value = alternation.step(data, code, atoms, history[-1])
-            history.append(value)
-            if len(history) > WINDOW and history[-1 - WINDOW] - value <= self.tol * history[0]:
-                break
-        else:
-            if self.tol > 0:
-                warnings.warn(f"max_iter={self.max_iter} came before tol={self.tol}", ConvergenceWarning, stacklevel=2)
+        generator = check_random_state(self.random_state)
+        starts = (self._start(data, generator) for _ in range(self.n_init))
+        fits = race(list(starts), self.n_final, self.max_iter, self.tol, verbose=self.verbose)
+        if self.tol > 0 and not all(fit.is_settled(self.tol) for fit in fits):
+            warnings.warn(f"max_iter={self.max_iter} came before tol={self.tol}", ConvergenceWarning, stacklevel=2)
+        best = fits[0]
+        code, atoms = best.code, best.atoms
         if not self._is_sparse_per_image:
             transposed, code = balance(atoms.T, code.T)
             atoms, code = transposed.T / len(data) ** 0.5, code.T * len(data) ** 0.5
         if self.sparseness_of_code is None or self._is_sparse_per_image:
             code = self._encode(data, atoms)
         self.components_ = _like(atoms, images)
-        self.objective_history_ = history
-        self.n_iter_ = len(history) - 1
+        self.objective_history_ = best.history
+        self.n_iter_ = len(best.history) - 1
+        self.stability_ = self.consensus_ = None
+        if len(fits) > 1:
+            pairs = itertools.combinations([fit.atoms for fit in fits], 2)
+            self.stability_ = float(np.mean([stability(*pair).item() for pair in pairs]))
+            cosines = torch.stack([part_recovery(fit.atoms, best.atoms) for fit in fits[1:]])
+            self.consensus_ = _like(cosines.mean(dim=0), images)
         self.reconstruction_err_ = math.sqrt(2 * half_squared_error(data, code, atoms))
         return _like(code, images)
 
@@ -154,6 +170,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         whole("max_iter", self.max_iter)
         real("tol", self.tol, low=0)
         one_of("code_sparseness_per", self.code_sparseness_per, ("unit", "image"))
+        whole("n_init", self.n_init)
+        whole("n_final", self.n_final)
         for key in ("sparseness_of_code", "sparseness_of_atoms"):
             if (value := getattr(self, key)) is not None:
                 real(key, value, low=0, high=1)
@@ -166,18 +184,20 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         gram = atoms @ atoms.T
         return torch.cat([nonnegative_least_squares(gram, batch @ atoms.T) for batch in batches])
 
-    def _random_factors(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Absolute values of normal numbers, of a size that makes the products as large as the images on average.
+    def _start(self, data: Tensor, generator: np.random.RandomState) -> Fit:
+        """A fit of absolute values of normal numbers, of a size that makes products as large as the images on average.
 
         They are drawn alike on every device.
         """
-        n_components, generator = int(self.n_components), check_random_state(self.random_state)
+        n_components = int(self.n_components)
         scale = float((data.mean(dtype=torch.float64) / n_components).sqrt())
         code, atoms = (
             torch.from_numpy(np.abs(scale * generator.standard_normal(shape))).to(data)
             for shape in ((len(data), n_components), (n_components, data.shape[1]))
         )
-        return code * (data > 0).any(dim=1, keepdim=True), atoms
+        code *= (data > 0).any(dim=1, keepdim=True)
+        sparseness = self.sparseness_of_code, self.sparseness_of_atoms
+        return Fit(Alternation(*sparseness, per_image=self._is_sparse_per_image), data, code, atoms)
 
     def _tensor(self, images: NDArray[Any] | Tensor, *, reset: bool) -> Tensor:
         """Images (N, F), validated by scikit-learn, on the device to compute on."""

@@ -200,6 +200,8 @@ def test_the_code_of_an_image_does_not_depend_on_the_others() -> None:
         ({"code_sparseness_per": "row"}, "code_sparseness_per"),
         ({"max_iter": 0}, "max_iter"),
         ({"tol": -1.0}, "tol"),
+        ({"n_init": 0}, "n_init"),
+        ({"n_final": 0}, "n_final"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], message: str) -> None:
