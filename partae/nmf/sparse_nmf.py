@@ -46,8 +46,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tol: stop once ten iterations lower the error by less than this share of its first value.
         n_init: how many random starts; the fit with the least error is kept. They are those that so many fits with
             one generator would have, one after the other.
-        n_final: how many of them are fitted to the end, at most. The others are dropped on the way: the half with the
-            larger error after 10, 20, 40, ... iterations.
+        n_final: as long as more fits than that are left, the half with the larger error is dropped after 15, 30, 60,
+            ... iterations. With ``n_init`` all go to the end.
         random_state: a seed, a generator, or None for a different start each time.
         device: to compute on; by default a tensor's own, and the CPU for numpy.
         verbose: show a progress bar of the iterations.

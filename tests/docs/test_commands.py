@@ -58,6 +58,7 @@ BRIEF: dict[str, dict[str, Any]] = {
     "approximation": {"ROUNDS": 1, "RADII": (1,)},
     "streaming": {"TIMES": 1},
     "l0": {"L0": 2, "DATA": ["data=bars"]},
+    "replicates": {"IMAGES": 50, "STARTS": 2, "KINDS": [(3, None)], "MAX_ITER": 5},
 }
 
 

@@ -35,14 +35,14 @@ def test_the_best_of_several_starts_is_the_best_of_single_fits(arguments: dict[s
     torch.testing.assert_close(model.consensus_, partners.mean(dim=0))
 
 
-@pytest.mark.parametrize(("n_final", "sizes", "steps"), [(8, (), 240), (3, (4, 3), 150), (1, (4, 2), 140)])
+@pytest.mark.parametrize(("n_final", "sizes", "steps"), [(8, (), 320), (3, (4, 3), 210), (1, (4, 2), 200)])
 def test_the_worse_half_is_dropped_at_each_cut(
     n_final: int, sizes: tuple[int, ...], steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments: dict[str, Any] = {"max_iter": 30, "tol": 0}
+    arguments: dict[str, Any] = {"max_iter": 40, "tol": 0}
     histories = [fit.objective_history_ for fit in single_fits(8, **arguments)]
     left = histories
-    for cut, size in zip((10, 20), sizes, strict=False):
+    for cut, size in zip((15, 30), sizes, strict=False):
         left = sorted(left, key=lambda history: history[cut])[:size]
     step = Mock(side_effect=Alternation.step)
     monkeypatch.setattr(Alternation, "step", lambda *each: step(*each))
