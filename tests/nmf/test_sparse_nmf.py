@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import Tensor
 
 from partae.checks import InputError
-from partae.data import Bars, Swimmer
-from partae.metrics import hoyer_sparsity, part_recovery
+from partae.metrics import hoyer_sparsity
 from partae.nmf import SparseNMF
-from partae.nmf.least_squares import nonnegative_least_squares
 
 CONSTRAINTS: list[dict[str, Any]] = [
     {},
@@ -129,16 +125,6 @@ def test_single_and_double_precision_agree(arguments: dict[str, Any]) -> None:
     assert single.reconstruction_err_ == pytest.approx(double.reconstruction_err_, rel=0.02)
 
 
-def test_without_sparseness_the_error_is_that_of_scikit_learn() -> None:
-    images = random_images(shape=(100, 40))
-    ours = SparseNMF(6, random_state=0, max_iter=300, tol=0).fit(images)
-    theirs = NMF(6, init="random", random_state=0, max_iter=300, tol=1e-9)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        theirs.fit(images.numpy())
-    assert ours.reconstruction_err_ <= 1.02 * theirs.reconstruction_err_
-
-
 def test_arrays_and_tensors_give_the_same_and_stay_what_they_are() -> None:
     images = random_images()
     with_tensors, with_arrays = SparseNMF(4, random_state=0), SparseNMF(4, random_state=0)
@@ -236,52 +222,3 @@ def test_bad_images_are_refused() -> None:
 def test_running_out_of_iterations_is_warned_of() -> None:
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         SparseNMF(3, max_iter=2).fit(random_images())
-
-
-def test_least_squares_meet_the_optimality_conditions() -> None:
-    generator = torch.Generator().manual_seed(0)
-    atoms, images = (torch.rand(*shape, generator=generator, dtype=torch.float64) for shape in ((20, 30), (50, 30)))
-    atoms[3] = 0
-    gram, cross = atoms @ atoms.T, images @ atoms.T
-    code = nonnegative_least_squares(gram, cross)
-    gradient = code @ gram - cross
-    assert (code[:, 3] == 0).all()
-    assert gradient.min() > -1e-5
-    assert (code * gradient).abs().max() < 1e-5
-
-
-def test_swimmer_is_taken_apart_and_not_by_principal_components() -> None:
-    swimmer = Swimmer()
-    images, _ = swimmer.load("train")
-    model = SparseNMF(16, sparseness_of_code=0.5, random_state=0).fit(images.flatten(1))
-    recovery = part_recovery(model.components_.view(-1, 1, 32, 32), swimmer.parts, swimmer.torso > 0)
-    assert (recovery >= 0.95).sum() >= 15
-    axes = torch.from_numpy(PCA(16).fit(images.flatten(1).numpy()).components_).view(-1, 1, 32, 32)
-    either_sign = part_recovery(torch.cat([axes, -axes]), swimmer.parts, swimmer.torso > 0)
-    assert (either_sign >= 0.95).sum() == 0
-
-
-@pytest.mark.parametrize("arguments", [{}, {"sparseness_of_code": 0.5}])
-def test_all_bars_are_recovered(arguments: dict[str, Any]) -> None:
-    bars = Bars()
-    images, _ = bars.load("train")
-    model = SparseNMF(16, random_state=0, **arguments).fit(images.flatten(1))
-    assert part_recovery(model.components_.view(-1, 1, 8, 8), bars.parts).min() >= 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit")
-@pytest.mark.parametrize("sparseness", [(0.6, None), (None, 0.6), (0.5, 0.5)])
-def test_the_error_is_at_or_below_that_of_torchnmf(sparseness: tuple[float | None, float | None]) -> None:
-    from torchnmf.nmf import NMF as TorchNMF  # noqa: N811
-
-    images = random_images(shape=(200, 60), rank=15).float()
-    of_code, of_atoms = sparseness
-    ours = SparseNMF(
-        10, sparseness_of_code=of_code, sparseness_of_atoms=of_atoms, max_iter=200, tol=0, random_state=0
-    ).fit(images)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        theirs = TorchNMF(images.shape, 10)
-    theirs.sparse_fit(images, beta=2, max_iter=200, sH=of_code, sW=of_atoms)
-    assert ours.reconstruction_err_ <= float((images - theirs().detach()).norm())
