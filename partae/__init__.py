@@ -9,20 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from partae.estimator import PartAutoEncoder
-    from partae.metrics import calibrate
+    from partae.metrics import Granulometry, calibrate, granulometry
     from partae.model import AutoEncoder, Factorization
     from partae.morphology import Operator, dilation
     from partae.saving import load
 
-__all__ = ["AutoEncoder", "Factorization", "Operator", "PartAutoEncoder", "calibrate", "dilation", "load"]
+__all__ = [
+    "AutoEncoder",
+    "Factorization",
+    "Granulometry",
+    "Operator",
+    "PartAutoEncoder",
+    "calibrate",
+    "dilation",
+    "granulometry",
+    "load",
+]
 
 HOMES = {
     "AutoEncoder": "partae.model",
     "Factorization": "partae.model",
+    "Granulometry": "partae.metrics",
     "Operator": "partae.morphology",
     "PartAutoEncoder": "partae.estimator",
     "calibrate": "partae.metrics",
     "dilation": "partae.morphology",
+    "granulometry": "partae.metrics",
     "load": "partae.saving",
 }
 

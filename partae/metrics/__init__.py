@@ -15,11 +15,13 @@ from partae.metrics.code import contributions, dead_atoms, l0, usage_frequency
 from partae.metrics.comparison import clustering_accuracy, knn_accuracy
 from partae.metrics.errors import ExplainedVariance, explained_variance, reconstruction_error
 from partae.metrics.measures import MEASURED, Measures, codes, measure
+from partae.metrics.volumes import Granulometry, granulometry
 from partae.sparsity import hoyer_sparsity
 
 __all__ = [
     "MEASURED",
     "ExplainedVariance",
+    "Granulometry",
     "Measures",
     "SVMAccuracy",
     "atom_sparsity",
@@ -32,6 +34,7 @@ __all__ = [
     "contributions",
     "dead_atoms",
     "explained_variance",
+    "granulometry",
     "hoyer_sparsity",
     "knn_accuracy",
     "l0",
