@@ -88,7 +88,9 @@ def main() -> None:
             errors = estimates(model, training[:TRAINING], test, operator)
             row = " | ".join(f"{100 * mean:.2f} / {100 * each:.1f}" for mean, each in errors.values())
             if operator == OPERATORS[0]:
-                print(f"\n{Path(folder).name}: error of the mean pattern spectrum / of each image's volumes, in percent")
+                print(
+                    f"\n{Path(folder).name}: error of the mean pattern spectrum / of each image's volumes, in percent"
+                )
                 print(f"| | {' | '.join(errors)} |\n|{' --- |' * (1 + len(errors))}")
             print(f"| {operator} | {row} |", flush=True)
 

@@ -85,7 +85,9 @@ class Torchvision:
         items = [dataset[index] for index in range(len(dataset))]
         images = [_pixels(image) for image, _ in items]
         if len({image.shape for image in images}) > 1:
-            raise InputError(f"images of data.source.dataset={self.dataset} differ in shape: stretch them by data=folder")
+            raise InputError(
+                f"images of data.source.dataset={self.dataset} differ in shape: stretch them by data=folder"
+            )
         return torch.stack(images), torch.tensor([int(label) for _, label in items])
 
     def _open(self, split: str) -> Any:

@@ -160,7 +160,10 @@ def test_classes_with_splits_and_colours_are_read(shapes: None, tmp_path: Path) 
     [
         ({"dataset": "svnh"}, r"data\.source\.dataset must be .* got 'svnh'\. Did you mean SVHN\?"),
         ({"dataset": ""}, r"data\.source\.dataset must be a class of torchvision\.datasets.* got ''"),
-        ({"root": Path("/nowhere")}, r"dataset=SVHN from data\.source\.root=/nowhere .*download=true: Dataset not found"),
+        (
+            {"root": Path("/nowhere")},
+            r"dataset=SVHN from data\.source\.root=/nowhere .*download=true: Dataset not found",
+        ),
         ({"options": {"size": 3}}, r"cannot give data\.source\.dataset=SVHN .*unexpected keyword argument 'size'"),
         ({"options": {"sizes": (4, 5)}}, r"images of data\.source\.dataset=SVHN differ in shape"),
     ],
