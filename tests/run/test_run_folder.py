@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
 from partae.run import resolvers
+from partae.run.overrides import ADDED
 from partae.run.run_folder import begin, fail, finish, is_finished, status
 from tests.conftest import Compose
 
@@ -118,10 +120,12 @@ def test_a_run_from_before_its_classes_moved_is_the_same_run(composed: Compose, 
         begin(composed("sparsity=l2"), HYDRA, tmp_path)
 
 
-def test_a_run_from_before_its_precision_was_a_setting_is_the_same_run(composed: Compose, tmp_path: Path) -> None:
-    finished(composed("~trainer.precision"), tmp_path)
-    assert "precision" not in (tmp_path / ".hydra" / "config.yaml").read_text()
-    begin(composed(), HYDRA, tmp_path)
-    begin(composed("~trainer.precision"), HYDRA, tmp_path)
-    with pytest.raises(InputError, match=r"trainer\.precision: 32-true -> bf16-mixed"):
-        begin(composed("trainer.precision=bf16-mixed"), HYDRA, tmp_path)
+@pytest.mark.parametrize("key", [key for key, value in ADDED.items() if value is not None])
+def test_a_run_from_before_a_key_was_added_is_the_same_run(key: str, composed: Compose, tmp_path: Path) -> None:
+    other = {"trainer.precision": "bf16-mixed", "comparison": "True"}.get(key, "7")
+    model = ["model=nmf"] if key.startswith("model.") else []
+    finished(composed(*model, f"~{key}"), tmp_path)
+    begin(composed(*model), HYDRA, tmp_path)
+    begin(composed(*model, f"~{key}"), HYDRA, tmp_path)
+    with pytest.raises(InputError, match=f"{re.escape(key)}: {ADDED[key]} -> {other}"):
+        begin(composed(*model, f"{key}={other}"), HYDRA, tmp_path)
