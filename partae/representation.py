@@ -152,4 +152,4 @@ def _way_to(shape: tuple[int, ...], found: tuple[int, ...]) -> str:
         return "add an axis in front, images[None]"
     if (channels, *found[1:]) == (1, height, width):
         return "add the axis of the channel, images[:, None]"
-    return f"convert them to {height} x {width} pixels, {'in colour' if channels == 3 else 'grey'}"
+    return f"convert them to {height} x {width} pixels with {channels} channel{'s' if channels > 1 else ''}"

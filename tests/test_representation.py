@@ -102,7 +102,7 @@ def test_every_verb_of_every_model_takes_images_in_the_unit_interval_only(kind: 
         (with_nan, "got values from nan to nan"),
         (IMAGES.transpose(0, 2, 3, 1), r"got \(8, 4, 5, 3\): put their axes in the order \(0, 3, 1, 2\)"),
         (IMAGES[0], r"shape \(B, 3, 4, 5\); got \(3, 4, 5\): add an axis in front, images\[None\]"),
-        (IMAGES[:, :1], r"got \(8, 1, 4, 5\): convert them to 4 x 5 pixels, in colour"),
+        (IMAGES[:, :1], r"got \(8, 1, 4, 5\): convert them to 4 x 5 pixels with 3 channels"),
         (IMAGES[..., :3], r"got \(8, 3, 4, 3\): convert them to 4 x 5 pixels"),
         (IMAGES.reshape(8, -1), r"got \(8, 60\): convert them"),
     )

@@ -155,7 +155,7 @@ class StoredArray:
         dtype: of the pixels.
         stored: the shape in the file, (N, C, H, W) or (N, H, W, C).
         maximum: if given, the value of a white pixel: uint8 images are divided by it.
-        channels: the axis of C in ``stored``.
+        channels: the axis of C in ``stored``, 1 or 3.
 
     Attributes:
         shape: (N, C, H, W).
@@ -172,8 +172,7 @@ class StoredArray:
     ) -> None:
         self.path, self.offset, self.dtype, self.stored = path, offset, dtype, stored
         self.maximum, self.channels = maximum, channels
-        count, *others = (size for axis, size in enumerate(stored) if axis != channels)
-        self.shape: Shape = (count, stored[channels], *others)
+        self.shape: Shape = stored if channels == 1 else (stored[0], stored[3], stored[1], stored[2])
 
     def read(self, index: Tensor) -> Tensor:
         """The images at ``index`` (B,), (B, C, H, W), uint8 in [0, 255] or floats in [0, 1].
