@@ -1,31 +1,26 @@
-"""A stack against the same models trained one after another, by a plain loop or by Lightning."""
+"""A stack against the same models trained one after another by a plain loop."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import LBFGS, SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam, Optimizer, RMSprop, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 
 from partae import AutoEncoder, approximation, decay, sparsity
 from partae.activation import BatchTopK, JumpReLU, TopK
-from partae.callbacks import Checkpoint, Gallery
 from partae.constraint import Constraint, HoyerSparseness, NonNegative, UnitInterval, UnitNorm
 from partae.data import Batches, Order
 from partae.decoder import Dictionary
 from partae.encoder import Dense, MatchingPursuit, Unrolled
 from partae.reconstruction import BCE
-from partae.saving.checkpoints import WholeCheckpoints
 from partae.schedule import Cosine, by_step
 from partae.sweep.stack import Member, Stack, structure
 
@@ -205,129 +200,3 @@ def test_every_penalty_decay_and_constraint_is_among_the_cases() -> None:
         assert own
         assert own <= tested
     assert set(Constraint.__subclasses__()) <= {type(each) for case in CASES.values() for each in case.constraints}
-
-
-def test_a_stack_of_one_equals_the_run_of_lightning(tmp_path: Path) -> None:
-    """To the last checkpoint: the same entries, of the same values."""
-    build = builder(CASES["kl, nonnegative, adam"])
-    constraints: list[Constraint] = [NonNegative()]
-    checkpoints = []
-    for name in ("alone", "stacked"):
-        callback = Checkpoint(dirpath=tmp_path / name, filename="best", monitor="val/loss", save_last=True)
-        logger = TensorBoardLogger(tmp_path / f"{name}_events", name="", version="")
-        options = QUIET | {"max_epochs": 3, "plugins": [WholeCheckpoints()], "enable_checkpointing": name == "alone"}
-        if name == "alone":
-            trainer = Trainer(**options | {"logger": logger}, callbacks=[callback, *constraints])
-            trainer.fit(build(0), Data())
-        else:
-            Trainer(**options).fit(Stack([Member(build(0), [logger], [callback])], constraints), Data())
-        saved = flat(torch.load(tmp_path / name / "last.ckpt", weights_only=True))
-        checkpoints.append({key.replace(str(tmp_path / name), "folder"): value for key, value in saved.items()})
-        assert {file.name for file in (tmp_path / name).glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
-    assert scalars(tmp_path / "alone_events") == scalars(tmp_path / "stacked_events")
-    alone, stacked_one = checkpoints
-    assert alone.keys() == stacked_one.keys()
-    for key, value in alone.items():
-        if isinstance(value, Tensor | float) and "seconds" not in key:
-            torch.testing.assert_close(stacked_one[key], value, rtol=1e-6, atol=1e-9, msg=f"{key} differs")
-        elif not isinstance(value, str | float):
-            assert stacked_one[key] == value, key
-
-
-def scalars(folder: Path) -> set[tuple[str, int, float]]:
-    """The tag, step and value of every scalar in TensorBoard's files."""
-    accumulator = EventAccumulator(str(folder)).Reload()
-    return {
-        (tag, event.step, float(f"{event.value:.4g}"))
-        for tag in accumulator.Tags()["scalars"]
-        for event in accumulator.Scalars(tag)
-    }
-
-
-def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested dicts and lists."""
-    if isinstance(tree, list | tuple):
-        tree = dict(enumerate(tree))
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    return {key: leaf for name, child in tree.items() for key, leaf in flat(child, f"{prefix}/{name}").items()}
-
-
-def test_a_member_that_diverges_is_frozen_and_the_others_go_on() -> None:
-    case = CASES["kl, nonnegative, adam"]
-    members = [Member(builder(case._replace(lr=lr))(index)) for index, lr in enumerate((0.01, 1e200, 0.01))]
-    stacked(members, [], epochs=4)
-    assert "training diverged in epoch 0" in str(members[1].error)
-    assert members[0].error is None is members[2].error
-    others = [Member(builder(case)(index)) for index in (0, 2)]
-    stacked(others, [], epochs=4)
-    for one, other in zip((members[0], members[2]), others, strict=True):
-        assert_equal(one.model, other.model)
-
-
-@pytest.mark.parametrize(
-    ("val_size", "when"), [(71, "epoch 0, step 1 (measures of validation: "), (0, "epoch 1, step 2 (")]
-)
-def test_a_member_that_diverges_while_it_is_measured_and_drawn_is_frozen(
-    val_size: int, when: str, tmp_path: Path
-) -> None:
-    class Examples(Data):
-        def examples(self, split: str) -> tuple[Tensor, list[str]]:
-            return batches().images[:2], ["one", "two"]
-
-        def batches(self, split: str, *, shared: bool = True) -> Batches:
-            return batches()
-
-    data = Examples()
-    data.val_size = val_size
-    case = CASES["kl, nonnegative, adam"]
-    members = []
-    for index, lr in enumerate((0.01, 1e200)):
-        folder = tmp_path / str(index)
-        checkpoint = Checkpoint(
-            dirpath=folder, filename="best", monitor="val/loss" if val_size else None, save_last=True
-        )
-        callbacks = [Gallery(every_n_epochs=1), checkpoint]
-        logger = TensorBoardLogger(folder, name="", version="")
-        members.append(Member(builder(case._replace(lr=lr))(index), [logger], callbacks))
-    # epochs of one batch, whose losses are those before its step
-    limit = 1.0 if val_size else 0
-    Trainer(max_epochs=2, limit_train_batches=1, limit_val_batches=limit, **QUIET).fit(Stack(members), data)
-    assert members[0].error is None
-    assert f"training diverged in {when}" in str(members[1].error)
-    assert "atoms" in EventAccumulator(str(tmp_path / "0"), {"images": 0}).Reload().Tags()["images"]
-    if val_size:  # else the weights after the first step are still finite
-        assert [file.parent.name for file in tmp_path.rglob("last.ckpt")] == ["0"]
-
-
-def test_training_stops_when_every_member_has_diverged() -> None:
-    members = [Member(builder(CASES["kl, nonnegative, adam"]._replace(lr=1e200))(0))]
-    stack = stacked(members, [])
-    assert stack.trainer.current_epoch < 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "encoder", [partial(Dense, SHAPE, 5), partial(Dense, SHAPE, 5, "logistic", hidden=(9,), batch_norm=True)]
-)
-def test_a_compiled_stack_equals_the_plain_one(encoder: Callable[[], nn.Module]) -> None:
-    case = CASES["kl, nonnegative, adam"]._replace(encoder=encoder)
-    compiled, plain = ([Member(builder(case)(index)) for index in range(3)] for _ in range(2))
-    stack = stacked(compiled, [NonNegative()], epochs=3, compiled=True, batch_size=16)
-    assert stack.models.compiled is not None
-    stacked(plain, [NonNegative()], epochs=3)
-    for one, other in zip(compiled, plain, strict=True):
-        assert_equal(one.model, other.model)
-
-
-def test_a_stack_trains_where_it_cannot_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> Any:
-        def fail(*_: Any) -> None:
-            raise RuntimeError("no compiler")
-
-        return fail
-
-    monkeypatch.setattr(torch, "compile", refuse)
-    members = [Member(builder(CASES["kl, nonnegative, adam"])(0))]
-    with pytest.warns(UserWarning, match="without being compiled, which is slower: no compiler"):
-        stacked(members, [], epochs=1, compiled=True, batch_size=16)

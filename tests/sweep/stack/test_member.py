@@ -22,7 +22,8 @@ from partae.encoder import Conv, Dense, Encoder
 from partae.saving.checkpoints import WholeCheckpoints
 from partae.sparsity import L1
 from partae.sweep.stack import Member, Stack
-from tests.sweep.stack.test_lockstep import QUIET, SHAPE, Data, flat
+from tests.sweep.stack.test_lockstep import QUIET, SHAPE, Data
+from tests.sweep.stack.test_stack_of_one import flat
 
 SEEDS = range(3)
 DENSE = partial(Dense, SHAPE, 5, "normalised_relu", hidden=(9,), batch_norm=True)
