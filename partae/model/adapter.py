@@ -62,7 +62,7 @@ def adapt(module: nn.Module, images: Tensor) -> Factorization:
     """
     adapter = Adapter(module.eval().requires_grad_(False))
     units = adapter.transform(images[:1].flatten(1).numpy()).shape[1]
-    model = Factorization(adapter, Dictionary(images.shape[1:], units, "identity"), adapter)  # type: ignore[arg-type]
+    model = Factorization(adapter, Dictionary(images.shape[1:], units, "identity"), adapter)
     try:
         model.fit(images)
     except InputError as error:

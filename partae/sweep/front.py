@@ -1,8 +1,9 @@
-"""The Pareto front of a sweep: its runs that no other run beats in both of two errors."""
+"""Pareto fronts of a sweep: its runs that no other run beats in both of two measures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from matplotlib.figure import Figure
 
 from partae import figures
 from partae.report import describe
-from partae.sweep.rows import Row
+from partae.sweep.rows import Row, names
 
-ERRORS = ("reconstruction_error", "max_approximation_error_calibrated")  # on validation images; lower is better
+ERRORS = ("val/reconstruction_error", "val/max_approximation_error_calibrated")  # of the front that is drawn
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -27,16 +28,37 @@ def on_front(points: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.logical_not((at_most & smaller).any(axis=0))
 
 
-def with_errors(rows: Sequence[Row]) -> list[Row]:
-    """The runs that were measured by both errors; runs of an earlier version were not."""
-    return [row for row in rows if all(f"val/{error}" in row for error in ERRORS)]
+def with_measures(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> list[Row]:
+    """The runs that have all measures; runs of an earlier version may lack some."""
+    return [row for row in rows if all(key in row for key in keys)]
 
 
-def front_of(rows: Sequence[Row]) -> list[Row]:
-    """The runs on the front, by rising reconstruction error."""
-    rows = with_errors(rows)
-    front = [row for row, is_on in zip(rows, on_front(_points(rows)), strict=True) if is_on]
-    return sorted(front, key=lambda row: float(row[f"val/{ERRORS[0]}"]))
+def front_of(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> list[Row]:
+    """The runs on the front of some measures, the best by the first one in front.
+
+    Args:
+        rows: a run each, as `read_sweep` gives them, or over seeds.
+        keys: of the measures, with their split, as in "test/svm_accuracy"; `MEANINGS` says which way is better.
+    """
+    rows = with_measures(rows, keys)
+    front = [row for row, is_on in zip(rows, on_front(_points(rows, keys)), strict=True) if is_on]
+    return sorted(front, key=lambda row: _sign(keys[0]) * float(row[keys[0]]))
+
+
+def fronts(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
+    """Who is on the front of which two measures: a row for each two of ``keys``, with the names of the runs on it.
+
+    Runs on different images do not compare: each choice of ``data`` has fronts of its own.
+    """
+    found: list[Row] = []
+    for data in dict.fromkeys(row.get("data", "") for row in rows):
+        same = [row for row in rows if row.get("data", "") == data]
+        known = names([{key: value for key, value in row.items() if key != "seeds"} for row in same])
+        folders = {row["folder"]: name for row, name in zip(same, known, strict=True)}
+        for first, second in combinations(keys, 2):
+            front = ", ".join(folders[row["folder"]] for row in front_of(same, (first, second)))
+            found.append({"data": data, "first": first, "second": second, "front": front or "no run has both"})
+    return found
 
 
 def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
@@ -47,9 +69,15 @@ def front_figure(rows: Sequence[Row], beside: Mapping[str, Row]) -> Figure:
         beside: runs of other sweeps, by name.
     """
     others = dict(zip(beside, _points(list(beside.values())), strict=True))
-    labels = [describe(error).label for error in ERRORS]
-    return figures.front(_points(with_errors(rows)), _points(front_of(rows)), others, labels)
+    labels = [describe(key.partition("/")[2]).label for key in ERRORS]
+    return figures.front(_points(with_measures(rows)), _points(front_of(rows)), others, labels)
 
 
-def _points(rows: Sequence[Row]) -> Array:
-    return np.array([float(row[f"val/{error}"]) for row in rows for error in ERRORS]).reshape(-1, len(ERRORS))
+def _points(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> Array:
+    """The measures of each run, (N, M), lower is better."""
+    return np.array([_sign(key) * float(row[key]) for row in rows for key in keys]).reshape(-1, len(keys))
+
+
+def _sign(key: str) -> int:
+    """1 for a measure of which lower is better, -1 for the others."""
+    return -1 if describe(key.partition("/")[2]).direction.startswith("higher") else 1

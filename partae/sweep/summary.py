@@ -22,7 +22,7 @@ from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
 from partae.run.run_folder import failure
 from partae.saving.loading import load
-from partae.sweep.front import ERRORS, front_figure, front_of, with_errors
+from partae.sweep.front import ERRORS, front_figure, front_of, fronts, with_measures
 from partae.sweep.panels import panels_figure
 from partae.sweep.rows import (
     SHOWN,
@@ -54,10 +54,18 @@ class Summary(Callback):
         front: whether to draw the Pareto front of reconstruction error and calibrated max-approximation error, on
             validation images.
         beside: folders of other sweeps, whose runs are drawn beside the front.
+        fronts: measures, as [test/reconstruction_error, test/svm_accuracy]; for each two of them the table
+            ``fronts.csv``, which is printed too, has the runs on their front, means over seeds where there are several.
     """
 
-    def __init__(self, published: bool = False, front: bool = False, beside: Sequence[str] = ()) -> None:
-        self.published, self.front, self.beside = published, front, beside
+    def __init__(
+        self,
+        published: bool = False,
+        front: bool = False,
+        beside: Sequence[str] = (),
+        fronts: Sequence[str] = (),
+    ) -> None:
+        self.published, self.front, self.beside, self.fronts = published, front, beside, fronts
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         end_in_order()
@@ -75,7 +83,7 @@ class Summary(Callback):
         if panels := panels_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Figures are in {folder / 'panels.pdf'}")
-        if self.front and with_errors(rows):
+        if self.front and with_measures(rows):
             self._draw_front(folder, rows)
         print(f"Open {write_page(folder, rows, atoms)} in a browser", flush=True)
         if any(row["status"] == "failed" for row in rows):
@@ -85,12 +93,12 @@ class Summary(Callback):
         """Draw the front, and print the runs on it."""
         others: dict[str, Row] = {}
         for sweep in map(Path, self.beside):
-            runs = with_errors(read_sweep(sweep))
+            runs = with_measures(read_sweep(sweep))
             others |= dict(zip(names(runs), runs, strict=True))
             if not runs:
                 print(f"{sweep} has no finished runs with a calibrated error to draw beside the front.")
         figures.save(front_figure(rows, others), folder / "front")
-        keys = [f"val/{name}" for name in (*ERRORS, "hoyer_sparsity")]
+        keys = (*ERRORS, "val/hoyer_sparsity")
         front = [{key: row[key] for key in row if key in keys or not is_detail(key)} for row in front_of(rows)]
         print(f"Runs on the front, by their measures on validation images:\n\n{table(drop_shared(front))}\n")
         print(f"Figures are in {folder / 'front.pdf'}")
@@ -123,6 +131,10 @@ class Summary(Callback):
             print(f"\n{table(drop_shared(cells))}\n")
         if is_over_seeds:
             print("Means over seeds ± sample standard deviations; stability is that of the atoms between seeds.")
+        if self.fronts and rows:
+            found = fronts(lines, self.fronts)
+            write_csv(folder / "fronts.csv", found)
+            print(f"Runs that no other beats in both of two measures:\n\n{table(drop_shared(found))}\n")
         if any(published):
             print("Measures are of test images; published ones are in brackets.")
         for verdict in verdicts_of_runs([row for row in rows if row["status"] == "finished"]):

@@ -97,6 +97,28 @@ def test_the_front_is_drawn_of_validation_measures(tmp_path: Path, capsys: pytes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1  pca"]
 
 
+def test_fronts_say_which_model_is_best_by_two_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"pca": (0.01, 0.5, 0.8), "nmf": (0.02, 0.6, 0.9), "kmeans": (0.03, 0.6, 0.7)}
+    keys = ["test/reconstruction_error", "test/hoyer_sparsity", "test/svm_accuracy", "test/l0"]
+    number = 0
+    for data, factor in (("bars", 1.0), ("swimmer", 10.0)):
+        for model, values in found.items():
+            for seed in (0, 1):
+                measures = {key: factor * value + seed for key, value in zip(keys, values, strict=False)}
+                job(tmp_path, number, [f"data={data}", f"model={model}", f"seed={seed}"], measures)
+                number += 1
+    end(tmp_path, fronts=keys)
+    with (tmp_path / "fronts.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["data"] for row in rows] == ["bars"] * 6 + ["swimmer"] * 6
+    by_pair = {(row["first"], row["second"]): row["front"] for row in rows[:6]}
+    error, sparsity, accuracy, l0 = keys
+    assert by_pair[error, sparsity] == by_pair[error, accuracy] == "pca, nmf"
+    assert by_pair[sparsity, accuracy] == "nmf"
+    assert by_pair[error, l0] == "no run has both"
+    assert "pca, nmf" in capsys.readouterr().out
+
+
 def test_jobs_of_several_commands_stay_together_and_have_names(tmp_path: Path) -> None:
     for number, row in enumerate(["none", "kl"]):
         job(tmp_path, number, [f"table_1@_global_={row}"], None)
