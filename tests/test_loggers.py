@@ -8,11 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, WandbLogger
 
+from partae import figures
 from partae.callbacks.gallery import show
 from partae.checks import InputError
 from partae.run.build import build_job
@@ -58,6 +60,11 @@ def test_a_picture_goes_to_each_logger_in_its_own_way(monkeypatch: pytest.Monkey
     show(without_its_package(MLFlowLogger, _run_id="run"), "atoms", figure, 3)
     show(CSVLogger(tmp_path), "atoms", figure, 3)  # shows none
     assert taken == [("atoms", [figure], 3), ("run", figure, "atoms/00000003.png")]
+
+
+def test_wandb_takes_a_figure_of_partae_for_one_of_matplotlib() -> None:
+    wandb = pytest.importorskip("wandb")
+    assert wandb.Image(figures.atoms(np.ones((2, 1, 4, 4)))).image.width > 50
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])

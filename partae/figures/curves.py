@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from partae.figures.style import ACCENT, Array, Drawing, styled
+from partae.figures.style import ACCENT, Array, styled
 
 KEY_COLUMNS = 4
 MARKED = 20  # points of a curve, at most, that are marked
@@ -30,7 +30,7 @@ def sweep_panels(panels: Mapping[str, Mapping[str, Sequence[Array]]], x_label: s
         x_label: the swept key.
         series_label: the key that tells the curves apart; "" where there is one curve only.
     """
-    figure = Drawing(figsize=(6.8, 0.4 + 2.3 * math.ceil(len(panels) / 2)))
+    figure = Figure(figsize=(6.8, 0.4 + 2.3 * math.ceil(len(panels) / 2)))
     grid = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False).ravel()
     for axes, letter, (measure, curves) in zip(grid, "abcdefgh", panels.items(), strict=False):
         for name, (x, y, *deviations) in curves.items():
@@ -66,7 +66,7 @@ def front(runs: Array, on_front: Array, others: Mapping[str, Array], labels: Seq
     """
     from adjustText import adjust_text  # takes a second to import
 
-    figure = Drawing(figsize=(7.6, 3.6 + 0.15 * math.ceil(len(others) / KEY_COLUMNS)) if others else (4.2, 3.6))
+    figure = Figure(figsize=(7.6, 3.6 + 0.15 * math.ceil(len(others) / KEY_COLUMNS)) if others else (4.2, 3.6))
     panels = figure.subplots(1, 2 if others else 1, squeeze=False)[0]
     for axes in panels:
         axes.plot(*runs.T, "o", color="0.7", label="runs")
@@ -116,7 +116,7 @@ def code_histograms(codes: Mapping[str, Array], columns: Sequence[str], title: s
         columns: N names.
         title: above all.
     """
-    figure = Drawing(figsize=(1.0 * len(columns) + 1.2, 1.15 * len(codes) + 0.75))
+    figure = Figure(figsize=(1.0 * len(columns) + 1.2, 1.15 * len(codes) + 0.75))
     grid = figure.subplots(len(codes), len(columns), squeeze=False, sharey=True, sharex="row")
     for row, (label, code) in zip(grid, codes.items(), strict=True):
         low, high = min(0.0, float(code.min())), float(code.max()) or 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import ParamSpec
 
@@ -27,22 +27,23 @@ ACCENT = "#c1272d"
 PADDING = 0.05  # inches around a figure
 
 
-class Drawing(Figure):
-    """A figure that a notebook shows where a cell ends with it."""
-
-    def _repr_png_(self) -> bytes:
-        content = io.BytesIO()
-        self.savefig(content, format="png", bbox_inches="tight")
-        return content.getvalue()
+def png(figure: Figure) -> bytes:
+    """What a notebook shows of a figure."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", bbox_inches="tight")
+    return content.getvalue()
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in the one style, whatever style the caller uses."""
+    """Draw in the one style, whatever style the caller uses; a notebook shows the figure where a cell ends with it."""
 
     @wraps(draw)
     def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.style.context(STYLE):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        # no subclass: W&B takes for a figure only what has the name of one of matplotlib's classes
+        figure._repr_png_ = partial(png, figure)  # type: ignore[attr-defined]
+        return figure
 
     return draw_in_style
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from partae.figures.style import Array, Drawing, styled
+from partae.figures.style import Array, styled
 
 GAP = 0.8  # a grey between tiles on which both white and black tiles have edges
 FAINT = 0.01  # of the largest value of all atoms
@@ -48,7 +48,7 @@ def atom_rows(rows: Mapping[str, Array], title: str = "") -> Figure:
 def atom_grids(grids: Mapping[str, Array], title: str = "") -> Figure:
     """All atoms of a few models side by side: a labelled square of atoms (K, C, H, W) for each model."""
     sides = [_side(atoms) for atoms in grids.values()]
-    figure = Drawing(figsize=(0.5 * sum(sides) + 0.2, 0.5 * max(sides) + 0.7))
+    figure = Figure(figsize=(0.5 * sum(sides) + 0.2, 0.5 * max(sides) + 0.7))
     squares = figure.subplots(1, len(grids), squeeze=False, width_ratios=sides)[0]
     for axes, side, (name, atoms) in zip(squares, sides, grids.items(), strict=True):
         _draw(axes, _in_rows(scaled_each(atoms), side))
@@ -71,7 +71,7 @@ def overview(atoms: Array, strongest: Mapping[str, Array], rows: Mapping[str, Ar
     (first, originals), *others = ((label, _grey(images)) for label, images in rows.items())
     table = {first: originals, **{label: scaled_each(row) for label, row in strongest.items()}, **dict(others)}
     across, down = len(originals), max(side, len(table))
-    figure = Drawing(figsize=(0.55 * (side + across) + 2.2, 0.55 * down + 0.6))
+    figure = Figure(figsize=(0.55 * (side + across) + 2.2, 0.55 * down + 0.6))
     left, right = figure.subplots(1, 2, width_ratios=(side, across * side / down))
     _draw(left, _in_rows(scaled_each(atoms), side))
     left.set_title(f"{len(atoms)} atoms")
@@ -119,7 +119,7 @@ def _in_rows(tiles: list[Array], columns: int) -> list[list[Array]]:
 def _grid(rows: Sequence[Sequence[Array]], row_names: Sequence[str], columns: Sequence[str], title: str) -> Figure:
     """A figure of tiles (H, W, 3)."""
     height, width, _ = rows[0][0].shape
-    figure = Drawing(figsize=(INCHES * len(rows[0]) + 1.3, INCHES * len(rows) * height / width + 0.6))
+    figure = Figure(figsize=(INCHES * len(rows[0]) + 1.3, INCHES * len(rows) * height / width + 0.6))
     axes = figure.subplots()
     axes.set_title(title)
     _draw(axes, rows, row_names, columns)
