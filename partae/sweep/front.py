@@ -14,6 +14,7 @@ from partae.report import describe
 from partae.sweep.rows import Row, names
 
 ERRORS = ("val/reconstruction_error", "val/max_approximation_error_calibrated")  # of the front that is drawn
+IMAGES = ("experiment/images@_global_", "data")  # the overrides that choose the images
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -48,11 +49,12 @@ def front_of(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> list[Row]:
 def fronts(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     """Who is on the front of which two measures: a row for each two of ``keys``, with the names of the runs on it.
 
-    Runs on different images do not compare: each choice of ``data`` has fronts of its own.
+    Runs on different images do not compare: each choice of images has fronts of its own.
     """
     found: list[Row] = []
-    for data in dict.fromkeys(row.get("data", "") for row in rows):
-        same = [row for row in rows if row.get("data", "") == data]
+    of_rows = [next((str(row[key]) for key in IMAGES if key in row), "") for row in rows]
+    for data in dict.fromkeys(of_rows):
+        same = [row for row, images in zip(rows, of_rows, strict=True) if images == data]
         known = names([{key: value for key, value in row.items() if key != "seeds"} for row in same])
         folders = {row["folder"]: name for row, name in zip(same, known, strict=True)}
         for first, second in combinations(keys, 2):
