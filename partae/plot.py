@@ -7,6 +7,7 @@ Each function takes one model or several by their names, and returns a figure of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -67,4 +68,5 @@ def _views(models: Models, label: str, images: Array, *operators: Operator) -> d
 
 def _view(model: Representation, images: Array, operators: Sequence[Operator]) -> View:
     view = view_batch(model, torch.as_tensor(images), operators)
-    return View(*(each.cpu() if isinstance(each, Tensor) else [one.cpu() for one in each] for each in view))
+    moved: list[Any] = [each.cpu() if isinstance(each, Tensor) else [one.cpu() for one in each] for each in view]
+    return View(*moved)

@@ -87,7 +87,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # where partae-train is
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    settings = {"resources": {"metadata": {"path": tmp_path}}, "kernel_name": "python3", "timeout": 1200}
+    settings: dict[str, Any] = {"resources": {"metadata": {"path": tmp_path}}, "timeout": 1200}
     brief = copy.deepcopy(notebook)
     brief.cells[2].source = brief.cells[2].source.replace("max_epochs=12", "max_epochs=1")
     NotebookClient(brief, **settings).execute()
