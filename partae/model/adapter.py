@@ -58,11 +58,16 @@ def adapt(module: nn.Module, images: Tensor) -> Factorization:
             compared.
 
     Raises:
-        InputError: if no atoms and bias decode as it does.
+        InputError: if it does not code, or no atoms and bias decode as it does.
     """
     adapter = Adapter(module.eval().requires_grad_(False))
-    units = adapter.transform(images[:1].flatten(1).numpy()).shape[1]
-    model = Factorization(adapter, Dictionary(images.shape[1:], units, "identity"), adapter)
+    code = adapter.module.encode(images[:1].flatten(1))
+    if not (isinstance(code, Tensor) and code.ndim == 2):
+        raise InputError(
+            f"encode of {type(module).__name__} must give a code (B, K); got a {type(code).__name__}: write a class "
+            "around it whose encode does"
+        )
+    model = Factorization(adapter, Dictionary(images.shape[1:], code.shape[1], "identity"), adapter)
     try:
         model.fit(images)
     except InputError as error:

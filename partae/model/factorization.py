@@ -105,8 +105,8 @@ class Factorization(Measured):
         if not F.mse_loss(found, expected) <= max(SHARE * own, (TOLERANCE * expected.abs().max()) ** 2):
             raise InputError(
                 f"{name} reconstructs training images with an error of {own:.4g}, but by the code of model.encoder="
-                f"{type(self.encoder).__name__} the error is {error:.4g}: choose an encoder that codes as the "
-                "estimator's transform does, as conf/model/nmf.yaml and dictionary_learning.yaml do"
+                f"{type(self.encoder).__name__} the error is {error:.4g}: choose an encoder, and its l1 or "
+                "sparseness, that codes as the estimator's transform does, as conf/model/dictionary_learning.yaml does"
             )
 
     def configure_optimizers(self) -> Optimizer:

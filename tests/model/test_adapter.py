@@ -53,7 +53,16 @@ def test_it_answers_as_the_module_does(tmp_path: Path) -> None:
     torch.testing.assert_close(model.atoms.flatten(1), module.decoder.weight.T, atol=1e-6, rtol=1e-5)
 
 
-def test_a_module_that_does_not_decode_by_atoms_is_refused() -> None:
+class Pair(Linear):
+    """Codes as the library overcomplete does: by what was before the activation, and the code."""
+
+    def encode(self, images: Tensor) -> Any:
+        return self.encoder(images), super().encode(images)
+
+
+def test_a_module_that_does_not_code_or_decode_by_atoms_is_refused() -> None:
+    with pytest.raises(InputError, match=r"encode of Pair must give a code \(B, K\); got a tuple"):
+        adapt(Pair(25, 6), torch.rand(200, 1, 5, 5))
     with pytest.raises(InputError, match=r"Linear cannot be a model of partae: .* its inverse_transform is not linear"):
         adapt(Linear(25, 6, bends=True), torch.rand(200, 1, 5, 5))
 
