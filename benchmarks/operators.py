@@ -41,9 +41,9 @@ COUNTS = {28: 10_000, 512: 200}  # images by their side
 RADII = (1, 2, 3, 5, 7, 10, 15)
 SCALES = tuple(range(1, 11))  # the radii of the granulometry
 ATOMS, ENTRIES = 100, 10
-SECONDS = 0.1  # that a measurement takes at least, unless all images take less
+SECONDS = 0.2  # that a measurement takes at least, unless all images take less
 TURNS = 3  # of which the median counts, after a first one
-SLOW = 1.0  # seconds after which one turn is enough
+SLOW = 3.0  # seconds after which one turn is enough
 TALL = "OpenCV, one tall image"
 Images = NDArray[Any]  # (N, H, W)
 Run = Callable[[], Any]  # what is timed
@@ -198,10 +198,11 @@ def print_granulometry(table: Table) -> None:
 def break_even(table: Table, codes: str) -> str:
     """From which radius on each operator takes less time by the max-approximation than by OpenCV's fastest way."""
     own = table[f"max-approximation, {codes}"]
-    best = {key: min(table[engine][key] for engine in ENGINES if engine.startswith("OpenCV")) for key in own}
+    opencv = [found for name, found in table.items() if name.startswith("OpenCV")]
     radii = []
     for operator in STEPS:
-        slower = max((radius for radius in RADII if own[operator, radius] >= best[operator, radius]), default=0)
+        keys = [(operator, radius) for radius in RADII]
+        slower = max((key[1] for key in keys if own[key] >= min(found[key] for found in opencv)), default=0)
         later = [f"{operator}s from radius {radius} on" for radius in RADII if radius > slower]
         radii += later[:1] or [f"no {operator}s"]
     return f"with {codes}, for {', '.join(radii)}"
