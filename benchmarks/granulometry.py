@@ -39,8 +39,8 @@ Volumes = NDArray[np.float64]
 
 def volumes(images: Tensor, operator: str) -> Volumes:
     """The sums over the pixels of images (N, C, H, W), operated on by each disk: (N, R)."""
-    sums = [operate(images, [Operator(operator, radius)]).double().sum(dim=(2, 3, 4)) for radius in RADII]
-    return torch.cat(sums, dim=1).numpy()
+    sums = [operate(images, [Operator(operator, radius)]).sum(dim=(2, 3, 4)) for radius in RADII]
+    return torch.cat(sums, dim=1).double().numpy()
 
 
 def linear(features: Volumes, training: Volumes, test_features: Volumes) -> Volumes:

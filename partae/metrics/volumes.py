@@ -23,22 +23,22 @@ class Granulometry:
 
     .. math:: V_r(x) \approx c_r + \sum_{j=1}^{K} h_j \, v_{rj}
 
-    Where no two atoms meet in an image and the decoder is linear, :math:`v_{rj}` is the volume of the opened atom, and
-    the estimate is exact. Elsewhere it is not, and docs/when.md tells how far off it is. An estimate can be a little
-    below 0. The mean over images is the estimate for the mean code.
+    Where atoms lie far apart in every image and the decoder is linear, :math:`v_{rj}` is the volume of the opened atom,
+    and the estimate is exact. Elsewhere it is not: docs/when.md tells how far off it is. It can be a little below 0.
+    The mean of the estimates is the estimate for the mean code.
 
     Args:
         model: any representation; it is not changed.
         training: images of its training, (N, C, H, W) in [0, 1], at least ten an atom; never those to be measured.
         radii: R of them, in pixels, at least 0.
-        operator: of the name opening, closing (for dark instead of bright structures), dilation or erosion.
+        operator: opening, closing (for dark instead of bright structures), or another name that `Operator` takes.
 
     Attributes:
         weights: v, (R, K).
         constants: c, (R,).
 
     Raises:
-        InputError: if there are too few images, an argument is out of range, or no radius is given.
+        InputError: if there are too few images, they are not in [0, 1], or there is no radius or no such operator.
 
     Source: Maragos, *Pattern spectrum and multiscale shape representation*, IEEE TPAMI 11 (1989).
     """
@@ -60,8 +60,8 @@ class Granulometry:
             code = torch.cat([model.encode(batch) for batch in images.split(BATCH)])
         model.train(mode)
         with torch.enable_grad():  # which chooses the operators that are fast for large disks
-            volumes = torch.cat([operate(images, [each]).double().sum(dim=(2, 3, 4)) for each in operators], dim=1)
-        fit = LinearRegression().fit(code.double().cpu().numpy(), volumes.cpu().numpy())
+            volumes = torch.cat([operate(images, [each]).sum(dim=(2, 3, 4)) for each in operators], dim=1)
+        fit = LinearRegression().fit(code.cpu().double().numpy(), volumes.cpu().double().numpy())
         self.weights = torch.from_numpy(fit.coef_).to(model.atoms)
         self.constants = torch.from_numpy(fit.intercept_).to(model.atoms)
 
