@@ -24,7 +24,7 @@ from partae.sweep.stack import Member, Stack
 from tests.conftest import Compose, Run
 from tests.data.test_streaming import Noted
 from tests.events import logged
-from tests.run.test_resume import differences
+from tests.run.killing import differences
 from tests.sweep.stack.test_lockstep import CASES, QUIET, batches, builder
 
 ON_GPU = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]

@@ -19,7 +19,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from partae.run.run_folder import measures_of
 from partae.saving.checkpoints import read
-from tests.run.test_resume import differences
+from tests.run.killing import differences
 
 pytestmark = pytest.mark.slow
 

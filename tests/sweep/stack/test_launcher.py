@@ -18,7 +18,7 @@ from partae.run.run_folder import measures_of
 from partae.saving import checkpoints
 from partae.sweep.stack import Stack, launcher
 from tests.command_line import Outcome, type_in
-from tests.run.test_resume import differences, in_a_process
+from tests.run.killing import differences, in_a_process
 
 TINY = ["-m", "data=bars", "data.source.train_size=250", "data.source.test_size=50", "data.val_size=50"]
 TINY += ["data.batch_size=40", "latent_dim=6", "trainer.max_epochs=2", "trainer.accelerator=cpu", "quiet=true"]
