@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from partae.metrics.meanings import MEANINGS, Meaning
 from partae.metrics.measures import DILATION
@@ -50,15 +51,17 @@ def verdicts(measures: Mapping[str, Cell]) -> list[str]:
     >>> verdicts({f"test/{name}": value for name, value in {**errors, "operated_reconstruction_error": 0.01}.items()})
     ['Error against the dilation (radius 1): 0.03000 for the calibrated max-approximation, 0.05000 for the image \
 itself (beaten), 0.01000 for the dilation of the reconstruction (not beaten).']
+
+    Where the reconstruction with a gain of its own is nearer, as evaluate.py measures it, it is the one to beat.
     """
     sentences = [f"This training collapsed: {reason}."] if (reason := collapse(measures)) else []
-    for operator, (error, image, operated) in _errors(measures).items():
+    for operator, (error, image, operated, gain) in _errors(measures).items():
         kind, element = spell_out(operator)
         results = ["beaten" if error < other else "not beaten" for other in (image, operated)]
         sentences.append(
             f"Error against the {kind} ({element}): {number(error)} for the calibrated max-approximation, "
             f"{number(image)} for the image itself ({results[0]}), {number(operated)} for the "
-            f"{kind} of the reconstruction ({results[1]})."
+            f"{gain}{kind} of the reconstruction ({results[1]})."
         )
     return sentences
 
@@ -90,10 +93,10 @@ def verdicts_of_runs(runs: Sequence[Mapping[str, Cell]]) -> list[str]:
         if not all(operator in errors for errors in errors_of_runs):
             continue
         kind, element = spell_out(operator)
-        triples = [errors[operator] for errors in errors_of_runs]
-        low, high = (number(pick(image for _, image, _ in triples)) for pick in (min, max))
-        beat_image = sum(error < image for error, image, _ in triples)
-        beat_operated = sum(error < operated for error, _, operated in triples)
+        of_runs = [errors[operator] for errors in errors_of_runs]
+        low, high = (number(pick(errors.image for errors in of_runs)) for pick in (min, max))
+        beat_image = sum(errors.error < errors.image for errors in of_runs)
+        beat_operated = sum(errors.error < errors.operated for errors in of_runs)
         sentences.append(
             f"Error against the {kind} ({element}): the calibrated max-approximation beats the image itself "
             f"({low if low == high else f'{low} to {high}'}) in {beat_image} of {len(runs)} runs, and the "
@@ -102,8 +105,17 @@ def verdicts_of_runs(runs: Sequence[Mapping[str, Cell]]) -> list[str]:
     return sentences
 
 
-def _errors(measures: Mapping[str, Cell]) -> dict[str, tuple[float, float, float]]:
-    """By operator, three errors: calibrated max-approximation, image, operated reconstruction; where all are known."""
+class Errors(NamedTuple):
+    """Of a max-approximation and of what it has to beat, against the operated image."""
+
+    error: float
+    image: float
+    operated: float  # the lower of the operated reconstruction's errors, with and without a gain
+    gain: str  # "calibrated " if it is the one with a gain
+
+
+def _errors(measures: Mapping[str, Cell]) -> dict[str, Errors]:
+    """By operator, the errors to compare; where all but the one with a gain are known."""
     errors = {}
     for key in measures:
         kind, _, operator = key.removeprefix("test/").partition("/")
@@ -112,8 +124,9 @@ def _errors(measures: Mapping[str, Cell]) -> dict[str, tuple[float, float, float
         names = (CALIBRATED, IMAGE, OPERATED, f"{OPERATED}_calibrated")
         error, image, operated, with_gain = (measures.get(f"test/{name}/{operator}".rstrip("/")) for name in names)
         if error is not None and image is not None and operated is not None:
-            stricter = min(float(each) for each in (operated, with_gain) if each is not None)
-            errors[operator or str(DILATION)] = (float(error), float(image), stricter)
+            calibrated = float(operated if with_gain is None else with_gain)
+            stricter = min((float(operated), ""), (calibrated, "calibrated "))
+            errors[operator or str(DILATION)] = Errors(float(error), float(image), *stricter)
     return errors
 
 

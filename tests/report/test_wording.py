@@ -52,7 +52,7 @@ def test_a_verdict_takes_the_stricter_error_of_the_operated_reconstruction() -> 
     run: dict[str, float] = {f"test/{name}/opening:2": error for name, error in zip(names, (2, 3, 4), strict=True)}
     stricter = run | {"test/operated_reconstruction_error_calibrated/opening:2": 1.0}
     assert "3 for the image itself (beaten), 4 for the opening of the reconstruction (beaten)" in verdicts(run)[0]
-    assert "1 for the opening of the reconstruction (not beaten)" in verdicts(stricter)[0]
+    assert "1 for the calibrated opening of the reconstruction (not beaten)" in verdicts(stricter)[0]
     assert verdicts({"test/image_error": 1.0}) == []
     (sentence,) = verdicts_of_runs([run, {**stricter, "test/image_error/opening:2": 2.0}])
     assert sentence.endswith("(2 to 3) in 1 of 2 runs, and the opening of the reconstruction in 1.")
