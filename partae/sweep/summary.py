@@ -105,6 +105,8 @@ class Summary(Callback):
 
     def _stop(self, folder: Path, search: Search | None) -> None:
         """Print the results so far of a sweep that ends early."""
+        if not any(folder.glob("*/")):
+            return  # no job began: a mistyped key, say, which typed again ends the same way
         self._print(folder, write_sweep(folder), search)
         print(f"The sweep was stopped. Continue with the other jobs:\n\n  {again_line(folder)}\n", flush=True)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,20 @@ def test_a_sweep_ends_with_a_row_a_job(tmp_path: Path, capsys: pytest.CaptureFix
     assert "0.02000" in shown
     assert "val/loss" not in shown
     assert str(tmp_path / "sweep.csv") in shown
+
+
+def test_a_stopped_sweep_says_how_to_continue_once_a_job_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr("partae.sweep.summary.atexit.register", lambda *call: at_exit.append(partial(*call)))
+    Summary().on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    (tmp_path / "multirun.yaml").touch()  # as Hydra writes it before it refuses a mistyped key
+    at_exit[0]()
+    assert (capsys.readouterr().out, [file.name for file in tmp_path.iterdir()]) == ("", ["multirun.yaml"])
+    job(tmp_path, 0, ["sparsity.beta=0.1"], measures=None)
+    at_exit[0]()
+    assert "The sweep was stopped. Continue with the other jobs:" in capsys.readouterr().out
 
 
 def test_a_failed_job_is_listed_and_ends_the_sweep_with_status_1(
