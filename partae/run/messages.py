@@ -14,7 +14,7 @@ from pathlib import Path
 
 import hydra
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
-from omegaconf import DictConfig, MissingMandatoryValue
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from partae.checks import InputError, suggest
@@ -102,7 +102,7 @@ def explain(error: Exception, folder: Path | None = None) -> str:
         return ""
     for cause in _causes(error):
         if isinstance(cause, MissingMandatoryValue):
-            return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>"
+            return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>; --help shows how"
         if isinstance(cause, InputError):
             return str(cause)
         if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -161,7 +161,20 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> s
         what = f"{group} is {kind}, which takes no arguments" + ("" if "." in group else f": choose another {group}")
     else:
         what = f"{group} has no keys"
-    return f"there is no {error.full_key}: {what}{suggest(error.full_key.rpartition('.')[2], keys)}"
+    key = error.full_key.rpartition(".")[2]
+    config = OmegaConf.to_container(parent._get_root(), resolve=False)
+    elsewhere = [path for path in _paths(config) if f".{path}".endswith(f".{key}")]
+    return f"there is no {error.full_key}: {what}" + (
+        f". Did you mean {' or '.join(elsewhere)}?" if elsewhere else suggest(key, keys)
+    )
+
+
+def _paths(config: object, group: str = "") -> Iterator[str]:
+    """Each key of a config as it is typed, but for Hydra's own."""
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if key != "hydra":
+            yield f"{group}{key}"
+            yield from _paths(value, f"{group}{key}.")
 
 
 def _unknown_choice(error: MissingConfigException) -> str:
