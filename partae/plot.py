@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from partae.checks import InputError
 from partae.metrics.view import View, view_batch
 from partae.morphology import Array, Operator, dilation
 from partae.report import drawings
@@ -35,7 +36,7 @@ def atoms(models: Models) -> Figure:
 
 def reconstructions(models: Models, images: Array, names: Sequence[str] = ()) -> Figure:
     """Images (B, C, H, W) with values in [0, 1], and each model's reconstructions; ``names`` come above the images."""
-    return drawings.draw_reconstructions(_views(models, "reconstruction", images), names)
+    return drawings.draw_reconstructions(_views(models, "reconstruction", images, names), names)
 
 
 def max_approximations(
@@ -45,7 +46,8 @@ def max_approximations(
     names: Sequence[str] = (),
 ) -> Figure:
     """Operated images (B, C, H, W), and each model's max-approximations of them."""
-    return drawings.draw_max_approximations(_views(models, "max-approximation", images, operator), names, operator)
+    views = _views(models, "max-approximation", images, names, operator)
+    return drawings.draw_max_approximations(views, names, operator)
 
 
 def overview(
@@ -55,15 +57,27 @@ def overview(
     names: Sequence[str] = (),
 ) -> Figure:
     """A model at a glance: its atoms, and for each image the strongest of them and the model's renderings."""
-    return drawings.draw_overview(model.atoms.detach().cpu(), _view(model, images, [operator]), names, operator)
+    if not isinstance(model, Representation):
+        raise InputError(f"an overview is of one model; got {type(model).__name__}")
+    (view,) = _views(model, "", images, names, operator).values()
+    return drawings.draw_overview(model.atoms.detach().cpu(), view, names, operator)
 
 
 def _named(models: Models, label: str) -> Mapping[str, Representation]:
-    return {label: models} if isinstance(models, Representation) else models
+    named = {label: models} if isinstance(models, Representation) else models
+    if not (isinstance(named, Mapping) and named and all(isinstance(each, Representation) for each in named.values())):
+        raise InputError(
+            f"a figure is of a model or of several by their names, {{name: model, ...}}; got {type(models).__name__}"
+        )
+    return named
 
 
-def _views(models: Models, label: str, images: Array, *operators: Operator) -> dict[str, View]:
-    return {name: _view(model, images, operators) for name, model in _named(models, label).items()}
+def _views(models: Models, label: str, images: Array, names: Sequence[str], *operators: Operator) -> dict[str, View]:
+    named = _named(models, label)
+    if not len(images) or len(names) not in (0, len(images)):
+        given = f"{len(images)} images and names={list(names)}"
+        raise InputError(f"a figure needs at least one image, and names for all images or none; got {given}")
+    return {name: _view(model, images, operators) for name, model in named.items()}
 
 
 def _view(model: Representation, images: Array, operators: Sequence[Operator]) -> View:

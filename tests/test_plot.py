@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 
 import partae
 from partae import AutoEncoder, plot
+from partae.checks import InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 
@@ -65,6 +68,22 @@ def test_the_strongest_atoms_come_first_in_an_overview() -> None:
         "image", "atom 1", "atom 2", "atom 3", "reconstruction", "dilation:1", "max-approximation"
     ]  # fmt: skip
     figure.draw_without_rendering()  # a layout that fails is a warning
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plot.atoms([model()]), r"\{name: model, ...\}; got list"),
+        (lambda: plot.atoms({}), "got dict"),
+        (lambda: plot.atoms(partae.PartAutoEncoder(latent_dim=3)), "got PartAutoEncoder"),
+        (lambda: plot.overview({"a": model()}, IMAGES), "of one model; got dict"),
+        (lambda: plot.reconstructions(model(), IMAGES[:0]), "at least one image, .*; got 0 images"),
+        (lambda: plot.overview(model(), IMAGES, names=["shirt"]), r"3 images and names=\['shirt'\]"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw: Callable[[], Figure], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        draw()
 
 
 def test_a_notebook_shows_the_figure() -> None:
