@@ -101,3 +101,8 @@ def test_a_run_says_first_what_it_trains(tmp_path: Path) -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert partae.__version__ == version("partae")
+
+
+def test_tab_after_partae_completes_what_there_is() -> None:
+    assert {*partae.__all__, "plot", "figures"} <= {*dir(partae)}
+    assert "importlib" not in dir(partae)
