@@ -14,7 +14,6 @@ how many there were at least.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -42,8 +41,7 @@ RADII = (1, 2, 3, 5, 7, 10, 15)
 SCALES = tuple(range(1, 11))  # the radii of the granulometry
 ATOMS, ENTRIES = 100, 10
 SECONDS = 0.2  # that a measurement takes at least, unless all images take less
-TURNS = 3  # of which the median counts, after a first one
-SLOW = 3.0  # seconds after which one turn is enough
+TURNS = 3  # of which the fastest counts
 TALL = "OpenCV, one tall image"
 Images = NDArray[Any]  # (N, H, W)
 Run = Callable[[], Any]  # what is timed
@@ -161,9 +159,7 @@ def measure(way: Way, total: int, count: int) -> tuple[float, int]:
     """The seconds for ``total`` images, and for how many they were measured: at least ``count``."""
     while True:
         run = way(count)
-        seconds = clock(run)
-        if seconds < SLOW:  # the first turn may have set things up
-            seconds = statistics.median(clock(run) for _ in range(TURNS))
+        seconds = min(clock(run) for _ in range(TURNS))  # whatever disturbs a turn makes it longer
         if count == total or seconds >= SECONDS:
             return seconds * total / count, count
         count = min(total, count * round(min(10, max(2, SECONDS / seconds))))
