@@ -21,7 +21,7 @@ from partae.nmf import SparseNMF
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 10_000
 SINGLE, STARTS = 3, 20  # fits of one start, whose seconds are averaged; starts of the other fit
-KINDS: list[tuple[int, float | None]] = [(25, None), (25, 0.6), (100, None), (100, 0.6)]
+KINDS: list[tuple[int, float | None]] = [(25, None), (25, 0.6), (100, None)]
 MAX_ITER = 1000
 
 
