@@ -8,7 +8,7 @@ from pathlib import Path
 
 from partae.files import read_yaml, subtree, write_bytes
 from partae.report import Cell
-from partae.run.run_folder import is_finished, measures_of, status
+from partae.run.run_folder import failure, is_finished, measures_of, status
 
 Row = dict[str, Cell]
 DETAILS = {"folder", "status", "stability", "experiment", "name"}
@@ -72,6 +72,15 @@ def settings(rows: list[Row]) -> list[Row]:
     [{'b': '2'}, {'b': '3'}]
     """
     return drop_shared([{key: value for key, value in row.items() if not is_detail(key)} for row in rows])
+
+
+def failures(folder: Path, rows: list[Row]) -> list[str]:
+    """Each failed job of the sweep in ``folder``: the settings that tell it from the others, and its error."""
+    return [
+        f"{' '.join(f'{key}={value}' for key, value in given.items())}: {failure(folder / str(row['folder']))}"
+        for row, given in zip(rows, settings(rows), strict=True)
+        if row["status"] == "failed"
+    ]
 
 
 def names(rows: list[Row]) -> list[str]:

@@ -20,7 +20,6 @@ from partae.report import collapse, number, table, verdicts_of_runs
 from partae.report.published import published_measures
 from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
-from partae.run.run_folder import failure
 from partae.saving.loading import load
 from partae.sweep.front import ERRORS, front_figure, front_of, fronts, with_measures
 from partae.sweep.panels import panels_figure
@@ -28,11 +27,11 @@ from partae.sweep.rows import (
     SHOWN,
     Row,
     drop_shared,
+    failures,
     heading,
     is_detail,
     names,
     read_sweep,
-    settings,
     short,
     write_csv,
     write_sweep,
@@ -141,12 +140,8 @@ class Summary(Callback):
             print("Measures are of test images; published ones are in brackets.")
         for verdict in verdicts_of_runs([row for row in rows if row["status"] == "finished"]):
             print(verdict)
-        failed = [(row, given) for row, given in zip(rows, settings(rows), strict=True) if row["status"] == "failed"]
-        if failed:
-            print(f"{len(failed)} of {len(rows)} jobs failed:")
-        for row, given in failed:
-            job = " ".join(f"{key}={value}" for key, value in given.items())
-            print(f"  {job}: {failure(folder / str(row['folder']))}")
+        if failed := failures(folder, rows):
+            print(f"{len(failed)} of {len(rows)} jobs failed:", *failed, sep="\n  ")
         print(f"Written to {folder / 'sweep.csv'}", flush=True)
 
 

@@ -14,7 +14,7 @@ from partae.report.page import in_order, render
 from partae.report.pictures import picture, sheet, tile_bytes
 from partae.run.hints import evaluate_line
 from partae.run.provenance import provenance_of_run, provenance_of_sweep
-from partae.sweep.rows import is_detail, short
+from partae.sweep.rows import failures, is_detail, short
 
 PAGE = "sweep.html"
 REPORT = Path("evaluation") / "report.html"  # of a run, in its folder
@@ -63,7 +63,8 @@ def write_page(
         title=folder.name,
         count=len(rows),
         provenance=provenance_of_sweep(folder, provenance),
-        unfinished=sum(row["status"] != "finished" for row in rows),
+        unfinished=sum(row["status"] == "unfinished" for row in rows),
+        failed=failures(folder, [dict(row) for row in rows]),
         words=list(meanings.values()),
         verdicts=verdicts_of_runs([row for row in rows if row["status"] == "finished"]),
         figures={caption: picture(file) for caption, file in (figures or {}).items()},

@@ -235,4 +235,5 @@ def test_a_failed_job_is_listed_and_ends_the_sweep_with_status_1(
     assert [row["status"] for row in read_sweep(tmp_path)] == ["finished", "failed"]
     shown = capsys.readouterr().out
     assert "1 of 2 jobs failed:\n  sparsity.p=1.5: sparsity.p must be less; got 1.5" in shown
+    assert "<p>Failed: sparsity.p=1.5: sparsity.p must be less; got 1.5</p>" in (tmp_path / "sweep.html").read_text()
     assert "latent_dim" not in shown, "what all jobs share tells nothing"
