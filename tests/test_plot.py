@@ -73,10 +73,10 @@ def test_the_strongest_atoms_come_first_in_an_overview() -> None:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: plot.atoms([model()]), r"\{name: model, ...\}; got list"),
+        (lambda: plot.atoms([model()]), r"\{name: model, ...\}; got list"),  # type: ignore[arg-type]
         (lambda: plot.atoms({}), "got dict"),
         (lambda: plot.atoms(partae.PartAutoEncoder(latent_dim=3)), "got PartAutoEncoder"),
-        (lambda: plot.overview({"a": model()}, IMAGES), "of one model; got dict"),
+        (lambda: plot.overview({"a": model()}, IMAGES), "of one model; got dict"),  # type: ignore[arg-type]
         (lambda: plot.reconstructions(model(), IMAGES[:0]), "at least one image, .*; got 0 images"),
         (lambda: plot.overview(model(), IMAGES, names=["shirt"]), r"3 images and names=\['shirt'\]"),
     ],
