@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from partae.activation import ANYTHING, Activated, Interval
 from partae.checks import flag, real, whole, wholes
+
+TINY = 1e-30  # the least power of a pixel to divide by: the gradient of a darker one is smaller
 
 
 class Decoder(nn.Module):
@@ -20,11 +24,13 @@ class Decoder(nn.Module):
     Attributes:
         atoms: (K, C, H, W).
         bias: (C, H, W).
+        bias_is_atom: whether the bias is one more atom: an operator on the atoms is then applied to it, too.
         image_range: the interval of each decoded pixel.
     """
 
     atoms: Tensor
     bias: Tensor
+    bias_is_atom: ClassVar[bool] = False
     image_range: Interval = ANYTHING
 
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
@@ -80,3 +86,98 @@ class Dictionary(Activated, Decoder):
         atoms = self.atoms if atoms is None else atoms
         bias = self.bias if bias is None else bias
         return self.activate(torch.addmm(bias.flatten(), code, atoms.flatten(1))).unflatten(1, self.image_shape)
+
+
+class MaxTimes(Activated, Decoder):
+    r"""Images as an activation of the largest of the weighted atoms at each pixel; the bias is an atom of weight 1.
+
+    .. math:: x = f\Big(\max\big(b, \max_{j=1}^{K} h_j \, w_j\big)\Big)
+
+    A flat dilation commutes with a maximum, with a factor of at least 0 and with an increasing :math:`f`. So decoding
+    with dilated atoms *is* the dilation of the reconstruction, by every structuring element. An entry of the code below
+    0 counts as 0.
+
+    By the exact gradient, an atom learns nothing of a pixel where another one is larger. With a ``softness`` s above 0
+    it learns from there, too: its share of the gradient is :math:`(h_j w_j / \max_l h_l w_l)^{1 / s}`, where that of
+    the largest is 1. The images are the same.
+
+    Atoms start as round spots, evenly spread over the image: each is the largest somewhere, and none starts dead.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        latent_dim: K, the number of atoms, at least 1.
+        activation: f, increasing: a name in `partae.activation.ACTIVATIONS`, as identity or tanh; or a module.
+        initial_bias: the start of each entry of the bias, at least 0; a bias that starts at 0 is not learned.
+        softness: of the gradient, in [0, 1]; 0 for the exact one. Atoms must not be negative if it is above 0.
+        spread: of a spot at first, above 0: its standard deviation as a share of the distance between spots.
+
+    Raises:
+        InputError: if an argument is out of range.
+    """
+
+    bias_is_atom = True
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        activation: str | nn.Module = "identity",
+        initial_bias: float = 0.0,
+        softness: float = 0.0,
+        spread: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.image_shape = channels, height, width = wholes("image_shape", image_shape)
+        self.latent_dim = whole("latent_dim", latent_dim)
+        self.image_range = self.build_activation("decoder.activation", activation, math.prod(self.image_shape))
+        self.initial_bias = real("decoder.initial_bias", initial_bias, low=0)
+        self.softness = real("decoder.softness", softness, low=0, high=1)
+        self.spread = real("decoder.spread", spread, low=0, low_open=True)
+        self.atoms = nn.Parameter(spots(self.latent_dim, height, width, self.spread).repeat(1, channels, 1, 1))
+        self.bias = nn.Parameter(torch.full(self.image_shape, self.initial_bias), requires_grad=self.initial_bias > 0)
+
+    def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        atoms = self.atoms if atoms is None else atoms
+        bias = self.bias if bias is None else bias
+        factors = F.pad(F.relu(code), (0, 1), value=1.0)  # (B, K + 1)
+        every = torch.cat([atoms, bias[None]]).flatten(1)
+        winners = places_of_maximum(factors.detach(), every.detach())
+        largest = factors.gather(1, winners) * every.gather(0, winners)
+        if self.softness:
+            power, own = 1 + 1 / self.softness, largest.detach()
+            shares = factors.pow(power) @ every.pow(power) / (power * own.clamp(min=TINY**self.softness).pow(power - 1))
+            largest = own + (shares - shares.detach())
+        return self.activate(largest).unflatten(1, self.image_shape)
+
+
+def places_of_maximum(factors: Tensor, atoms: Tensor) -> Tensor:
+    """Which of the atoms (K, P), times its factor (B, K), is largest at each pixel: (B, P) of int64.
+
+    Atoms are compared one after another, so that nothing of size B K P is in memory.
+    """
+    largest = factors[:, :1] * atoms[0]
+    places = torch.zeros_like(largest, dtype=torch.int64)
+    for index in range(1, len(atoms)):
+        weighted = factors[:, index, None] * atoms[index]
+        places.masked_fill_(weighted > largest, index)
+        largest = torch.maximum(largest, weighted)
+    return places
+
+
+def spots(number: int, height: int, width: int, spread: float) -> Tensor:
+    """Round spots (N, 1, H, W) of brightness 1, in rows that are about as far apart as the spots of a row.
+
+    Args:
+        number: N.
+        height: H.
+        width: W.
+        spread: the standard deviation of a spot, as a share of the distance between neighbours.
+    """
+    rows = max(1, round(math.sqrt(number * height / width)))
+    along = torch.arange(number) * rows / number  # whole numbers are the ends of rows
+    down = (along.floor() + 0.5) * height / rows - 0.5
+    right = (along.frac() + 0.5 * rows / number) * width - 0.5
+    vertical = torch.arange(height) - down[:, None]
+    horizontal = torch.arange(width) - right[:, None]
+    squares = vertical.square()[:, :, None] + horizontal.square()[:, None, :]
+    return torch.exp(-squares * number / (2 * spread**2 * height * width))[:, None]

@@ -39,6 +39,11 @@ class Representation(nn.Module):
         """The bias that is added to the weighted atoms, (C, H, W)."""
         raise NotImplementedError
 
+    @property
+    def bias_is_atom(self) -> bool:
+        """Whether the bias is one more atom, so that an operator on the atoms is always applied to it, too."""
+        return False
+
     def _encode(self, images: Tensor) -> Tensor:
         """Code (B, K) of images (B, C, H, W)."""
         raise NotImplementedError
@@ -99,6 +104,7 @@ class Representation(nn.Module):
         That of a gradient or a top-hat is the difference of the renderings of its two `terms`, since the bias and the
         activation of a decoder do not commute with it. With ``bias`` the operator is applied to the bias too.
         """
+        bias = bias or self.bias_is_atom
         renderings = [
             self.decode(code, each(self.atoms), each(self.bias[None])[0] if bias else None) for each in operator.terms
         ]

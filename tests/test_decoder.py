@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from torch import nn
 
 from partae.checks import InputError
-from partae.decoder import Dictionary
+from partae.decoder import Dictionary, MaxTimes
+from partae.morphology import dilation
 from partae.run.training import train
 from tests.conftest import Compose
 
@@ -73,3 +76,72 @@ def test_a_decoder_of_ones_own_is_one_class_and_one_file(
         train(composed(*own), tmp_path / "other")
     with pytest.raises(InstantiationException, match=r"reconstruction=bce .*decoder=Softplus gives values"):
         instantiate(composed(*own, "reconstruction=bce").model)
+
+
+def max_times(**arguments: Any) -> MaxTimes:
+    """Of five random atoms and a random bias of 2 × 3 × 4 pixels, all between 0.1 and 1."""
+    decoder = MaxTimes((2, 3, 4), latent_dim=5, initial_bias=0.5, **arguments).double()
+    for parameter in decoder.parameters():
+        nn.init.uniform_(parameter, 0.1, 1)
+    return decoder
+
+
+def test_each_pixel_is_that_of_its_largest_weighted_atom_or_of_the_bias() -> None:
+    decoder, code = max_times(), torch.rand(6, 5).double()
+    weighted = torch.einsum("bk,kchw->bkchw", code, decoder.atoms)
+    expected = torch.maximum(weighted.amax(dim=1), decoder.bias)
+    assert 0 < (expected == decoder.bias).sum() < expected.numel()
+    torch.testing.assert_close(decoder(code), expected)
+    torch.testing.assert_close(decoder(-code), decoder.bias.expand(6, -1, -1, -1))
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 5])
+def test_decoding_by_dilated_atoms_and_bias_is_the_dilation(radius: int) -> None:
+    decoder, code, operator = max_times(activation="tanh"), torch.rand(6, 5).double(), dilation(radius)
+    decoded = decoder.decode(code, operator(decoder.atoms), operator(decoder.bias[None])[0])
+    assert torch.equal(decoded, operator(decoder(code)))
+
+
+def test_the_gradient_of_the_maximum_is_that_of_its_place() -> None:
+    decoder, code = max_times(activation="tanh"), torch.rand(6, 5).double().requires_grad_()
+    assert torch.autograd.gradcheck(decoder.decode, (code, decoder.atoms, decoder.bias))
+
+
+def test_a_soft_gradient_gives_each_atom_its_share_of_every_pixel() -> None:
+    softness = 0.5
+    exact, soft, code = max_times(), max_times(softness=softness), torch.rand(6, 5).double()
+    soft.load_state_dict(exact.state_dict())
+    images = soft(code)
+    assert torch.equal(images, exact(code))
+    images.sum().backward()
+    weighted = torch.einsum("bk,kchw->bkchw", code, exact.atoms)
+    shares = (weighted / images[:, None]) ** (1 / softness)
+    assert soft.atoms.grad is not None
+    torch.testing.assert_close(soft.atoms.grad, torch.einsum("bk,bkchw->kchw", code, shares))
+
+
+def test_a_trained_max_approximation_is_the_dilated_reconstruction(composed: Compose) -> None:
+    own = ["decoder=max_times", "decoder.initial_bias=0.1", "decoder.softness=0.5", "data=bars", "latent_dim=8"]
+    model, images = instantiate(composed(*own, "approximation=dilation").model), torch.rand(9, 1, 8, 8)
+    optimizer, before = model.build_optimizer(model.parameters()), sum(model.losses(images).values())
+    for _ in range(30):
+        optimizer.zero_grad()
+        sum(model.losses(images).values()).backward()
+        optimizer.step()
+    assert sum(model.losses(images).values()) < before
+    assert model.bias.unique().numel() > 1
+    for radius in (1, 2, 3, 5):
+        rendering = model.render(model.encode(images), dilation(radius))
+        assert (rendering - dilation(radius)(model.reconstruct(images))).abs().max() < 1e-6
+
+
+def test_models_decode_as_a_stack_as_they_do_alone() -> None:
+    decoder, codes, atoms = max_times(), torch.rand(3, 6, 5).double(), torch.rand(3, 5, 2, 3, 4).double()
+    together = torch.func.vmap(decoder.decode)(codes, atoms)
+    alone = [decoder.decode(*pair) for pair in zip(codes, atoms, strict=True)]
+    torch.testing.assert_close(together, torch.stack(alone))
+
+
+def test_each_atom_starts_as_the_brightest_somewhere() -> None:
+    decoder = MaxTimes((1, 28, 28), latent_dim=100)
+    assert len(decoder.atoms.argmax(dim=0).unique()) == 100

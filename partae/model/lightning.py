@@ -44,6 +44,10 @@ class Measured(Representation, LightningModule):
     def bias(self) -> Tensor:
         return self.decoder.bias
 
+    @property
+    def bias_is_atom(self) -> bool:
+        return self.decoder.bias_is_atom
+
     def _decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return self.decoder.decode(code, atoms, bias)
 
