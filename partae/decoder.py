@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from partae.activation import ANYTHING, Activated, Interval
 from partae.checks import flag, real, whole, wholes
 
-TINY = 1e-30  # the least power of a pixel to divide by: the gradient of a darker one is smaller
+TINY = 1e-15  # less to a power would be subnormal numbers, with which a processor is slow
 
 
 class Decoder(nn.Module):
@@ -91,7 +91,7 @@ class Dictionary(Activated, Decoder):
 class MaxTimes(Activated, Decoder):
     r"""Images as an activation of the largest of the weighted atoms at each pixel; the bias is an atom of weight 1.
 
-    .. math:: x = f\Big(\max\big(b, \max_{j=1}^{K} h_j \, w_j\big)\Big)
+    .. math:: x = f\Big(c \max\big(b, \max_{j=1}^{K} h_j \, w_j\big)\Big)
 
     A flat dilation commutes with a maximum, with a factor of at least 0 and with an increasing :math:`f`. So decoding
     with dilated atoms *is* the dilation of the reconstruction, by every structuring element. An entry of the code below
@@ -108,8 +108,10 @@ class MaxTimes(Activated, Decoder):
         latent_dim: K, the number of atoms, at least 1.
         activation: f, increasing: a name in `partae.activation.ACTIVATIONS`, as identity or tanh; or a module.
         initial_bias: the start of each entry of the bias, at least 0; a bias that starts at 0 is not learned.
-        softness: of the gradient, in [0, 1]; 0 for the exact one. Atoms must not be negative if it is above 0.
+        softness: of the gradient, in [0, 1]; 0 for the exact one.
         spread: of a spot at first, above 0: its standard deviation as a share of the distance between spots.
+        scale: a factor of the maximum, above 0, to which atoms of 1 / ``scale`` fit. Steps of Adam are as large for
+            small atoms as for large ones: the larger the scale, the faster atoms learn beside the encoder.
 
     Raises:
         InputError: if an argument is out of range.
@@ -125,6 +127,7 @@ class MaxTimes(Activated, Decoder):
         initial_bias: float = 0.0,
         softness: float = 0.0,
         spread: float = 0.5,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = wholes("image_shape", image_shape)
@@ -133,39 +136,54 @@ class MaxTimes(Activated, Decoder):
         self.initial_bias = real("decoder.initial_bias", initial_bias, low=0)
         self.softness = real("decoder.softness", softness, low=0, high=1)
         self.spread = real("decoder.spread", spread, low=0, low_open=True)
-        self.atoms = nn.Parameter(spots(self.latent_dim, height, width, self.spread).repeat(1, channels, 1, 1))
+        self.scale = real("decoder.scale", scale, low=0, low_open=True)
+        atoms = spots(self.latent_dim, height, width, self.spread).repeat(1, channels, 1, 1)
+        self.atoms = nn.Parameter(atoms / self.scale)
         self.bias = nn.Parameter(torch.full(self.image_shape, self.initial_bias), requires_grad=self.initial_bias > 0)
 
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         atoms = self.atoms if atoms is None else atoms
         bias = self.bias if bias is None else bias
-        factors = F.pad(F.relu(code), (0, 1), value=1.0)  # (B, K + 1)
+        factors = self.scale * F.pad(F.relu(code), (0, 1), value=1.0)  # (B, K + 1)
         every = torch.cat([atoms, bias[None]]).flatten(1)
-        winners = places_of_maximum(factors.detach(), every.detach())
-        largest = factors.gather(1, winners) * every.gather(0, winners)
-        if self.softness:
-            power, own = 1 + 1 / self.softness, largest.detach()
-            shares = factors.pow(power) @ every.pow(power) / (power * own.clamp(min=TINY**self.softness).pow(power - 1))
-            largest = own + (shares - shares.detach())
+        largest = maximum(factors.detach(), every.detach())
+        if torch.is_grad_enabled():
+            trace = self._shares(factors, every, largest) if self.softness else _winners(factors, every)
+            largest = largest + (trace - trace.detach())
         return self.activate(largest).unflatten(1, self.image_shape)
 
+    def _shares(self, factors: Tensor, atoms: Tensor, largest: Tensor) -> Tensor:
+        """Something (B, P) that has the soft gradient of the ``largest`` of the weighted atoms."""
+        power = 1 + 1 / self.softness
+        least = TINY ** (1 / power)
+        total = factors.clamp(min=least).pow(power) @ atoms.clamp(min=least).pow(power)
+        return total / (power * largest.clamp(min=least**2).pow(power - 1))
 
-def places_of_maximum(factors: Tensor, atoms: Tensor) -> Tensor:
-    """Which of the atoms (K, P), times its factor (B, K), is largest at each pixel: (B, P) of int64.
 
-    Atoms are compared one after another, so that nothing of size B K P is in memory.
-    """
+# The atoms (K, P) are compared one after another, each by its factors (B, K): nothing of size B K P is in memory.
+
+
+def maximum(factors: Tensor, atoms: Tensor) -> Tensor:
+    """The largest of the atoms (K, P), times its factor (B, K), at each pixel: (B, P), without a gradient."""
     largest = factors[:, :1] * atoms[0]
+    for index in range(1, len(atoms)):
+        largest = torch.maximum(largest, factors[:, index, None] * atoms[index])
+    return largest
+
+
+def _winners(factors: Tensor, atoms: Tensor) -> Tensor:
+    """The `maximum`, with its gradient: each pixel is picked from the place of its largest atom."""
+    largest = (factors[:, :1] * atoms[0]).detach()
     places = torch.zeros_like(largest, dtype=torch.int64)
     for index in range(1, len(atoms)):
-        weighted = factors[:, index, None] * atoms[index]
+        weighted = (factors[:, index, None] * atoms[index]).detach()
         places.masked_fill_(weighted > largest, index)
         largest = torch.maximum(largest, weighted)
-    return places
+    return factors.gather(1, places) * atoms.gather(0, places)
 
 
 def spots(number: int, height: int, width: int, spread: float) -> Tensor:
-    """Round spots (N, 1, H, W) of brightness 1, in rows that are about as far apart as the spots of a row.
+    """Round spots (N, 1, H, W) of brightness 1 on black, in rows that are about as far apart as the spots of a row.
 
     Args:
         number: N.
@@ -180,4 +198,5 @@ def spots(number: int, height: int, width: int, spread: float) -> Tensor:
     vertical = torch.arange(height) - down[:, None]
     horizontal = torch.arange(width) - right[:, None]
     squares = vertical.square()[:, :, None] + horizontal.square()[:, None, :]
-    return torch.exp(-squares * number / (2 * spread**2 * height * width))[:, None]
+    brightness = torch.exp(-squares * number / (2 * spread**2 * height * width))[:, None]
+    return F.threshold(brightness, 1e-3, 0.0)
