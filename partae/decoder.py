@@ -97,18 +97,19 @@ class MaxTimes(Activated, Decoder):
     with dilated atoms *is* the dilation of the reconstruction, by every structuring element. An entry of the code below
     0 counts as 0.
 
-    By the exact gradient, an atom learns nothing of a pixel where another one is larger. With a ``softness`` s above 0
-    it learns from there, too: its share of the gradient is :math:`(h_j w_j / \max_l h_l w_l)^{1 / s}`, where that of
-    the largest is 1. The images are the same.
+    By the exact gradient, an atom learns nothing of a pixel where another one is larger. With a ``sharpness`` s it
+    learns from there, too: its share of the gradient is :math:`(h_j w_j / \max_l h_l w_l)^s`, where that of the largest
+    is 1. The images are the same.
 
     Atoms start as round spots, evenly spread over the image: each is the largest somewhere, and none starts dead.
 
     Args:
         image_shape: (C, H, W) of the images.
         latent_dim: K, the number of atoms, at least 1.
-        activation: f, increasing: a name in `partae.activation.ACTIVATIONS`, as identity or tanh; or a module.
+        activation: f, increasing and the same for each pixel: a name in `partae.activation.ACTIVATIONS`, as identity or
+            tanh; or a module.
         initial_bias: the start of each entry of the bias, at least 0; a bias that starts at 0 is not learned.
-        softness: of the gradient, in [0, 1]; 0 for the exact one.
+        sharpness: of the gradient, 1 to 10; None for the exact one.
         spread: of a spot at first, above 0: its standard deviation as a share of the distance between spots.
         scale: a factor of the maximum, above 0, to which atoms of 1 / ``scale`` fit. Steps of Adam are as large for
             small atoms as for large ones: the larger the scale, the faster atoms learn beside the encoder.
@@ -125,7 +126,7 @@ class MaxTimes(Activated, Decoder):
         latent_dim: int,
         activation: str | nn.Module = "identity",
         initial_bias: float = 0.0,
-        softness: float = 0.0,
+        sharpness: int | None = None,
         spread: float = 0.5,
         scale: float = 1.0,
     ) -> None:
@@ -134,36 +135,29 @@ class MaxTimes(Activated, Decoder):
         self.latent_dim = whole("latent_dim", latent_dim)
         self.image_range = self.build_activation("decoder.activation", activation, math.prod(self.image_shape))
         self.initial_bias = real("decoder.initial_bias", initial_bias, low=0)
-        self.softness = real("decoder.softness", softness, low=0, high=1)
+        self.sharpness = None if sharpness is None else whole("decoder.sharpness", sharpness, maximum=10)
         self.spread = real("decoder.spread", spread, low=0, low_open=True)
         self.scale = real("decoder.scale", scale, low=0, low_open=True)
-        atoms = spots(self.latent_dim, height, width, self.spread).repeat(1, channels, 1, 1)
+        atoms = _spots(self.latent_dim, height, width, self.spread).repeat(1, channels, 1, 1)
         self.atoms = nn.Parameter(atoms / self.scale)
         self.bias = nn.Parameter(torch.full(self.image_shape, self.initial_bias), requires_grad=self.initial_bias > 0)
 
     def decode(self, code: Tensor, atoms: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         atoms = self.atoms if atoms is None else atoms
         bias = self.bias if bias is None else bias
-        factors = self.scale * F.pad(F.relu(code), (0, 1), value=1.0)  # (B, K + 1)
+        factors = F.pad(F.relu(code), (0, 1), value=1.0)  # (B, K + 1)
         every = torch.cat([atoms, bias[None]]).flatten(1)
-        largest = maximum(factors.detach(), every.detach())
+        largest = _maximum(factors.detach(), every.detach())
         if torch.is_grad_enabled():
-            trace = self._shares(factors, every, largest) if self.softness else _winners(factors, every)
+            trace = _shares(factors, every, largest, self.sharpness) if self.sharpness else _winners(factors, every)
             largest = largest + (trace - trace.detach())
-        return self.activate(largest).unflatten(1, self.image_shape)
-
-    def _shares(self, factors: Tensor, atoms: Tensor, largest: Tensor) -> Tensor:
-        """Something (B, P) that has the soft gradient of the ``largest`` of the weighted atoms."""
-        power = 1 + 1 / self.softness
-        least = TINY ** (1 / power)
-        total = factors.clamp(min=least).pow(power) @ atoms.clamp(min=least).pow(power)
-        return total / (power * largest.clamp(min=least**2).pow(power - 1))
+        return self.activate(self.scale * largest).unflatten(1, self.image_shape)
 
 
 # The atoms (K, P) are compared one after another, each by its factors (B, K): nothing of size B K P is in memory.
 
 
-def maximum(factors: Tensor, atoms: Tensor) -> Tensor:
+def _maximum(factors: Tensor, atoms: Tensor) -> Tensor:
     """The largest of the atoms (K, P), times its factor (B, K), at each pixel: (B, P), without a gradient."""
     largest = factors[:, :1] * atoms[0]
     for index in range(1, len(atoms)):
@@ -172,7 +166,7 @@ def maximum(factors: Tensor, atoms: Tensor) -> Tensor:
 
 
 def _winners(factors: Tensor, atoms: Tensor) -> Tensor:
-    """The `maximum`, with its gradient: each pixel is picked from the place of its largest atom."""
+    """The `_maximum`, with its gradient: each pixel is picked from the place of its largest atom."""
     largest = (factors[:, :1] * atoms[0]).detach()
     places = torch.zeros_like(largest, dtype=torch.int64)
     for index in range(1, len(atoms)):
@@ -182,7 +176,14 @@ def _winners(factors: Tensor, atoms: Tensor) -> Tensor:
     return factors.gather(1, places) * atoms.gather(0, places)
 
 
-def spots(number: int, height: int, width: int, spread: float) -> Tensor:
+def _shares(factors: Tensor, atoms: Tensor, largest: Tensor, sharpness: int) -> Tensor:
+    """Something (B, P) that has the soft gradient of the ``largest``, the `_maximum`."""
+    least = TINY ** (1 / (sharpness + 1))
+    total = factors.clamp(min=least).pow(sharpness + 1) @ atoms.clamp(min=least).pow(sharpness + 1)
+    return total / ((sharpness + 1) * largest.clamp(min=least**2).pow(sharpness))
+
+
+def _spots(number: int, height: int, width: int, spread: float) -> Tensor:
     """Round spots (N, 1, H, W) of brightness 1 on black, in rows that are about as far apart as the spots of a row.
 
     Args:

@@ -108,20 +108,20 @@ def test_the_gradient_of_the_maximum_is_that_of_its_place() -> None:
 
 
 def test_a_soft_gradient_gives_each_atom_its_share_of_every_pixel() -> None:
-    softness = 0.5
-    exact, soft, code = max_times(), max_times(softness=softness), torch.rand(6, 5).double()
+    sharpness = 2
+    exact, soft, code = max_times(), max_times(sharpness=sharpness), torch.rand(6, 5).double()
     soft.load_state_dict(exact.state_dict())
     images = soft(code)
     assert torch.equal(images, exact(code))
     images.sum().backward()
     weighted = torch.einsum("bk,kchw->bkchw", code, exact.atoms)
-    shares = (weighted / images[:, None]) ** (1 / softness)
+    shares = (weighted / images[:, None]) ** sharpness
     assert soft.atoms.grad is not None
     torch.testing.assert_close(soft.atoms.grad, torch.einsum("bk,bkchw->kchw", code, shares))
 
 
 def test_a_trained_max_approximation_is_the_dilated_reconstruction(composed: Compose) -> None:
-    own = ["decoder=max_times", "decoder.initial_bias=0.1", "decoder.softness=0.5", "data=bars", "latent_dim=8"]
+    own = ["decoder=max_times", "decoder.initial_bias=0.1", "decoder.sharpness=2", "data=bars", "latent_dim=8"]
     model, images = instantiate(composed(*own, "approximation=dilation").model), torch.rand(9, 1, 8, 8)
     optimizer, before = model.build_optimizer(model.parameters()), sum(model.losses(images).values())
     for _ in range(30):
@@ -135,8 +135,10 @@ def test_a_trained_max_approximation_is_the_dilated_reconstruction(composed: Com
         assert (rendering - dilation(radius)(model.reconstruct(images))).abs().max() < 1e-6
 
 
-def test_models_decode_as_a_stack_as_they_do_alone() -> None:
-    decoder, codes, atoms = max_times(), torch.rand(3, 6, 5).double(), torch.rand(3, 5, 2, 3, 4).double()
+@pytest.mark.parametrize("sharpness", [None, 3])
+def test_models_decode_as_a_stack_as_they_do_alone(sharpness: int | None) -> None:
+    decoder = max_times(sharpness=sharpness)
+    codes, atoms = torch.rand(3, 6, 5).double(), torch.rand(3, 5, 2, 3, 4).double()
     together = torch.func.vmap(decoder.decode)(codes, atoms)
     alone = [decoder.decode(*pair) for pair in zip(codes, atoms, strict=True)]
     torch.testing.assert_close(together, torch.stack(alone))

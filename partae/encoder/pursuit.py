@@ -68,9 +68,11 @@ class MatchingPursuit(Printed):
         """Nothing: a unit responds by its atom."""
 
     def check_fit(self, model: Any) -> None:
-        """Raise InputError if ``model`` has a penalty on the code, which has no gradient, or learns a bias."""
+        """Raise InputError if ``model`` penalises the code, which has no gradient, learns a bias, or sums no atoms."""
         if type(model.sparsity) is not NoSparsity:
             penalty = type(model.sparsity).__name__
             raise InputError(f"encoder=matching_pursuit has a sparsity of its own: choose sparsity=none; got {penalty}")
+        if model.bias_is_atom:
+            raise InputError("encoder=matching_pursuit sums atoms: choose decoder=dictionary")
         if model.bias.requires_grad:
             raise InputError("encoder=matching_pursuit sums atoms and nothing else: choose decoder.biased=false")
