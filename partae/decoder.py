@@ -178,9 +178,10 @@ def _winners(factors: Tensor, atoms: Tensor) -> Tensor:
 
 def _shares(factors: Tensor, atoms: Tensor, largest: Tensor, sharpness: int) -> Tensor:
     """Something (B, P) that has the soft gradient of the ``largest``, the `_maximum`."""
-    least = TINY ** (1 / (sharpness + 1))
-    total = factors.clamp(min=least).pow(sharpness + 1) @ atoms.clamp(min=least).pow(sharpness + 1)
-    return total / ((sharpness + 1) * largest.clamp(min=least**2).pow(sharpness))
+    power = sharpness + 1
+    least = TINY ** (1 / power)
+    total = F.threshold(factors, least, 0.0).pow(power) @ F.threshold(atoms, least, 0.0).pow(power)
+    return total / (power * largest.clamp(min=least**2).pow(sharpness))
 
 
 def _spots(number: int, height: int, width: int, spread: float) -> Tensor:

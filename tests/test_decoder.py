@@ -120,6 +120,17 @@ def test_a_soft_gradient_gives_each_atom_its_share_of_every_pixel() -> None:
     torch.testing.assert_close(soft.atoms.grad, torch.einsum("bk,bkchw->kchw", code, shares))
 
 
+def test_no_atom_has_more_than_the_whole_gradient_of_a_dark_pixel() -> None:
+    decoder = MaxTimes((1, 4, 4), latent_dim=3, sharpness=3)
+    nn.init.uniform_(decoder.atoms)
+    with torch.no_grad():
+        decoder.atoms[:, :, :2] *= torch.tensor([0.0, 1e-9, 1e-6, 1e-3])
+    code = torch.rand(6, 3).requires_grad_()
+    decoder(code).sum().backward()
+    assert code.grad is not None
+    assert (code.grad <= decoder.atoms.sum(dim=(1, 2, 3)) * (1 + 1e-5)).all()
+
+
 def test_a_trained_max_approximation_is_the_dilated_reconstruction(composed: Compose) -> None:
     own = ["decoder=max_times", "decoder.initial_bias=0.1", "decoder.sharpness=2", "data=bars", "latent_dim=8"]
     model, images = instantiate(composed(*own, "approximation=dilation").model), torch.rand(9, 1, 8, 8)

@@ -28,7 +28,7 @@ class SparseBeginning(Callback):
         InputError: if an argument is out of range.
     """
 
-    def __init__(self, images: int = 10000, iterations: int = 100, sparseness: float = 0.6, seed: int = 0) -> None:
+    def __init__(self, images: int = 5000, iterations: int = 100, sparseness: float = 0.6, seed: int = 0) -> None:
         self.images = whole("callbacks.sparse_beginning.images", images)
         self.iterations = whole("callbacks.sparse_beginning.iterations", iterations)
         self.sparseness = real("callbacks.sparse_beginning.sparseness", sparseness, low=0, high=1)
