@@ -39,8 +39,13 @@ class SparseBeginning(Callback):
         if trainer.ckpt_path is not None:  # a resumed run has begun already
             return
         model, data = cast("AutoEncoder", pl_module), cast("DataModule", cast("Any", trainer).datamodule)
-        settings = {"sparseness_of_code": self.sparseness, "max_iter": self.iterations, "random_state": self.seed}
-        estimator = SparseNMF(len(model.atoms), tol=0.0, **settings)
+        estimator = SparseNMF(
+            len(model.atoms),
+            sparseness_of_code=self.sparseness,
+            max_iter=self.iterations,
+            tol=0.0,
+            random_state=self.seed,
+        )
         images = data.first("train", self.images).to(model.atoms)
         atoms = estimator.fit(images.flatten(1)).components_.view_as(model.atoms)
         before, now = (each.flatten(1).amax(dim=1) for each in (model.atoms, atoms))
