@@ -7,7 +7,6 @@ Each function takes one model or several by their names, and returns a figure of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -82,5 +81,4 @@ def _views(models: Models, label: str, images: Array, names: Sequence[str], *ope
 
 def _view(model: Representation, images: Array, operators: Sequence[Operator]) -> View:
     view = view_batch(model, torch.as_tensor(images), operators)
-    moved: list[Any] = [each.cpu() if isinstance(each, Tensor) else [one.cpu() for one in each] for each in view]
-    return View(*moved)
+    return View._make(each.cpu() if isinstance(each, Tensor) else [one.cpu() for one in each] for each in view)

@@ -69,7 +69,7 @@ def test_a_fault_of_the_program_is_not_hidden(error: Exception) -> None:
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(OmegaConfBaseException) as error:
         OmegaConf.create({"a": {"b": "???"}}).a.b  # noqa: B018
-    assert explain(error.value) == "a.b is missing: give it as a.b=<value>"
+    assert explain(error.value) == "a.b is missing: give it as a.b=<value>; --help shows how"
 
 
 @pytest.mark.parametrize("is_in_job", [False, True])
