@@ -228,6 +228,8 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
 def _build(given: Module | Callable[[], Module]) -> Module:
     """An instance of the class ``given``, or a copy of the module ``given``, which a fit must not change."""
+    if isinstance(given, str):
+        raise InputError(f"give a penalty or constraint built or as a class, as partae.sparsity.KL(); got {given!r}")
     return cast("Module", given() if isinstance(given, type) else copy.deepcopy(given))
 
 

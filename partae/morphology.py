@@ -20,6 +20,7 @@ from partae.footprint import build, canonical, rows_of, short, split
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
+MOST_CHANNELS = 4  # of an image
 AT_ONCE = 500  # images operated on at once
 
 OPERATORS = {
@@ -186,9 +187,16 @@ class Operator:
         """Images (B, C, H, W), a tensor or a numpy array of floats -> images of the same shape and kind.
 
         Raises:
-            InputError: if they are whole numbers.
+            InputError: if they are whole numbers, or of another shape.
         """
         check_floats(str(self), images)
+        shape = tuple(images.shape)
+        if len(shape) != 4:
+            raise InputError(f"{self} needs images of shape (B, C, H, W); got {shape}")
+        if shape[3] in (1, 3) and shape[1] > MOST_CHANNELS:
+            raise InputError(
+                f"{self} needs images of shape (B, C, H, W); got {shape}: put their axes in the order (0, 3, 1, 2)"
+            )
         if isinstance(images, np.ndarray):
             with torch.no_grad():
                 return self._operate(torch.from_numpy(np.require(images, requirements=("C", "W")))).numpy()

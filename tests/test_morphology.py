@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -239,3 +240,17 @@ def test_an_operator_takes_arrays_too() -> None:
     dilated = dilation(1)(images)
     assert isinstance(dilated, np.ndarray)
     np.testing.assert_array_equal(dilated, dilation(1)(torch.from_numpy(images)).numpy())
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((5, 784), r"\(B, C, H, W\); got \(5, 784\)"),
+        ((5, 28, 28), r"\(B, C, H, W\); got \(5, 28, 28\)"),
+        ((5, 28, 28, 1), r"got \(5, 28, 28, 1\): put their axes in the order \(0, 3, 1, 2\)"),
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.zeros, np.zeros], ids=["tensor", "array"])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...], words: str, kind: Any) -> None:
+    with pytest.raises(InputError, match=words):
+        dilation(1)(kind(shape))
