@@ -14,42 +14,38 @@ from partae.sweep.seeds import DEVIATION, has_seeds, over_seeds
 
 FILE = Path(__file__).with_name("leaderboard.csv")
 SETTINGS = {"leaderboard": "model", "images": "images", "latent_dim": "k"}
+ERROR = "test/reconstruction_error"
 MEASURES = {
-    "test/reconstruction_error": "reconstruction error",
+    ERROR: "reconstruction error",
     "test/max_approximation_error_calibrated": "max-approximation error, calibrated",
     "test/operated_reconstruction_error": "dilated reconstruction",
     "test/hoyer_sparsity": "Hoyer sparsity",
+    "test/contributing_atoms": "contributing atoms",
     "test/svm_accuracy": "SVM",
     "test/knn_accuracy": "kNN",
     "test/clustering_accuracy": "clustering accuracy",
     "test/clustering_nmi": "NMI",
-    "fit_seconds": "seconds to fit",
-    "test/encode_seconds": "seconds to encode 10,000",
+    "test/parameter_bytes": "bytes",
 }
 
 
-def cell(row: Row, key: str) -> str:
-    """A measure as ``mean ± deviation``; empty if the run has none."""
-    if row.get(key, "") == "":
-        return ""
-    deviation = f" ± {float(row[key + DEVIATION]):#.2g}" if key + DEVIATION in row else ""
-    return f"{number(float(row[key]))}{deviation}"
+def line(row: Row) -> Row:
+    """A row as the page shows it: the settings, the measures as ``mean ± deviation``, and how many seeds there are."""
+    settings: Row = {SETTINGS[short(key)]: value for key, value in row.items() if short(key) in SETTINGS}
+    for key, name in MEASURES.items():
+        deviation = f" ± {float(row[key + DEVIATION]):#.2g}" if key + DEVIATION in row else ""
+        settings[name] = f"{number(float(row[key]))}{deviation}" if key in row else ""
+    return settings | {"seeds": row.get("seeds", 1)}
 
 
 def main(folder: Path) -> None:
-    """Write the table of the sweep in ``folder``."""
+    """Write the table of the sweep in ``folder``, the smallest error of each kind of images first."""
     rows = [row for row in read_sweep(folder) if row["status"] == "finished"]
-    lines = over_seeds(rows, {}) if has_seeds(rows) else rows
-    chosen = [{SETTINGS[short(key)]: value for key, value in line.items() if short(key) in SETTINGS} for line in lines]
-    named = [
-        setting | {name: cell(row, key) for key, name in MEASURES.items()}
-        for setting, row in zip(chosen, lines, strict=True)
-    ]
-    write_csv(
-        FILE,
-        sorted(named, key=lambda line: (line.get("images", ""), float(line.get("k", 0)), line["reconstruction error"])),
-    )
-    print(f"{len(named)} rows are in {FILE}")
+    rows = over_seeds(rows) if has_seeds(rows) else rows
+    ordered = sorted(rows, key=lambda row: float(row[ERROR]))
+    lines = sorted(map(line, ordered), key=lambda row: (str(row.get("images")), float(row.get("k", 0))))
+    write_csv(FILE, lines)
+    print(f"{len(lines)} rows are in {FILE}")
 
 
 if __name__ == "__main__":

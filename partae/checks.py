@@ -107,9 +107,11 @@ def check_floats(
 
     >>> check_floats("encode", np.zeros(2))
     """
-    kind = getattr(given, "dtype", type(given).__name__)
-    if "float" not in str(kind):
-        raise InputError(f"{verb} needs {what} of floats; got {kind}{advice}")
+    kind = str(getattr(given, "dtype", ""))
+    if not kind:
+        raise InputError(f"{verb} needs an array or a tensor; got {type(given).__name__}")
+    if "float" not in kind:
+        raise InputError(f"{verb} needs {what} of floats; got {kind}{'' if 'bool' in kind else advice}")
 
 
 def suggest(word: object, known: Iterable[str]) -> str:

@@ -2,4 +2,5 @@
 
 from pathlib import Path
 
-__path__ = [str(Path(__file__).with_suffix("")), str(Path(__file__).parents[1])]
+HERE = Path(__file__)
+__path__ = [str(HERE.parents[1] if (HERE.parents[1] / "conf" / "train.yaml").exists() else HERE.with_suffix(""))]

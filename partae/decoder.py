@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from partae.activation import ANYTHING, Activated, Interval
-from partae.checks import flag, real, whole, wholes
+from partae.checks import InputError, flag, real, whole, wholes
 
+NOT_INCREASING = ("normalised_relu", "logistic")  # they are not one increasing function of each pixel
 TINY = 1e-15  # less to a power would be subnormal numbers, with which a processor is slow
 
 
@@ -109,7 +110,7 @@ class MaxTimes(Activated, Decoder):
         activation: f, increasing and the same for each pixel: a name in `partae.activation.ACTIVATIONS`, as identity or
             tanh; or a module.
         initial_bias: the start of each entry of the bias, at least 0; a bias that starts at 0 is not learned.
-        sharpness: of the gradient, 1 to 10; None for the exact one.
+        sharpness: of the gradient, 1 to 4; None for the exact one.
         spread: of a spot at first, above 0: its standard deviation as a share of the distance between spots.
         scale: a factor of the maximum, above 0, to which atoms of 1 / ``scale`` fit. Steps of Adam are as large for
             small atoms as for large ones: the larger the scale, the faster atoms learn beside the encoder.
@@ -133,9 +134,13 @@ class MaxTimes(Activated, Decoder):
         super().__init__()
         self.image_shape = channels, height, width = wholes("image_shape", image_shape)
         self.latent_dim = whole("latent_dim", latent_dim)
+        if activation in NOT_INCREASING:
+            raise InputError(
+                f"decoder=max_times needs an increasing activation, the same for each pixel; got {activation}"
+            )
         self.image_range = self.build_activation("decoder.activation", activation, math.prod(self.image_shape))
         self.initial_bias = real("decoder.initial_bias", initial_bias, low=0)
-        self.sharpness = None if sharpness is None else whole("decoder.sharpness", sharpness, maximum=10)
+        self.sharpness = None if sharpness is None else whole("decoder.sharpness", sharpness, maximum=4)
         self.spread = real("decoder.spread", spread, low=0, low_open=True)
         self.scale = real("decoder.scale", scale, low=0, low_open=True)
         atoms = _spots(self.latent_dim, height, width, self.spread).repeat(1, channels, 1, 1)

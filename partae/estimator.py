@@ -38,6 +38,7 @@ from partae.sparsity import KL
 
 TASKS = ("SLURM_NTASKS", "WORLD_SIZE")  # where a cluster says how many processes it has started
 UNIT = 100  # images so many times larger or smaller than those of the fit have another unit
+MANY = 10  # images, which are not all dark
 LOCK = threading.RLock()  # a fit changes what all threads share, and puts it back: one fit at a time
 Array = NDArray[np.floating[Any]]
 Module = TypeVar("Module")
@@ -48,8 +49,8 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     It is the `AutoEncoder` of ``python train.py``, trained by Lightning. Images X are flat, (N, F), or (N, C, H, W).
     Their unit does not matter: `fit` divides them by their largest size first, so that images in [0, 255] have the code
-    of the same images in [0, 1]. Later images must have the same unit; those 100 times larger or smaller are refused.
-    Parts are meant for images that are at least 0; others are taken too.
+    of the same images in [0, 1]. Later images must have the same unit: those 100 times larger are refused, and ten or
+    more that are 100 times smaller. Parts are meant for images that are at least 0; others are taken too.
 
     A penalty or constraint is given built, as in ``sparsity=KL(beta=0.01, p=0.1)``, or as a class for its defaults.
 
@@ -213,7 +214,7 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if flat is not X and len(self._shape) == 3 and tuple(X.shape[1:]) != self._shape:
             raise InputError(f"images of shape {self._shape} were fitted; got {tuple(X.shape[1:])}")
         largest = float(np.abs(array).max())
-        if largest and not 1 / UNIT <= largest / self.scale_ <= UNIT:
+        if largest > self.scale_ * UNIT or (len(array) >= MANY and 0 < largest < self.scale_ / UNIT):
             raise InputError(
                 f"images with values up to {self.scale_:g} were fitted; got values up to {largest:g}: give X in the "
                 "same unit"

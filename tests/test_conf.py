@@ -154,6 +154,7 @@ def test_every_row_of_the_leaderboard_composes(row: str, images: str) -> None:
     check_builds(cfg)
     epochs = OmegaConf.load(CONF / "experiment" / "images" / f"{images}.yaml").trainer.max_epochs
     assert cfg.trainer.max_epochs == epochs, "the images decide, not the model"
+    assert cfg.name == "leaderboard", "all rows lie in one folder"
 
 
 @pytest.mark.parametrize("name", [name for name in names("constraint") if name != "none"])

@@ -158,3 +158,17 @@ def test_models_decode_as_a_stack_as_they_do_alone(sharpness: int | None) -> Non
 def test_each_atom_starts_as_the_brightest_somewhere() -> None:
     decoder = MaxTimes((1, 28, 28), latent_dim=100)
     assert len(decoder.atoms.argmax(dim=0).unique()) == 100
+
+
+@pytest.mark.parametrize("name", ["normalised_relu", "logistic"])
+def test_a_maximum_refuses_an_activation_that_does_not_commute_with_a_dilation(name: str) -> None:
+    with pytest.raises(InputError, match=f"needs an increasing activation.*got {name}"):
+        MaxTimes((1, 4, 4), latent_dim=3, activation=name)
+
+
+def test_the_largest_atom_learns_however_small_it_is() -> None:
+    decoder = MaxTimes((1, 1, 1), latent_dim=2, sharpness=4)
+    with torch.no_grad():
+        decoder.atoms.copy_(torch.tensor([0.01, 0.005])[:, None, None, None])
+    decoder.decode(torch.tensor([[0.5, 0.5]])).sum().backward()
+    torch.testing.assert_close(decoder.atoms.grad[0].squeeze(), torch.tensor(0.5))  # type: ignore[index]

@@ -241,6 +241,7 @@ def test_what_is_out_of_range_is_named() -> None:
         with pytest.raises(InputError, match=r"values up to 1 were fitted; got values up to .*same unit"):
             getattr(fitted, verb)(unit * X)
         getattr(fitted, verb)(0 * X)  # black images have no unit
+        getattr(fitted, verb)(X[:1] / 255)  # a single image may be dark
 
 
 def test_a_pickle_holds_the_model_and_not_the_images() -> None:

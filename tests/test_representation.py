@@ -102,9 +102,10 @@ def test_every_verb_of_every_model_takes_images_in_the_unit_interval_only(kind: 
         (with_nan, "got values from nan to nan, which is not a number"),
         (IMAGES.transpose(0, 2, 3, 1), r"got \(8, 4, 5, 3\): put their axes in the order \(0, 3, 1, 2\)"),
         (IMAGES[0], r"shape \(B, 3, 4, 5\); got \(3, 4, 5\): add an axis in front, images\[None\]"),
+        (IMAGES.reshape(8, 60), r"got \(8, 60\): reshape them, images\.reshape\(-1, 3, 4, 5\)"),
+        (IMAGES > 0.5, r"images of floats; got .*bool$"),
         (IMAGES[:, :1], r"got \(8, 1, 4, 5\): convert them to 4 x 5 pixels with 3 channels"),
         (IMAGES[..., :3], r"got \(8, 3, 4, 3\): convert them to 4 x 5 pixels"),
-        (IMAGES.reshape(8, -1), r"got \(8, 60\): convert them"),
     )
     for images, message in refused:
         with pytest.raises(InputError, match=message):
@@ -118,7 +119,7 @@ def test_grey_images_without_a_channel_and_lists_are_refused(model: Representati
     with pytest.raises(InputError, match=r"got \(2, 4, 4\): add the axis of the channel, images\[:, None\]"):
         model.encode(np.ones((2, 4, 4)))
     given: Any = [[0.5]]
-    with pytest.raises(InputError, match="encode needs images of floats; got list"):
+    with pytest.raises(InputError, match="encode needs an array or a tensor; got list"):
         model.encode(given)
     with pytest.raises(InputError, match=r"decode needs a code of floats; got int64$"):
         model.decode(np.ones((2, 3), np.int64))

@@ -64,7 +64,8 @@ def run(main: Callable[[], object], expand: Callable[[list[str]], list[str]] = l
     except BrokenPipeError as error:
         if with_traceback:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be printed
+        with Path(os.devnull).open("wb") as nothing:  # takes what is still to be printed
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
         print(f"Stopped, since nothing reads the output any more ({error.strerror}).", file=sys.stderr)
         sys.exit(1)
     except (Exception, Stop) as error:
@@ -163,10 +164,9 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> s
         what = f"{group} has no keys"
     key = error.full_key.rpartition(".")[2]
     config = OmegaConf.to_container(parent._get_root(), resolve=False)
-    elsewhere = [path for path in _paths(config) if f".{path}".endswith(f".{key}")]
-    return f"there is no {error.full_key}: {what}" + (
-        f". Did you mean {' or '.join(elsewhere)}?" if elsewhere else suggest(key, keys)
-    )
+    elsewhere = " or ".join(path for path in _paths(config) if f".{path}".endswith(f".{key}"))
+    hint = suggest(key, keys) or (f". Did you mean {elsewhere}?" if elsewhere else "")
+    return f"there is no {error.full_key}: {what}{hint}"
 
 
 def _paths(config: object, group: str = "") -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -14,7 +16,7 @@ from partae.report import describe
 from partae.sweep.rows import Row, names
 
 ERRORS = ("val/reconstruction_error", "val/max_approximation_error_calibrated")  # of the front that is drawn
-IMAGES = ("experiment/images@_global_", "data")  # the overrides that choose the images
+IMAGES = re.compile(r"data($|\.)|experiment($|/images)")  # the overrides that choose the images
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -30,8 +32,8 @@ def on_front(points: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def with_measures(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> list[Row]:
-    """The runs that have all measures; runs of an earlier version may lack some."""
-    return [row for row in rows if all(key in row for key in keys)]
+    """The runs that have all measures, as finite numbers; runs of an earlier version may lack some."""
+    return [row for row in rows if all(math.isfinite(float(row.get(key, math.nan))) for key in keys)]
 
 
 def front_of(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> list[Row]:
@@ -52,7 +54,7 @@ def fronts(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     Runs on different images do not compare: each choice of images has fronts of its own.
     """
     found: list[Row] = []
-    of_rows = [next((str(row[key]) for key in IMAGES if key in row), "") for row in rows]
+    of_rows = [", ".join(str(value) for key, value in row.items() if IMAGES.match(key)) for row in rows]
     for data in dict.fromkeys(of_rows):
         same = [row for row, images in zip(rows, of_rows, strict=True) if images == data]
         known = names([{key: value for key, value in row.items() if key != "seeds"} for row in same])

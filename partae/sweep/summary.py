@@ -16,7 +16,7 @@ from partae import figures
 from partae.checks import InputError
 from partae.figures import Array
 from partae.files import read_yaml
-from partae.report import collapse, number, table, verdicts_of_runs
+from partae.report import collapse, describe, number, table, verdicts_of_runs
 from partae.report.published import published_measures
 from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
@@ -65,6 +65,12 @@ class Summary(Callback):
         fronts: Sequence[str] = (),
     ) -> None:
         self.published, self.front, self.beside, self.fronts = published, front, beside, fronts
+        for key in fronts:
+            if not describe(key.partition("/")[2]).direction:
+                raise InputError(
+                    "hydra.callbacks.summary.fronts takes measures of which lower or higher is better, as "
+                    f"test/svm_accuracy; got {key!r}"
+                )
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         end_in_order()

@@ -89,6 +89,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     settings: dict[str, Any] = {"resources": {"metadata": {"path": tmp_path}}, "timeout": 1200}
     brief = copy.deepcopy(notebook)
+    assert "max_epochs=12" in brief.cells[2].source
     brief.cells[2].source = brief.cells[2].source.replace("max_epochs=12", "max_epochs=1")
     NotebookClient(brief, **settings).execute()
     # what the file shows was printed and drawn by its own cells

@@ -20,7 +20,9 @@ from tests.docs.shown import PAGES, ROOT, SHORT, blocks, in_a_process, of, the_p
 CLUSTER = re.compile("submitit_slurm|init.address=")
 # these start processes, which they cannot do from within a test's, or need packages whose warnings are not ours
 ENGINE = re.compile("launcher=(?!stacked)|experiment=search|trainer=ddp|logger=(mlflow|wandb)")
-SPECIAL = re.compile(f"{ENGINE.pattern}|resume=|--config-dir")  # these have tests of their own below
+SPECIAL = re.compile(
+    f"{ENGINE.pattern}|resume=|--config-dir|experiment=leaderboard"
+)  # these have tests of their own below
 
 
 def headers() -> Iterator[str]:

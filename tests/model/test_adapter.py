@@ -20,7 +20,6 @@ from tests.docs.shown import ROOT, blocks
 
 BARS = ["data=bars", "data.source.train_size=100", "data.source.test_size=20", "data.val_size=20", "quiet=true"]
 PAGE = ROOT / "docs" / "extending.md"
-IMPORTS = "from pathlib import Path\nimport torch\nfrom torch import nn\nfrom torchnmf.nmf import NMF\n"
 
 
 class Linear(nn.Module):
@@ -72,7 +71,7 @@ def test_the_module_of_the_docs_is_measured(tmp_path: Path, monkeypatch: pytest.
     from torchnmf.nmf import NMF
 
     of_class, of_export = (block for block in blocks(PAGE, "python") if "Parts" in block)
-    (tmp_path / "my_package.py").write_text(IMPORTS + of_class)
+    (tmp_path / "my_package.py").write_text(of_class)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     images = torch.rand(60, 1, 8, 8)
@@ -82,7 +81,7 @@ def test_the_module_of_the_docs_is_measured(tmp_path: Path, monkeypatch: pytest.
     names: dict[str, Any] = {"images": images}
     try:
         text = of_export.replace("784", "64").replace("=25", "=5")
-        exec(compile(f"{IMPORTS}from my_package import Parts\n{text}", str(PAGE), "exec"), names)
+        exec(compile(text, str(PAGE), "exec"), names)
         options = ["ckpt=outputs/parts/model.safetensors", "trust=[my_package]", *BARS]
         (found,) = evaluate(composed(*options, config="evaluate")).measures.values()
     finally:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from partae.checks import InputError
 from partae.run.run_folder import fail, finish
-from partae.sweep.front import front_figure, front_of, on_front
+from partae.sweep.front import front_figure, front_of, fronts, on_front
 from partae.sweep.panels import PANELS, panels_figure
 from partae.sweep.rows import names, read_sweep
 from partae.sweep.summary import Summary
@@ -119,6 +119,22 @@ def test_fronts_say_which_model_is_best_by_two_measures(tmp_path: Path, capsys: 
     assert by_pair[sparsity, accuracy] == "nmf"
     assert by_pair[error, l0] == "no run has both"
     assert "pca, nmf" in capsys.readouterr().out
+
+
+def test_fronts_do_not_compare_other_images_and_leave_out_what_is_no_number() -> None:
+    rows = [
+        {"data": "torchvision", "data.source.dataset": images, "model": model, "test/a": error, "test/b": error,
+         "folder": f"{images}{model}"}
+        for images in ("CIFAR10", "SVHN")
+        for model, error in (("pca", 0.1), ("nmf", 0.2), ("kmeans", float("nan")))
+    ]  # fmt: skip
+    assert [row["front"] for row in fronts(rows, ["test/a", "test/b"])] == ["pca", "pca"]
+
+
+@pytest.mark.parametrize("measure", ["test/svm_acuracy", "test/mean_activation"])
+def test_a_front_is_of_measures_that_have_a_better_end(measure: str) -> None:
+    with pytest.raises(InputError, match=f"lower or higher is better.* got '{measure}'"):
+        Summary(fronts=["test/reconstruction_error", measure])
 
 
 def test_jobs_of_several_commands_stay_together_and_have_names(tmp_path: Path) -> None:
