@@ -14,6 +14,7 @@ from partae.figures.style import Array, styled
 
 GAP = 0.8  # a grey between tiles on which both white and black tiles have edges
 FAINT = 0.01  # of the largest value of all atoms
+ROUNDED = 1e-6  # the same, below which a negative value is one of rounding: means of clusters have such
 INCHES = 0.7  # width of a tile in a grid
 
 
@@ -91,10 +92,11 @@ def scaled_each(atoms: Array) -> list[Array]:
     """Atoms (K, C, H, W) as K tiles (H, W, 3), each on its own scale from 0 to its largest value.
 
     An atom that is nearly 0 is dark: no scale ends below a hundredth of the largest value of all atoms. If any atom has
-    a negative value, the scales are symmetric about 0: blue below, red above.
+    a negative value, but for rounding, the scales are symmetric about 0: blue below, red above.
     """
-    signed = bool((atoms < 0).any())
-    least = FAINT * float(np.abs(atoms).max(initial=0)) or 1.0
+    size = float(np.abs(atoms).max(initial=0))
+    signed = bool((atoms < -ROUNDED * size).any())
+    least = FAINT * size or 1.0
     largest = [max(float(np.abs(atom).max()), least) for atom in atoms]
     return [
         coloured(atom, -most if signed else 0, most, "RdBu_r" if signed else "gray")

@@ -73,3 +73,8 @@ def test_an_atom_that_is_nearly_0_is_dark() -> None:
     atoms = np.ones((2, 1, 3, 3)) * np.array([1.0, 1e-4]).reshape(2, 1, 1, 1)
     bright, dark = figures.scaled_each(atoms)
     assert (bright.max(), dark.max()) == (1.0, pytest.approx(0.01, abs=0.01))
+
+
+def test_a_negative_value_of_rounding_gives_no_colour() -> None:
+    atoms = np.array([[[[1.0, -1e-9]]], [[[0.5, 0.0]]]])
+    assert all((tile[..., :1] == tile).all() for tile in figures.scaled_each(atoms))
