@@ -78,6 +78,8 @@ WRONG: list[tuple[str, str]] = [
     ("sparsity=l0 encoder.activation=relu", "encoder/activation=jump_relu"),
     ("encoder.activation=topk", "encoder/activation="),
     ("encoder=matching_pursuit sparsity=none", "decoder.biased"),
+    ("decoder=max_times decoder.activation=normalised_relu", "increasing activation"),
+    ("decoder=max_times encoder=matching_pursuit sparsity=none", "decoder=dictionary"),
     ("sparsity._target_=partae.sparsity.Nothing", "partae.sparsity.Nothing"),
     ("sparsity._target_=nowhere.KL", "nowhere"),
     ("decoder._target_=partae.decay.L2", "decoder"),
@@ -148,7 +150,7 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
         groups["encoder"] = "conv" if model == "asymmetric" else "dense"
 
     if groups.get("encoder") == "matching_pursuit":
-        groups["sparsity"] = "none"
+        groups |= {"sparsity": "none", "decoder": "dictionary"}
     values = {key: pick(KEYS[key][0]) for key in keys_of(groups) if KEYS[key][0] and draw(st.booleans())}
     if groups["data"] == "bars":
         size = "8" if groups.get("encoder") == "conv" else pick(KEYS["data.source.size"][0])  # the least for layers
@@ -174,6 +176,8 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
         values.pop("encoder.activation", None)
     if groups["reconstruction"] == "bce":
         values["decoder.activation"] = pick("sigmoid logistic")
+    if groups["decoder"] == "max_times":  # its bias is an atom, and its activation increases
+        values |= {"decoder.initial_bias": pick("0 0.1"), "decoder.activation": pick("sigmoid")}
     if groups["encoder"] != "dense":  # its weights are not the atoms
         values.pop("encoder.tied", None)
     tied = values.get("encoder.tied", str(model == "nnsae").lower()) == "true"

@@ -158,6 +158,7 @@ def test_an_svm_measures_the_codes_by_option(run: Run) -> None:
     assert 0 < run("svm=quick")["test/svm_accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_a_comparison_measures_classes_and_cost_and_evaluating_gives_the_same(
     run: Run, composed: Compose, garments: Path, tmp_path: Path
 ) -> None:

