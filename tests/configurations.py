@@ -202,7 +202,8 @@ def invalid(draw: st.DrawFn) -> tuple[list[str], str]:
         st.one_of(
             st.sampled_from([(f"{key}={value}", key.rpartition(".")[2].lstrip("+")) for value in KEYS[key][1].split()]),
             st.sampled_from([(f"{group}=kll", "kll"), (f"{group}.betta=1", "betta"), (f"+{group}.betta=1", "betta")]),
-            st.sampled_from([(f"{group}{value}", group) for value in ("=null", "._target_=3", "._target_=[]")]),
+            # group=null stands for group=none
+            st.sampled_from([(f"{group}{value}", group) for value in ("._target_=3", "._target_=[]")]),
         )
     )
     changed = wrong.partition("=")[0]
