@@ -151,6 +151,8 @@ def valid(draw: st.DrawFn) -> dict[str, str]:
 
     if groups.get("encoder") == "matching_pursuit":
         groups |= {"sparsity": "none", "decoder": "dictionary"}
+    if model == "nnsae":  # it leaves out the bias of a dictionary
+        groups["decoder"] = "dictionary"
     values = {key: pick(KEYS[key][0]) for key in keys_of(groups) if KEYS[key][0] and draw(st.booleans())}
     if groups["data"] == "bars":
         size = "8" if groups.get("encoder") == "conv" else pick(KEYS["data.source.size"][0])  # the least for layers
