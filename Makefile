@@ -24,12 +24,12 @@ $(IMAGES): | $(INSTALLED)
 train: $(INSTALLED) data  ## Train the default model on Fashion-MNIST
 	$(BIN)/python train.py
 
-# a thread for each of two workers: more, and they wait for each other's
+# a thread for each of two workers: with more, they wait for each other
 test: $(INSTALLED) data  ## Run the quick tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'not slow'
 
 test-slow: $(INSTALLED) data  ## Run the tests that train on the real data, or take long
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
 lint: $(INSTALLED)  ## Check format, style and types
 	$(BIN)/ruff format --check .
