@@ -43,6 +43,7 @@ ATOMS, ENTRIES = 100, 10
 SECONDS = 0.2  # that a measurement takes at least, unless all images take less
 TURNS = 3  # of which the fastest counts
 TALL = "OpenCV, one tall image"
+GIVEN, INCLUDED = "max-approximation, codes given", "max-approximation, codes included"
 Images = NDArray[Any]  # (N, H, W)
 Run = Callable[[], Any]  # what is timed
 Engine = Callable[[Images, str, int], Run]  # does what is not timed, for images, an operator and a radius
@@ -126,8 +127,8 @@ def by_code(images: Images) -> tuple[dict[str, Way], dict[str, Way]]:
     few = sparse.csr_array(torch.zeros_like(code).scatter(1, code.topk(ENTRIES).indices, 1.0).numpy())
     columns = atoms.flatten(1).numpy()
     return {
-        "max-approximation, codes given": lambda count: lambda: model.decode(code[:count], atoms),
-        "max-approximation, codes included": lambda count: lambda: model.decode(model.encode(tensor[:count]), atoms),
+        GIVEN: lambda count: lambda: model.decode(code[:count], atoms),
+        INCLUDED: lambda count: lambda: model.decode(model.encode(tensor[:count]), atoms),
         "max-approximation, codes of ten entries given": lambda count: lambda: few[:count] @ columns,
     }, {
         "`partae.Granulometry`, codes given": lambda count: lambda: code[:count] @ weights,
@@ -225,11 +226,11 @@ def compare(side: int, total: int) -> None:
     operators = time_all(renderings, images, list(product(STEPS, RADII)), lambda way: way)
     print_operators(operators)
     openings = [("opening", radius) for radius in SCALES]
-    granulometry = time_all(renderings, images, openings, partial(summed, pixels=side**2))
-    given, included = (f"max-approximation, {codes}" for codes in ("codes given", "codes included"))
-    encoding = max(0.0, operators[included]["opening", RADII[0]][0] - operators[given]["opening", RADII[0]][0])
-    granulometry[included] = {  # images are encoded once for all openings
-        key: (seconds + encoding / len(SCALES), count) for key, (seconds, count) in granulometry[given].items()
+    without = {name: way for name, way in renderings.items() if name != INCLUDED}
+    granulometry = time_all(without, images, openings, partial(summed, pixels=side**2))
+    encoding = max(0.0, operators[INCLUDED]["opening", RADII[0]][0] - operators[GIVEN]["opening", RADII[0]][0])
+    granulometry[INCLUDED] = {  # images are encoded once for all openings
+        key: (seconds + encoding / len(SCALES), count) for key, (seconds, count) in granulometry[GIVEN].items()
     }
     granulometry |= {name: {openings[0]: measure(way, total, total)} for name, way in sums.items()}
     print()

@@ -10,26 +10,24 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
+from partae.data import Digits
 from partae.files import write_bytes
 from partae.run.overrides import shell_override
 
 FILE = Path("outputs/digits.npz")
-TESTED = 360  # the last images, of other writers than the first
 
 
 def main(file: Path = FILE) -> None:
     """Write the arrays, and say how to train on them."""
-    digits = load_digits()
-    images = (digits.images / 16).astype(np.float32)  # its pixels are 0 to 16
+    (images, labels), (test_images, test_labels) = (Digits().load(split) for split in ("train", "test"))
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        train_images=images[:-TESTED],
-        train_labels=digits.target[:-TESTED],
-        test_images=images[-TESTED:],
-        test_labels=digits.target[-TESTED:],
+        train_images=images.numpy(),
+        train_labels=labels.numpy(),
+        test_images=test_images.numpy(),
+        test_labels=test_labels.numpy(),
     )
     write_bytes(file, buffer.getvalue())
     print(f"Written to {file}. Train on it with\n")

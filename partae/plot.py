@@ -39,22 +39,14 @@ def reconstructions(models: Models, images: Array, names: Sequence[str] = ()) ->
 
 
 def max_approximations(
-    models: Models,
-    images: Array,
-    operator: Operator = DILATION,
-    names: Sequence[str] = (),
+    models: Models, images: Array, operator: Operator = DILATION, names: Sequence[str] = ()
 ) -> Figure:
     """Operated images (B, C, H, W), and each model's max-approximations of them."""
     views = _views(models, "max-approximation", images, names, operator)
     return drawings.draw_max_approximations(views, names, operator)
 
 
-def overview(
-    model: Representation,
-    images: Array,
-    operator: Operator = DILATION,
-    names: Sequence[str] = (),
-) -> Figure:
+def overview(model: Representation, images: Array, operator: Operator = DILATION, names: Sequence[str] = ()) -> Figure:
     """A model at a glance: its atoms, and for each image the strongest of them and the model's renderings."""
     if not isinstance(model, Representation):
         raise InputError(f"an overview is of one model; got {type(model).__name__}")

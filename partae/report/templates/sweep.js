@@ -1,5 +1,5 @@
 const { runs, keys, measures } = data;
-const COLOURS = 8, NONE = "", BESIDE = 6;
+const COLOURS = 8, NONE = "", BESIDE = 6, CROWD = 8;
 const LEFT = 44, RIGHT = 322, TOP = 26, BOTTOM = 192; // of a panel's axes
 const svg = maker("http://www.w3.org/2000/svg");
 const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
@@ -60,9 +60,12 @@ function panel(name, x, series) {
   // max-approximation errors span decades where atoms overlap
   const up = scale(points.map((point) => point.y), BOTTOM, TOP, name.startsWith("max_approximation_error"));
   const text = (x, y, anchor, content) => svg("text", { x, y, "text-anchor": anchor }, content);
+  // many words stand upright, and need room below
+  const isCrowded = labels.length > CROWD, longest = Math.max(0, ...labels.map((word) => word.length));
   const slanted = (x, y, content) =>
-    svg("text", { x, y, "text-anchor": "end", transform: `rotate(-25 ${x} ${y})` }, content);
-  const drawing = svg("svg", { viewBox: "0 0 330 230", role: "group", "aria-label": label },
+    svg("text", { x, y, "text-anchor": "end", transform: `rotate(${isCrowded ? -90 : -25} ${x} ${y})` }, content);
+  const height = isCrowded ? BOTTOM + 14 + 6.5 * longest : 230;
+  const drawing = svg("svg", { viewBox: `0 0 330 ${height}`, role: "group", "aria-label": label },
     svg("text", { class: "title", x: LEFT, y: 14 }, label),
     ...(labels.length ? [] : [text((LEFT + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x])]),
     ...(labels.length
