@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,7 +124,7 @@ def machine(setting: Setting) -> Found:
 def tests(setting: Setting) -> Found:
     """The tests that need a GPU; on a CPU, a few of them."""
     chosen = ["-k", "operators or hoyers"] if setting.accelerator == "cpu" else ["-m", "cuda"]
-    options = ["-q", "-W", "default", "-p", "no:cacheprovider", *chosen]
+    options = ["-q", "-W", "default", "-p", "no:cacheprovider", "-n", "4", *chosen]
     said = run([sys.executable, "-m", "pytest", *options, "tests/test_devices.py"]).strip().splitlines()[-1]
     yield {"ok": " passed" in said, "said": said}
 
@@ -175,19 +175,24 @@ class Clock(Callback):
             self.total = (time.perf_counter() - self.start) / self.steps
 
 
+def compile_as(mode: str | None, compiler: Callable[..., Any], *given: Any, **options: Any) -> Any:
+    """What ``compiler`` gives in a ``mode``, whichever mode is asked for."""
+    return compiler(*given, **options | {"mode": mode})
+
+
 def step(setting: Setting) -> Found:
     """A step of a stack: the host's time and all of it, by each way to compile it; their weights agree within 1 %."""
     cfg, every, batch_size = setting.composed()
     images = every[:batch_size].to(setting.device)
     steps, found, eager = setting.size.steps, {}, torch.zeros(0)
-    ways: dict[str, dict[str, Any]] = {"eager": {}, "compiled": {}, "compiled_graphs": {"mode": "reduce-overhead"}}
-    for name, options in ways.items():
-        with mock.patch.object(torch, "compile", functools.partial(torch.compile, **options)):
-            members = [Member(model) for model in models(cfg, setting.size.models)]
-            stack = Stack(members, constraints(cfg), compiled=name != "eager", batch_size=batch_size)
+    ways = {"eager": None, "compiled": None, "compiled_graphs": "reduce-overhead"}
+    for name, way in ways.items():
+        members = [Member(model) for model in models(cfg, setting.size.models)]
+        stack = Stack(members, constraints(cfg), compiled=name != "eager", batch_size=batch_size)
         clock, start = Clock(steps), time.perf_counter()
         options = {"accelerator": setting.accelerator, "deterministic": True, "callbacks": [clock], **QUIET}
-        Trainer(max_epochs=1, **options).fit(stack, Repeated(images, WARM + steps + 1), Repeated(images, 1))
+        with mock.patch.object(torch, "compile", functools.partial(compile_as, way, torch.compile)):
+            Trainer(max_epochs=1, **options).fit(stack, Repeated(images, WARM + steps + 1), Repeated(images, 1))
         weights = torch.cat([tensor.detach().flatten() for tensor in stack.models.parameters.values()])
         eager = weights if name == "eager" else eager
         found[name] = {

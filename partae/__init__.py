@@ -43,7 +43,10 @@ HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: ``python train.py --help`` needs none of them, and so no torch."""
     if name == "__version__":
-        return importlib.metadata.version("partae")
+        try:
+            return importlib.metadata.version("partae")
+        except importlib.metadata.PackageNotFoundError:  # a checkout on the path that was not installed
+            return "unknown"
     if name in HOMES:
         return getattr(importlib.import_module(HOMES[name]), name)
     if not name.startswith("_") and importlib.util.find_spec(f"partae.{name}"):

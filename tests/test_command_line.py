@@ -109,7 +109,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["evaluate.py", "ckpt=.", "operators=[dilation:file:no/ring.txt]"], ["operators", "no/ring.txt", "no file"]),
         (["evaluate.py", "ckpt=.", "svm=slow"], ["svm", "slow"]),
         (["evaluate.py", "ckpt=.", "bias=no"], ["bias", "'no'"]),
-        (["evaluate.py", "ckpt=.", "accelerator=abacus"], ["accelerator", "auto, cpu", "abacus"]),
+        (["evaluate.py", "ckpt=.", "accelerator=abacus"], ["accelerator", "auto, gpu, cpu", "abacus"]),
         (["evaluate.py", "ckpt=[]"], ["ckpt", "[]"]),
         (["evaluate.py", "ckpt=.", "operators=null"], ["operators", "None"]),
         (["train.py", "encoder=null"], ["override", "NoneType", "encoder=null"]),

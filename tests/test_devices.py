@@ -22,6 +22,7 @@ from partae.saving.checkpoints import read
 from partae.sweep.evaluation import evaluate
 from partae.sweep.stack import Member, Stack
 from tests.conftest import Compose, Run
+from tests.cuda.test_steps import LINES, NEEDED
 from tests.data.test_streaming import Noted
 from tests.events import logged
 from tests.run.killing import differences
@@ -51,6 +52,17 @@ BARS += ["latent_dim=4", "quiet=true", "callbacks.gallery.every_n_epochs=1"]
 def test_a_run_ends_with_the_measures_of_the_cpu(device: str, choices: list[str], run: Run) -> None:
     there, here = (run(*choices, f"trainer.accelerator={name}") for name in (device, "cpu"))
     assert there == pytest.approx(here, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("device", "line"),
+    [("cpu", "sparsity=l1"), *(pytest.param("cuda", line, marks=ON_GPU) for line in LINES if "masking" not in line)],
+)
+def test_every_choice_ends_with_the_measures_of_the_cpu(device: str, line: str, run: Run) -> None:
+    """All but masks, which a device draws by a generator of its own."""
+    choices = f"{line} {NEEDED.get(line, '')}".split()
+    there, here = (run(*choices, f"trainer.accelerator={name}") for name in (device, "cpu"))
+    assert there == pytest.approx(here, rel=0.02, abs=1e-6)
 
 
 class Stop(Callback):

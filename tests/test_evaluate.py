@@ -119,6 +119,12 @@ def test_a_model_of_one_atom_is_evaluated(run: Run, composed: Compose, garments:
     assert found["test/operated_reconstruction_error"] > 0
 
 
+def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(composed: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="accelerator=gpu, but PyTorch finds no CUDA GPU here"):
+        evaluate(composed("ckpt=run", "accelerator=gpu", config="evaluate"))
+
+
 def test_how_well_known_parts_are_recovered_is_measured(composed: Compose, tmp_path: Path) -> None:
     train(composed("data=swimmer", "latent_dim=16", "trainer.max_epochs=1"), tmp_path / "run")
     (found,) = evaluate(composed(f"ckpt={tmp_path / 'run'}", "data=swimmer", config="evaluate")).measures.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,19 @@ def test_a_run_says_first_what_it_trains(tmp_path: Path) -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert partae.__version__ == version("partae")
+
+
+def test_a_checkout_that_is_not_installed_trains(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU machine without a network, a folder on the path is all there is."""
+
+    def found(name: str) -> str:
+        if name == "partae":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", found)
+    assert partae.__version__ == "unknown"
+    assert "test/reconstruction_error" in run()
 
 
 def test_tab_after_partae_completes_what_there_is() -> None:

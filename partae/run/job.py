@@ -74,7 +74,7 @@ def _restore_process() -> Iterator[None]:
     environment = dict(os.environ)
     deterministic = torch.get_deterministic_debug_mode()
     precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
-    benchmark = torch.backends.cudnn.benchmark
+    benchmark, tf32 = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
     try:
         yield
     finally:
@@ -83,7 +83,7 @@ def _restore_process() -> Iterator[None]:
         torch.set_deterministic_debug_mode(deterministic)
         torch.set_float32_matmul_precision(precision)
         torch.set_default_dtype(dtype)
-        torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = benchmark, tf32
 
 
 def _measures(cfg: DictConfig, hydra: HydraConf, folder: Path, train: Train) -> dict[str, float]:

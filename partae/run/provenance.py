@@ -13,20 +13,22 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+import partae
 from partae.checks import InputError
 from partae.files import read_json, read_yaml, subtree, write_bytes
 from partae.run.hints import train_line
 from partae.run.overrides import is_harmless
 
 MACHINE = "machine.json"
-PACKAGES = ("partae", "torch", "pytorch-lightning")
+PACKAGES = ("torch", "pytorch-lightning")
 OWN_FOLDER = ("hydra.mode=", "hydra.run.dir=", "hydra.sweep.dir=")  # overrides that a repetition does without
 
 
 def write_machine(folder: Path, device: torch.device) -> None:
     """Write the versions and the device of the training in ``folder``."""
-    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    machine = {"versions": f"{packages}, Python {platform.python_version()}", "device": describe_device(device)}
+    packages = {"partae": partae.__version__} | {package: version(package) for package in PACKAGES}
+    versions = packages | {"Python": platform.python_version()}
+    machine = {"versions": ", ".join(map(" ".join, versions.items())), "device": describe_device(device)}
     write_bytes(folder / ".hydra" / MACHINE, f"{json.dumps(machine, indent=2)}\n".encode())
 
 

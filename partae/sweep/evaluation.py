@@ -80,6 +80,7 @@ class Evaluation:
 def evaluate(cfg: DictConfig) -> Evaluation:
     """Measure and draw the models that ``cfg.ckpt`` names, and write measures, figures and pages beside them."""
     options, form = _read_options(cfg), one_of("export", cfg.export, FORMATS)
+    torch.backends.cudnn.allow_tf32 = False  # as in training
     selection = select(cfg.ckpt)
     files, folder = selection.files, selection.folder
     places = {name: evaluation_folder(file) for name, file in files.items()}
@@ -148,7 +149,10 @@ def _read_options(cfg: DictConfig) -> Options:
         raise InputError(f"operators must be a list, for example operators=[dilation:1]; got {cfg.operators}")
     if not isinstance(cfg.trust, ListConfig):
         raise InputError(f"trust must be a list of packages, for example trust=[my_package]; got {cfg.trust}")
-    accelerator = one_of("accelerator", cfg.accelerator, ("auto", "cpu"))
+    accelerator = one_of("accelerator", cfg.accelerator, ("auto", "gpu", "cpu"))
+    has_gpu = torch.cuda.is_available()
+    if accelerator == "gpu" and not has_gpu:
+        raise InputError("accelerator=gpu, but PyTorch finds no CUDA GPU here: leave it out to evaluate on the CPU")
     return Options(
         operators=[operator(str(text)) for text in cfg.operators],
         bias=flag("bias", cfg.bias),
@@ -157,7 +161,7 @@ def _read_options(cfg: DictConfig) -> Options:
         standardised=None if cfg.standardised is None else flag("standardised", cfg.standardised),
         comparison=flag("comparison", cfg.comparison),
         l0_threshold=real("l0_threshold", cfg.l0_threshold, low=0),
-        device="cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu",
+        device="cuda" if accelerator != "cpu" and has_gpu else "cpu",
         quiet=flag("quiet", cfg.quiet),
         trust=[str(package) for package in cfg.trust],
     )

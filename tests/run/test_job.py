@@ -70,7 +70,7 @@ def test_what_a_job_sets_in_its_process_is_not_there_for_the_next(
 ) -> None:
     def state() -> tuple[object, ...]:
         process = torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision(), torch.get_default_dtype()
-        return (*process, dict(os.environ))
+        return (*process, torch.backends.cudnn.allow_tf32, dict(os.environ))
 
     def train(*_: object) -> dict[str, float]:
         os.environ["PL_GLOBAL_SEED"] = "7"
@@ -78,6 +78,7 @@ def test_what_a_job_sets_in_its_process_is_not_there_for_the_next(
         torch.use_deterministic_algorithms(True)
         torch.set_float32_matmul_precision("medium")
         torch.set_default_dtype(torch.float64)
+        torch.backends.cudnn.allow_tf32 = not torch.backends.cudnn.allow_tf32
         return MEASURES
 
     before = state()
