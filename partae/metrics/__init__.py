@@ -11,7 +11,7 @@ from partae.metrics.atoms import (
 )
 from partae.metrics.calibration import best_gain, calibrate, check_gains
 from partae.metrics.classification import SVMAccuracy, svm_accuracy_quick, svm_accuracy_report
-from partae.metrics.code import contributions, dead_atoms, l0, usage_frequency
+from partae.metrics.code import contributions, dead_atoms, l0, relative_l0, usage_frequency
 from partae.metrics.comparison import clustering_accuracy, knn_accuracy
 from partae.metrics.errors import ExplainedVariance, explained_variance, reconstruction_error
 from partae.metrics.measures import MEASURED, Measures, codes, measure
@@ -44,6 +44,7 @@ __all__ = [
     "overlap",
     "part_recovery",
     "reconstruction_error",
+    "relative_l0",
     "stability",
     "svm_accuracy_quick",
     "svm_accuracy_report",

@@ -23,6 +23,24 @@ def l0(code: Tensor, threshold: float = 0.0) -> Tensor:
     return (code.abs() > threshold).sum(dim=1).float()
 
 
+def relative_l0(code: Tensor, atoms: Tensor, share: float = DEAD_SHARE) -> Tensor:
+    """Number of entries of each code that exceed ``share`` of its largest one: (B, K) -> (B,), in [0, K].
+
+    Entries are taken times the norms of their atoms, so that models of any unit compare: it is arbitrary which of the
+    two is large. Lower is sparser.
+
+    Args:
+        code: (B, K); negative entries count by their size.
+        atoms: (K, C, H, W).
+        share: of the largest entry, in [0, 1).
+
+    >>> relative_l0(torch.tensor([[1.0, 0.001], [0.0, 0.0]]), torch.tensor([1.0, 50.0]).view(2, 1, 1, 1))
+    tensor([2., 0.])
+    """
+    size = code.abs() * atoms.flatten(1).norm(dim=1)
+    return (size > share * size.amax(dim=1, keepdim=True)).sum(dim=1).float()
+
+
 def usage_frequency(code: Tensor, share: float = DEAD_SHARE) -> Tensor:
     """Share of images in which each unit exceeds ``share`` of the largest activation: (B, K) -> (K,), in [0, 1].
 

@@ -91,6 +91,12 @@ MEANINGS = {
     "l0": Meaning(
         "L0", "Number of entries of each code whose size exceeds {threshold:g}", "in [0, K]", "lower is sparser"
     ),
+    "relative_l0": Meaning(
+        "Relative L0",
+        "Number of entries of each code, times their atoms' norms, that exceed 0.01 of the largest of them",
+        "in [0, K]",
+        "lower is sparser",
+    ),
     "usage_frequency": Meaning(
         "Usage frequency", "Share of images in which each unit exceeds 0.01 of the largest activation", "in [0, 1]"
     ),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from partae.metrics.atoms import atom_sparsity, coherence, negative_mass, negative_share, overlap, part_recovery
 from partae.metrics.calibration import BATCH, best_gain
-from partae.metrics.code import l0, usage_frequency
+from partae.metrics.code import l0, relative_l0, usage_frequency
 from partae.metrics.errors import ExplainedVariance, reconstruction_error
 from partae.metrics.measures import Averages, Measures, named
 from partae.metrics.view import View
@@ -125,6 +125,7 @@ def measure_dictionary(atoms: Tensor, code: Tensor, l0_threshold: float = 0.05) 
     """
     measures = {
         "l0": l0(code, l0_threshold).mean(),
+        "relative_l0": relative_l0(code, atoms).mean(),
         "usage_frequency": usage_frequency(code).mean(),
         "atom_sparsity": atom_sparsity(atoms).mean(),
         "overlap": overlap(atoms, code.abs().double().mean(dim=0).to(atoms)),
@@ -135,15 +136,16 @@ def measure_dictionary(atoms: Tensor, code: Tensor, l0_threshold: float = 0.05) 
     return {name: value.item() for name, value in measures.items()}
 
 
-def measure_parts(atoms: Tensor, parts: Tensor | None, ignored: Tensor | None = None) -> dict[str, float]:
-    """The mean and the least `part_recovery`; empty if the parts are not known.
+def measure_parts(atoms: Tensor, source: object) -> dict[str, float]:
+    """The mean and the least `part_recovery`; empty where the parts of the images are not known.
 
     Args:
         atoms: (K, C, H, W).
-        parts: (P, C, H, W), where they are known.
-        ignored: pixels left out, True where so, (C, H, W).
+        source: of the images; one that knows its parts has them as ``parts`` (P, C, H, W), and maybe pixels that are
+            left out as ``ignored`` (C, H, W), True where so.
     """
+    parts = getattr(source, "parts", None)
     if parts is None:
         return {}
-    recovery = part_recovery(atoms, parts, ignored)
+    recovery = part_recovery(atoms, parts, getattr(source, "ignored", None))
     return {"part_recovery": recovery.mean().item(), "least_part_recovery": recovery.min().item()}

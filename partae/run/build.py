@@ -154,7 +154,7 @@ def _measures_of(model: Measured, cfg: DictConfig) -> tuple[str, ...]:
     """The names of all measures of a finished run of ``model``, where images are kept for validation."""
     measures = Measures(1).names
     validated = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
-    of_codes = (*SVM_MEASURES[cfg.svm], *((*OF_CLASSES, *OF_COST) if cfg.comparison else ()))
+    of_codes = (*SVM_MEASURES[cfg.svm], *(("relative_l0", *OF_CLASSES, *OF_COST) if cfg.comparison else ()))
     return (*validated, *(f"test/{name}" for name in (*measures, *of_codes)))
 
 

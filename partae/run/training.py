@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
 from partae.callbacks import Hyperparameters
-from partae.metrics import codes
+from partae.metrics import codes, relative_l0
 from partae.metrics.classification import check_svm, measure_svm
 from partae.metrics.comparison import ENCODED, measure_classes, measure_cost
+from partae.metrics.survey import measure_parts
 from partae.run.build import Job, build_job
 from partae.run.provenance import describe_device, write_machine
 from partae.run.run_folder import finish, is_alone
@@ -98,6 +99,8 @@ def _measure_codes(job: Job) -> dict[str, float]:
     labelled = cache(lambda split: codes(model, data.batches(split, shared=False)))
     found = measure_svm(labelled, cfg.svm, cfg.seed, progress=not cfg.quiet)
     if cfg.comparison:
+        code, atoms = labelled("test")[0], model.atoms.detach().cpu()
+        found |= {"relative_l0": relative_l0(code, atoms).mean().item()} | measure_parts(atoms, data.source)
         found |= measure_classes(labelled, model.atoms, cfg.seed) if data.classes else {}
         found |= measure_cost(model, data.first("test", ENCODED))
     return found

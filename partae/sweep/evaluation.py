@@ -219,13 +219,12 @@ def _measure(survey: Survey, data: DataModule, options: Options) -> dict[str, tu
         classes = measure_classes(labelled, survey.model.atoms, options.seed) if data.classes else {}
         cost = measure_cost(survey.model, data.first("test", ENCODED))
     atoms = survey.model.cpu().atoms.detach()
-    parts, ignored = getattr(data.source, "parts", None), getattr(data.source, "ignored", None)
     groups: list[tuple[Mapping[str, Any], Settings]] = [
         (survey.measures.compute(), {"bias": options.bias}),
         (survey.references.compute(), {"fitted_to": survey.references.count}),
         ({"explained_variance": survey.variance.compute()}, {}),
         (measure_dictionary(atoms, code, options.l0_threshold), {"l0_threshold": options.l0_threshold}),
-        (measure_parts(atoms, parts, ignored), {}),
+        (measure_parts(atoms, data.source), {}),
         (svm, {"svm": options.protocol, "seed": options.seed, "standardised": options.standardised}),
         (classes, {"seed": options.seed}),
         (cost, {"device": options.device}),

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partae.metrics import dead_atoms, hoyer_sparsity, l0, usage_frequency
+from partae.metrics import dead_atoms, hoyer_sparsity, l0, relative_l0, usage_frequency
 from partae.metrics.code import DEAD_SHARE, Contributions, DeadAtoms
 from partae.metrics.meanings import MEANINGS
 
@@ -56,6 +56,15 @@ def test_l0_counts_entries_above_the_threshold_by_size() -> None:
     code = torch.tensor([[0.5, -0.5, 0.1, 0.0], [0.0, 0.0, 0.0, 0.0]])
     assert l0(code).tolist() == np.count_nonzero(code.numpy(), axis=1).tolist() == [3, 0]
     assert l0(code, threshold=0.1).tolist() == [2, 0]
+
+
+def test_the_relative_l0_asks_for_no_unit() -> None:
+    code = torch.tensor([[4.0, -0.5, 0.001], [0.0, 0.0, 0.0], [0.0, 0.0, 0.3]])
+    atoms = torch.rand(3, 1, 2, 2) + 1
+    factors = torch.tensor([0.01, 100.0, 1.0])
+    assert relative_l0(code, atoms).tolist() == [2, 0, 1]
+    assert relative_l0(code * factors, atoms / factors.view(3, 1, 1, 1)).tolist() == [2, 0, 1]
+    assert relative_l0(code, atoms, share=0.5).tolist() == [1, 0, 1]
 
 
 def test_usage_frequency_in_closed_form() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from partae.metrics import (
     measure,
     overlap,
     reconstruction_error,
+    relative_l0,
     usage_frequency,
 )
 from partae.metrics.meanings import MEANINGS
@@ -133,6 +135,7 @@ def test_measures_of_the_dictionary_equal_their_definitions(model: AutoEncoder) 
     code[::2] *= -1  # each entry counts by its size
     expected = {
         "l0": (code.abs() > 0.5).sum().item() / len(code),
+        "relative_l0": relative_l0(code, atoms).mean().item(),
         "usage_frequency": usage_frequency(code).mean().item(),
         "overlap": overlap(atoms, code.abs().mean(dim=0)).item(),
         "coherence": coherence(atoms).item(),
@@ -160,7 +163,7 @@ def test_reset_forgets_all_images(model: AutoEncoder) -> None:
 def test_the_sign_of_a_code_does_not_matter(model: AutoEncoder) -> None:
     code, atoms = model.encode(IMAGES).detach(), model.atoms.detach()
     one, other = (measure_dictionary(sign * atoms, sign * code) for sign in (1, -1))
-    for name in ("l0", "usage_frequency", "overlap", "coherence"):
+    for name in ("l0", "relative_l0", "usage_frequency", "overlap", "coherence"):
         assert other[name] == pytest.approx(one[name])
 
 
@@ -168,9 +171,12 @@ def test_the_recovery_of_known_parts_is_its_mean_and_its_least(model: AutoEncode
     atoms = model.atoms.detach()
     assert measure_parts(atoms, None) == {}
     parts = torch.cat([2 * atoms[:1], torch.zeros(1, 1, 8, 8)])
-    assert measure_parts(atoms, parts) == pytest.approx({"part_recovery": 0.5, "least_part_recovery": 0.0})
+    assert measure_parts(atoms, SimpleNamespace(parts=parts)) == pytest.approx(
+        {"part_recovery": 0.5, "least_part_recovery": 0.0}
+    )
     ignored = torch.zeros(1, 8, 8, dtype=torch.bool)
     ignored[0, 0] = True
     disturbed = torch.where(ignored, 9.0, parts[:1])
-    assert measure_parts(atoms, disturbed)["part_recovery"] < 0.99
-    assert measure_parts(atoms, disturbed, ignored)["part_recovery"] == pytest.approx(1)
+    whole, less = SimpleNamespace(parts=disturbed), SimpleNamespace(parts=disturbed, ignored=ignored)
+    assert measure_parts(atoms, whole)["part_recovery"] < 0.99
+    assert measure_parts(atoms, less)["part_recovery"] == pytest.approx(1)
