@@ -226,8 +226,10 @@ def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
     return torch.cat([torch.stack([each(some) for each in operators], dim=1) for some in images.split(AT_ONCE)])
 
 
-def operator(text: str) -> Operator:
+def operator(text: str | Operator) -> Operator:
     """The operator that a command line calls ``name:radius``, or ``name:`` and another structuring element.
+
+    An operator is returned as it is.
 
     Raises:
         InputError: if there is no such operator, or no such structuring element.
@@ -235,5 +237,7 @@ def operator(text: str) -> Operator:
     >>> operator("opening:2"), operator("top_hat:line:5@45")
     (Operator(name='opening', element='2'), Operator(name='top_hat', element='line:5@45'))
     """
+    if isinstance(text, Operator):
+        return text
     name, _, element = text.partition(":")
     return Operator(name, element)

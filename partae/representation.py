@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from partae.checks import ROUNDING, InputError, check_floats
 from partae.morphology import Array, Operator
+from partae.morphology import operator as named
 
 
 class Representation(nn.Module):
@@ -98,16 +99,14 @@ class Representation(nn.Module):
         """The model's own rendering (B, C, H, W) of images (B, C, H, W)."""
         return self.decode(self.encode(images))
 
-    def render(self, code: Array, operator: Operator, *, bias: bool = False) -> Array:
+    def render(self, code: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """The raw max-approximation of a code (B, K), as published: it is decoded by the operated atoms, (B, C, H, W).
 
         That of a gradient or a top-hat is the difference of the renderings of its two `terms`, since the bias and the
         activation of a decoder do not commute with it. With ``bias`` the operator is applied to the bias too.
         """
-        bias = bias or self.bias_is_atom
-        renderings = [
-            self.decode(code, each(self.atoms), each(self.bias[None])[0] if bias else None) for each in operator.terms
-        ]
+        bias, terms = bias or self.bias_is_atom, named(operator).terms
+        renderings = [self.decode(code, each(self.atoms), each(self.bias[None])[0] if bias else None) for each in terms]
         rendering: Array = reduce(sub, renderings)
         return rendering
 
@@ -115,16 +114,18 @@ class Representation(nn.Module):
         """The factor by which renderings of ``operator`` are multiplied: at least 0, and 1 if none was fitted."""
         return self.gains.get(str(operator), 1.0)
 
-    def max_approximation(self, images: Array, operator: Operator, *, bias: bool = False) -> Array:
+    def max_approximation(self, images: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """An approximation of ``operator(images)`` by operating on the K atoms only: (B, C, H, W), in [0, 1].
 
+        An operator may be given as `partae.Operator`, or in the words of a command line, "dilation:1".
         It is the rendering times the `gain` for the operator, clipped to [0, 1]. The raw one, as published, is
         ``model.render(model.encode(images), operator)``. With ``bias`` the operator is applied to the bias too.
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 
-    def max_approximation_of_code(self, code: Array, operator: Operator, *, bias: bool = False) -> Array:
+    def max_approximation_of_code(self, code: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """The max-approximation (B, C, H, W), in [0, 1], of the images that have the code (B, K)."""
+        operator = named(operator)
         rendering: Array = self.gain(operator) * self.render(code, operator, bias=bias)
         return rendering.clip(0, 1)
 

@@ -143,7 +143,8 @@ def test_the_leaderboard_sweeps_over_all_of_its_models() -> None:
     swept = str(params["experiment/leaderboard@_global_"]).split(",")
     assert sorted(swept) == sorted(file.stem for file in LEADERBOARD.glob("*.yaml"))
     images = str(params["experiment/images@_global_"]).split(",")
-    assert sorted(images) == sorted(file.stem for file in (CONF / "experiment" / "images").glob("*.yaml"))
+    known = {file.stem for file in (CONF / "experiment" / "images").glob("*.yaml")}
+    assert set(images) == known - {"mnist"}, "which not everybody has"
 
 
 @pytest.mark.parametrize("row", [file.stem for file in sorted(LEADERBOARD.glob("*.yaml"))])

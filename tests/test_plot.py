@@ -50,7 +50,7 @@ def test_reconstructions_are_the_models_own(images: torch.Tensor) -> None:
 
 def test_max_approximations_are_those_of_the_operator() -> None:
     only, opening = model(), partae.Operator("opening", 1)
-    figure = plot.max_approximations(only, IMAGES, opening)
+    figure = plot.max_approximations(only, IMAGES, "opening:1")
     assert rows(figure) == ["opening of the original", "max-approximation"]
     np.testing.assert_allclose(tile(figure, 0, 0)[..., 0], opening(IMAGES)[0, 0], atol=0.005)
     expected = only.max_approximation(IMAGES, opening)[0, 0].detach()

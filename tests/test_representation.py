@@ -141,6 +141,11 @@ def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_the
     exact = model.render(code, dilation(1))
     torch.testing.assert_close(exact, dilation(1)(images))
 
+    assert model.render(code, "dilation:1").equal(exact)
+    assert model.max_approximation(images, "dilation:1").equal(model.max_approximation(images, dilation(1)))
+    with pytest.raises(InputError, match="operators must be among dilation"):
+        model.max_approximation(images, "dilatation:1")
+
     met = model.render(code, dilation(2))[0, 0, 2, 2]
     assert met == 1.25  # both dilated atoms reach the middle: their sum, where the true dilation has their maximum, 1
     assert dilation(2)(images)[0, 0, 2, 2] == 1

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from partae.checks import InputError, check_floats, one_of, real
-from partae.morphology import OPERATORS, Array, Operator, operate
+from partae.morphology import OPERATORS, Array, Operator, operate, operator
 from partae.representation import Representation, check_images
 
 ITERATIONS = 50
@@ -50,7 +50,7 @@ def best_gain(rendering: Tensor, images: Tensor) -> float:
 def calibrate(
     model: Representation,
     images: Array,
-    operators: Sequence[Operator],
+    operators: Sequence[Operator | str],
     *,
     operated: Tensor | None = None,
     code: Tensor | None = None,
@@ -72,6 +72,7 @@ def calibrate(
     Raises:
         InputError: if the images are whole numbers, not in [0, 1] or of another shape than the atoms.
     """
+    chosen = [operator(each) for each in operators]
     check_floats("calibrate", images)
     given = (torch.from_numpy(images) if isinstance(images, np.ndarray) else images).to(model.atoms)
     check_images("calibrate", given, model.atoms.shape[1:])
@@ -79,12 +80,12 @@ def calibrate(
     model.eval()  # batch norm would learn from them
     if code is None:
         code = torch.cat([model._encode(batch) for batch in given.split(BATCH)])
-    for index, each in enumerate(operators):
+    for index, each in enumerate(chosen):
         rendering = torch.cat([model.render(batch, each, bias=bias) for batch in code.split(BATCH)])
         expected = operate(given, [each])[:, 0] if operated is None else operated[:, index]
         model.gains[str(each)] = best_gain(rendering, expected.to(rendering))
     model.train(training)
-    return {str(each): model.gains[str(each)] for each in operators}
+    return {str(each): model.gains[str(each)] for each in chosen}
 
 
 def check_gains(gains: object) -> dict[str, float]:

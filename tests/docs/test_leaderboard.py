@@ -1,0 +1,57 @@
+"""The tables of the leaderboard are those of its runs."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from partae.run.run_folder import finish
+from tests.docs.shown import ROOT
+
+MEASURES = {"test/reconstruction_error": 0.0125, "test/max_approximation_error_calibrated": 0.02}
+MEASURES |= {"test/hoyer_sparsity": 0.5, "test/knn_accuracy": 0.8, "test/clustering_nmi": 0.5}
+
+
+def add_run(sweep: Path, model: str, k: int, seed: int, measures: dict[str, float]) -> None:
+    folder = sweep / f"{model}_{k}_{seed}" / ".hydra"
+    folder.mkdir(parents=True)
+    overrides = [f"experiment/leaderboard@_global_={model}", "experiment/images@_global_=swimmer"]
+    overrides += [f"latent_dim={k}", f"seed={seed}", "experiment=leaderboard"]
+    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
+    OmegaConf.save({"hydra": {"mode": "MULTIRUN", "job": {"num": seed}}}, folder / "hydra.yaml")
+    OmegaConf.save({"seed": seed}, folder / "config.yaml")
+    finish(folder.parent, MEASURES | measures, 3.0)
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_row_of_the_leaderboard_is_the_mean_over_its_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, error in enumerate((0.01, 0.02, 0.03)):
+        add_run(tmp_path / "sweep", "nmf", 25, seed, {"test/reconstruction_error": error, "fit_seconds": 7.0})
+    add_run(tmp_path / "sweep", "pca", 25, 0, {"test/part_recovery": 0.75})
+    add_run(tmp_path / "sweep", "pca", 100, 0, {"test/clustering_nmi": 0.25})
+    specification = importlib.util.spec_from_file_location("leaderboard", ROOT / "docs" / "leaderboard.py")
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    module.main(tmp_path / "sweep", tmp_path / "tables")
+    assert "3 rows" in capsys.readouterr().out
+
+    few, nmf, many = rows(tmp_path / "tables" / "swimmer.csv")
+    assert [few["model"], nmf["model"], many["k"]] == ["pca", "nmf", "100"]
+    assert nmf["reconstruction error"] == "0.02 ± 0.01"
+    assert (nmf["NMI"], nmf["seeds"], nmf["fit, seconds"]) == ("0.5000", "3", "7")
+    assert (few["reconstruction error"], few["part recovery"], nmf["part recovery"]) == ("0.01250", "0.7500", "")
+    fronts = rows(tmp_path / "tables" / "fronts.csv")
+    assert {"images": "swimmer", "k": "25", "beside the error": "NMI", "front": "pca"} in fronts
+    assert len(fronts) == 2 * len(module.FRONTS)
