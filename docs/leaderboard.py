@@ -1,15 +1,24 @@
 """The tables of docs/leaderboard.md, from the runs of a sweep: ``python docs/leaderboard.py outputs/leaderboard``.
 
-Writes into docs/leaderboard/ a table for each kind of images, means ± deviations over seeds, and ``fronts.csv``.
+Writes into docs/leaderboard/ a table for each kind of images, means ± deviations over seeds, ``fronts.csv``, and a
+picture of each kind of images.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
+import numpy as np
+from adjustText import adjust_text
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from partae import figures
+from partae.figures.style import ACCENT
 from partae.report import number
-from partae.sweep.front import fronts
+from partae.sweep.front import front_of, on_front
 from partae.sweep.rows import Row, read_sweep, write_csv
 from partae.sweep.seeds import DEVIATION, over_seeds
 
@@ -19,10 +28,10 @@ ERROR = "test/reconstruction_error"
 MEASURES = {
     ERROR: "reconstruction error",
     "test/max_approximation_error_calibrated": "max-approximation error, calibrated",
-    "test/max_approximation_error": "raw",
+    "test/max_approximation_error": "max-approximation error, raw",
     "test/operated_reconstruction_error": "dilated reconstruction",
     "test/hoyer_sparsity": "Hoyer sparsity",
-    "test/relative_l0": "L0",
+    "test/relative_l0": "relative L0",
     "test/contributing_atoms": "contributing atoms",
     "test/part_recovery": "part recovery",
     "test/svm_accuracy": "SVM",
@@ -32,41 +41,71 @@ MEASURES = {
     "test/parameter_bytes": "bytes",
     "fit_seconds": "fit, seconds",
 }
-EQUAL = 1e-4  # a smaller deviation, relative to its mean, is none
+EQUAL = 1e-5  # a smaller deviation, relative to its mean, is none
+ERRORS = tuple(MEASURES)[:2]
 FRONTS = ("test/max_approximation_error_calibrated", "test/hoyer_sparsity", "test/knn_accuracy", "test/clustering_nmi")
+
+
+def with_deviation(mean: float, deviation: float) -> str:
+    """A mean and its deviation, both to the first digit of the deviation."""
+    if deviation <= EQUAL * abs(mean):
+        return number(mean)
+    digits = max(0, -math.floor(math.log10(deviation)))
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def line(row: Row) -> Row:
     """A row over seeds as its table shows it: the model, k, the measures as ``mean ± deviation``, and the seeds."""
     cells: Row = {"model": row[MODEL], "k": row["latent_dim"]}
     for key, name in MEASURES.items():
-        if key not in row:
-            continue
-        mean, deviation = float(row[key]), float(row.get(key + DEVIATION, 0))
-        cells[name] = f"{mean:.3g} ± {deviation:.1g}" if deviation > EQUAL * abs(mean) else number(mean)
+        if key in row:
+            cells[name] = with_deviation(float(row[key]), float(row.get(key + DEVIATION, 0)))
     return cells | {"seeds": row["seeds"]}
 
 
 def beside(rows: list[Row]) -> list[Row]:
     """Who is on the front of the reconstruction error and another measure, by images and k."""
     found: list[Row] = []
-    for k in dict.fromkeys(row["latent_dim"] for row in rows):
-        kept = (MODEL, IMAGES, *MEASURES, "folder")
-        same = [{key: row[key] for key in kept if key in row} for row in rows if row["latent_dim"] == k]
-        for other, name in ((key, MEASURES[key]) for key in FRONTS):
-            given = {"k": k, "beside the error": name}
-            found += [{"images": row["data"], **given, "front": row["front"]} for row in fronts(same, (ERROR, other))]
+    for images, k in dict.fromkeys((row[IMAGES], row["latent_dim"]) for row in rows):
+        same = [row for row in rows if (row[IMAGES], row["latent_dim"]) == (images, k)]
+        for key in FRONTS:
+            front = ", ".join(str(row[MODEL]) for row in front_of(same, (ERROR, key)))
+            found.append({"images": images, "k": k, "beside the error": MEASURES[key], "front": front})
     return sorted(found, key=lambda row: str(row["images"]))
+
+
+@figures.styled
+def picture(rows: list[Row]) -> Figure:
+    """The two errors of each model, with the front: a panel for each number of atoms."""
+    counts = list(dict.fromkeys(row["latent_dim"] for row in rows))
+    figure = Figure(figsize=(4.2 * len(counts), 3.8), layout="constrained")
+    for axes, k in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts, strict=True):
+        same = [row for row in rows if row["latent_dim"] == k]
+        points = np.array([[float(row[key]) for key in ERRORS] for row in same])
+        front = points[on_front(points)]
+        axes.step(*front[front[:, 0].argsort()].T, where="post", color=ACCENT)
+        axes.plot(*points.T, "o", color="0.25", markersize=3)
+        axes.set(title=f"{k} atoms", xscale="log", yscale="log", xlabel=MEASURES[ERRORS[0]], ylabel=MEASURES[ERRORS[1]])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
+        names = [axes.text(*point, str(row[MODEL]), fontsize=6) for point, row in zip(points, same, strict=True)]
+        adjust_text(names, *points.T, ax=axes, arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5})
+    return figure
 
 
 def main(sweep: Path, folder: Path = FOLDER) -> None:
     """Write the tables of the ``sweep`` into ``folder``: few atoms and small errors first."""
     rows = over_seeds([row for row in read_sweep(sweep) if row["status"] == "finished"])
+    if not rows:
+        sys.exit(f"{sweep} has no finished runs of experiment=leaderboard")
     rows.sort(key=lambda row: (int(row["latent_dim"]), float(row[ERROR])))
     for images in dict.fromkeys(str(row[IMAGES]) for row in rows):
         lines = [line(row) for row in rows if row[IMAGES] == images]
         write_csv(folder / f"{images}.csv", lines)
-        print(f"{len(lines)} rows are in {folder / images}.csv")
+        figures.save(picture([row for row in rows if row[IMAGES] == images]), folder / images)
+        print(f"{len(lines)} rows are in {folder / images}.csv, and drawn in {images}.png")
     write_csv(folder / "fronts.csv", beside(rows))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from partae.checks import InputError, real
-from partae.morphology import Operator, operate, operator
+from partae.morphology import Operator, operate, read_operator
 from partae.printed import Printed
 from partae.representation import Representation
 
@@ -64,7 +64,7 @@ class MaxApproximation(Approximation):
         super().__init__()
         if isinstance(operators, str) or not operators:
             raise InputError(f"approximation.operators must be a list, as in [dilation:1]; got {operators!r}")
-        self.applied: tuple[Operator, ...] = tuple(operator(str(text)) for text in operators)
+        self.applied: tuple[Operator, ...] = tuple(read_operator(str(text)) for text in operators)
         self.operators = [each.text for each in self.applied]  # a checkpoint needs no file of a footprint
         self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
         self.gains = nn.Parameter(torch.ones(len(self.applied)))

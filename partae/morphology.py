@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import sub
@@ -226,7 +226,7 @@ def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
     return torch.cat([torch.stack([each(some) for each in operators], dim=1) for some in images.split(AT_ONCE)])
 
 
-def operator(text: str | Operator) -> Operator:
+def read_operator(given: str | Operator) -> Operator:
     """The operator that a command line calls ``name:radius``, or ``name:`` and another structuring element.
 
     An operator is returned as it is.
@@ -234,10 +234,23 @@ def operator(text: str | Operator) -> Operator:
     Raises:
         InputError: if there is no such operator, or no such structuring element.
 
-    >>> operator("opening:2"), operator("top_hat:line:5@45")
+    >>> read_operator("opening:2"), read_operator("top_hat:line:5@45")
     (Operator(name='opening', element='2'), Operator(name='top_hat', element='line:5@45'))
     """
-    if isinstance(text, Operator):
-        return text
-    name, _, element = text.partition(":")
+    if isinstance(given, Operator):
+        return given
+    if not isinstance(given, str):
+        raise InputError(f'an operator is given as partae.dilation(1), or as a text, "dilation:1"; got {given!r}')
+    name, _, element = given.partition(":")
     return Operator(name, element)
+
+
+def read_operators(given: Iterable[str | Operator]) -> tuple[Operator, ...]:
+    """Several operators, each by `read_operator`.
+
+    Raises:
+        InputError: if one operator is given instead of several, or if one is none.
+    """
+    if isinstance(given, str | Operator):
+        raise InputError(f'operators are given as a list, for example ["dilation:1"]; got {given!r}')
+    return tuple(read_operator(each) for each in given)

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.metrics.view import View, view_batch
-from partae.morphology import Array, Operator, dilation
-from partae.morphology import operator as named
+from partae.morphology import Array, Operator, dilation, read_operator
 from partae.report import drawings
 from partae.representation import Representation
 
@@ -43,7 +42,7 @@ def max_approximations(
     models: Models, images: Array, operator: Operator | str = DILATION, names: Sequence[str] = ()
 ) -> Figure:
     """Operated images (B, C, H, W), and each model's max-approximations of them; "opening:2" is an operator, too."""
-    operator = named(operator)
+    operator = read_operator(operator)
     views = _views(models, "max-approximation", images, names, operator)
     return drawings.draw_max_approximations(views, names, operator)
 
@@ -54,26 +53,26 @@ def overview(
     """A model at a glance: its atoms, and for each image the strongest of them and the model's renderings."""
     if not isinstance(model, Representation):
         raise InputError(f"an overview is of one model; got {type(model).__name__}")
-    operator = named(operator)
+    operator = read_operator(operator)
     (view,) = _views(model, "", images, names, operator).values()
     return drawings.draw_overview(model.atoms.detach().cpu(), view, names, operator)
 
 
 def _named(models: Models, label: str) -> Mapping[str, Representation]:
-    known = {label: models} if isinstance(models, Representation) else models
-    if not (isinstance(known, Mapping) and known and all(isinstance(each, Representation) for each in known.values())):
+    named = {label: models} if isinstance(models, Representation) else models
+    if not (isinstance(named, Mapping) and named and all(isinstance(each, Representation) for each in named.values())):
         raise InputError(
             f"a figure is of a model or of several by their names, {{name: model, ...}}; got {type(models).__name__}"
         )
-    return known
+    return named
 
 
 def _views(models: Models, label: str, images: Array, names: Sequence[str], *operators: Operator) -> dict[str, View]:
-    known = _named(models, label)
+    named = _named(models, label)
     if not len(images) or len(names) not in (0, len(images)):
         given = f"{len(images)} images and names={list(names)}"
         raise InputError(f"a figure needs at least one image, and names for all images or none; got {given}")
-    return {name: _view(model, images, operators) for name, model in known.items()}
+    return {name: _view(model, images, operators) for name, model in named.items()}
 
 
 def _view(model: Representation, images: Array, operators: Sequence[Operator]) -> View:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from partae.checks import ROUNDING, InputError, check_floats
-from partae.morphology import Array, Operator
-from partae.morphology import operator as named
+from partae.morphology import Array, Operator, read_operator
 
 
 class Representation(nn.Module):
@@ -105,27 +104,27 @@ class Representation(nn.Module):
         That of a gradient or a top-hat is the difference of the renderings of its two `terms`, since the bias and the
         activation of a decoder do not commute with it. With ``bias`` the operator is applied to the bias too.
         """
-        bias, terms = bias or self.bias_is_atom, named(operator).terms
+        bias, terms = bias or self.bias_is_atom, read_operator(operator).terms
         renderings = [self.decode(code, each(self.atoms), each(self.bias[None])[0] if bias else None) for each in terms]
         rendering: Array = reduce(sub, renderings)
         return rendering
 
-    def gain(self, operator: Operator) -> float:
+    def gain(self, operator: Operator | str) -> float:
         """The factor by which renderings of ``operator`` are multiplied: at least 0, and 1 if none was fitted."""
-        return self.gains.get(str(operator), 1.0)
+        return self.gains.get(str(read_operator(operator)), 1.0)
 
     def max_approximation(self, images: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """An approximation of ``operator(images)`` by operating on the K atoms only: (B, C, H, W), in [0, 1].
 
-        An operator may be given as `partae.Operator`, or in the words of a command line, "dilation:1".
         It is the rendering times the `gain` for the operator, clipped to [0, 1]. The raw one, as published, is
-        ``model.render(model.encode(images), operator)``. With ``bias`` the operator is applied to the bias too.
+        ``model.render(model.encode(images), operator)``. With ``bias`` the operator is applied to the bias too. An
+        operator is a `partae.Operator`, or a text as on a command line, "dilation:1".
         """
         return self.max_approximation_of_code(self.encode(images), operator, bias=bias)
 
     def max_approximation_of_code(self, code: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """The max-approximation (B, C, H, W), in [0, 1], of the images that have the code (B, K)."""
-        operator = named(operator)
+        operator = read_operator(operator)
         rendering: Array = self.gain(operator) * self.render(code, operator, bias=bias)
         return rendering.clip(0, 1)
 

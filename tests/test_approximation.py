@@ -16,7 +16,7 @@ from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.metrics import check_gains, measure
 from partae.metrics.measures import named
-from partae.morphology import OPERATORS, Operator, operate, operator
+from partae.morphology import OPERATORS, Operator, operate, read_operator
 from partae.saving.specification import build, describe
 from tests.conftest import Compose
 
@@ -73,7 +73,7 @@ def test_a_model_trained_for_a_footprint_of_a_file_is_built_without_the_file(tmp
     specification = describe(trained)
     file.unlink()
     rebuilt = build(specification, AutoEncoder)
-    assert rebuilt.operators == trained.operators == (operator("dilation:corner=110.010.000"),)
+    assert rebuilt.operators == trained.operators == (read_operator("dilation:corner=110.010.000"),)
     assert check_gains(trained.gains) == trained.gains
 
 
@@ -104,7 +104,7 @@ def test_operators_are_applied_once_to_the_images_and_in_every_epoch_to_the_atom
     )
     trainer.fit(autoencoder, data)
     assert sizes == {300: 2, 100: 1}  # once to train and once to calibrate
-    assert data.operators == (operator("dilation:1"),)
+    assert data.operators == (read_operator("dilation:1"),)
     images, _, operated = next(iter(data.train_dataloader()))
     torch.testing.assert_close(operated, operate(images, data.operators), rtol=0, atol=0)
 
@@ -112,7 +112,7 @@ def test_operators_are_applied_once_to_the_images_and_in_every_epoch_to_the_atom
 def test_other_batches_are_pairs(garments: Path, composed: Compose) -> None:
     data: DataModule = instantiate(composed(f"data.source.root={garments}", "data.val_size=100").data)
     data.setup("fit")
-    data.operate((operator("dilation:1"),))
+    data.operate((read_operator("dilation:1"),))
     assert len(next(iter(data.batches("val")))) == 2
     assert len(next(iter(data.val_dataloader()))) == 3
     data.operate(NoApproximation.applied)

@@ -56,10 +56,10 @@ def test_a_run_ends_with_the_measures_of_the_cpu(device: str, choices: list[str]
 
 @pytest.mark.parametrize(
     ("device", "line"),
-    [("cpu", "sparsity=l1"), *(pytest.param("cuda", line, marks=ON_GPU) for line in LINES if "masking" not in line)],
+    [("cpu", "sparsity=l1"), *(pytest.param("cuda", line, marks=ON_GPU) for line in LINES if "corruption" not in line)],
 )
 def test_every_choice_ends_with_the_measures_of_the_cpu(device: str, line: str, run: Run) -> None:
-    """All but masks, which a device draws by a generator of its own."""
+    """All but corruption, which a device draws by a generator of its own."""
     choices = f"{line} {NEEDED.get(line, '')}".split()
     there, here = (run(*choices, f"trainer.accelerator={name}") for name in (device, "cpu"))
     assert there == pytest.approx(here, rel=0.02, abs=1e-6)
@@ -178,7 +178,8 @@ def test_a_run_in_another_precision_resumes_loads_and_is_evaluated(
     options = [*BARS, f"model={model}", f"trainer.precision={precision}", f"trainer.accelerator={device}"]
     folder = tmp_path / "run"
     go_on(*options, "trainer.max_epochs=1", "svm=quick")
-    measures = go_on(*options, "trainer.max_epochs=2")
+    measures = go_on(*options, "trainer.max_epochs=2", "comparison=true")
+    assert 0 < measures["test/part_recovery"] <= 1
     loaded = partae.load(folder)
     assert {tensor.dtype for tensor in loaded.state_dict().values()} == {torch.float32}
     (found,) = evaluate(composed(*BARS[:4], f"ckpt={folder}", "quiet=true", config="evaluate")).measures.values()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from partae.checks import InputError
 from partae.run.training import train
@@ -17,13 +18,17 @@ from tests.conftest import Compose, Run
 
 
 def test_evaluate_gives_the_figures_of_the_end_of_training(
-    run: Run, composed: Compose, garments: Path, tmp_path: Path
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     measures = run()
+    assert not torch.backends.cudnn.allow_tf32
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     folder = tmp_path / "run"
     for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
         options = [f"ckpt={ckpt}", f"data.source.root={garments}", "data.val_size=100", "export=safetensors"]
         evaluation = evaluate(composed(*options, config="evaluate"))
+        assert not torch.backends.cudnn.allow_tf32
         (evaluated,), written = evaluation.measures.values(), evaluation.folder
         assert written == folder / "evaluation"
         assert evaluation.pages == [written / "report.html"]

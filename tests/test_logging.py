@@ -103,7 +103,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert partae.__version__ == version("partae")
 
 
-def test_a_checkout_that_is_not_installed_trains(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_that_is_not_installed_trains(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU machine without a network, a folder on the path is all there is."""
 
     def found(name: str) -> str:
@@ -114,6 +114,7 @@ def test_a_checkout_that_is_not_installed_trains(run: Run, monkeypatch: pytest.M
     monkeypatch.setattr("importlib.metadata.version", found)
     assert partae.__version__ == "unknown"
     assert "test/reconstruction_error" in run()
+    assert "partae unknown" in (tmp_path / "run" / ".hydra" / "machine.json").read_text()
 
 
 def test_tab_after_partae_completes_what_there_is() -> None:

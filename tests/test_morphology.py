@@ -14,7 +14,15 @@ from torch import Tensor
 
 from partae.checks import InputError
 from partae.footprint import build, disk
-from partae.morphology import OPERATORS, WITH_GRADIENT, Operator, dilation, operator, places_of_extrema
+from partae.morphology import (
+    OPERATORS,
+    WITH_GRADIENT,
+    Operator,
+    dilation,
+    places_of_extrema,
+    read_operator,
+    read_operators,
+)
 
 BY_SCIPY = {
     "dilation": ndimage.grey_dilation,
@@ -170,7 +178,7 @@ def test_all_operators_equal_scipy_for_200_random_footprints() -> None:
         assert expected.keys() == OPERATORS.keys()
         for name, training in product(OPERATORS, (True, False)):
             with torch.set_grad_enabled(training):
-                found = operator(f"{name}:any={rows}")(torch.from_numpy(images))
+                found = read_operator(f"{name}:any={rows}")(torch.from_numpy(images))
             np.testing.assert_array_equal(found.numpy(), expected[name], err_msg=f"{name} {rows} {training}")
 
 
@@ -178,19 +186,24 @@ def test_all_operators_equal_scipy_for_200_random_footprints() -> None:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_by_other_shapes_have_the_gradient_and_the_values_of_scipy(name: str, element: str) -> None:
     images = spaced(2, 1, 6, 5).double().requires_grad_()
-    each = operator(f"{name}:{element}")
+    each = read_operator(f"{name}:{element}")
     expected = by_scipy(images.detach().numpy(), build(element, 11).numpy() > 0)
     np.testing.assert_array_equal(each(images).detach().numpy(), expected[name])
     assert torch.autograd.gradcheck(each, images)
 
 
 def test_an_operator_is_called_by_its_name_and_element() -> None:
-    assert str(operator("dilation:disk:2")) == "dilation:2"
-    assert operator("dilation:disk:2") == dilation(2)
-    assert str(operator("top_hat:line:5@225")) == "top_hat:line:5@45"
-    each = operator("opening:corner=110.110.000")
+    for other in (dilation, 2, None):
+        with pytest.raises(InputError, match="an operator is given as"):
+            read_operator(other)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="operators are given as a list"):
+        read_operators("dilation:1")
+    assert str(read_operator("dilation:disk:2")) == "dilation:2"
+    assert read_operator("dilation:disk:2") == dilation(2)
+    assert str(read_operator("top_hat:line:5@225")) == "top_hat:line:5@45"
+    each = read_operator("opening:corner=110.110.000")
     assert str(each) == "opening:corner-3a95852a"
-    assert operator(each.text) == each
+    assert read_operator(each.text) == each
 
 
 @pytest.mark.parametrize(("name", "radius"), [("blur", 1), ("dilation", -1), ("dilation", 1.5)])
@@ -216,7 +229,7 @@ def test_unknown_operators_are_refused(name: str, radius: int) -> None:
 )
 def test_operators_of_the_command_line_are_refused_with_their_text(text: str) -> None:
     with pytest.raises(InputError, match="operators"):
-        operator(text)
+        read_operator(text)
 
 
 @pytest.mark.parametrize("name", WITH_GRADIENT)

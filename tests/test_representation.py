@@ -15,7 +15,7 @@ from partae.checks import ROUNDING, InputError
 from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.model import LeastSquares, SparseDBN, SparseRBM
-from partae.morphology import operator
+from partae.morphology import read_operator
 from partae.representation import Representation
 
 
@@ -142,6 +142,8 @@ def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_the
     torch.testing.assert_close(exact, dilation(1)(images))
 
     assert model.render(code, "dilation:1").equal(exact)
+    calibrate(model, images, ["dilation:2"])
+    assert model.gain("dilation:disk:2") == model.gain(dilation(2)) != 1
     assert model.max_approximation(images, "dilation:1").equal(model.max_approximation(images, dilation(1)))
     with pytest.raises(InputError, match="operators must be among dilation"):
         model.max_approximation(images, "dilatation:1")
@@ -154,7 +156,7 @@ def test_max_approximation_is_exact_where_atoms_are_disjoint_and_a_sum_where_the
 @pytest.mark.parametrize("name", ["gradient", "top_hat", "bottom_hat"])
 def test_a_difference_of_operators_is_rendered_as_the_difference_of_two_renderings(name: str) -> None:
     linear = TwoSquares()
-    code, each = torch.tensor([[0.25, 1.0], [0.5, 0.0]]), operator(f"{name}:diamond:1")
+    code, each = torch.tensor([[0.25, 1.0], [0.5, 0.0]]), read_operator(f"{name}:diamond:1")
     torch.testing.assert_close(linear.render(code, each), linear.decode(code, each(linear.atoms)))
 
     class Levelled(TwoSquares):

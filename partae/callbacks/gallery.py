@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from partae import figures
 from partae.checks import whole
 from partae.data import DataModule
-from partae.morphology import Operator, dilation
+from partae.morphology import Operator, read_operator
 from partae.representation import Representation
 
 SHOWING = (TensorBoardLogger, WandbLogger, MLFlowLogger)  # loggers that show pictures
@@ -41,9 +41,9 @@ class Gallery(Callback):
         operator: the operator to approximate.
     """
 
-    def __init__(self, every_n_epochs: int = 10, operator: Operator = dilation(1)) -> None:  # noqa: B008
+    def __init__(self, every_n_epochs: int = 10, operator: Operator | str = "dilation:1") -> None:
         self.every_n_epochs = whole("callbacks.gallery.every_n_epochs", every_n_epochs)
-        self.operator = operator
+        self.operator = read_operator(operator)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._draw_if_due(trainer, pl_module, "val")

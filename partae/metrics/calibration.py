@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from partae.checks import InputError, check_floats, one_of, real
-from partae.morphology import OPERATORS, Array, Operator, operate, operator
+from partae.morphology import OPERATORS, Array, Operator, operate, read_operators
 from partae.representation import Representation, check_images
 
 ITERATIONS = 50
@@ -61,7 +61,7 @@ def calibrate(
     Args:
         model: any representation.
         images: of its training, (B, C, H, W) in [0, 1]; never those that it is measured on. Some 2,000 do.
-        operators: to approximate.
+        operators: to approximate; a text stands for one, too, as "dilation:1".
         operated: the operated images, (B, O, C, H, W), where they are known.
         code: of the images, (B, K), where it is known.
         bias: whether the operators are applied to the bias too.
@@ -72,7 +72,7 @@ def calibrate(
     Raises:
         InputError: if the images are whole numbers, not in [0, 1] or of another shape than the atoms.
     """
-    chosen = [operator(each) for each in operators]
+    chosen = read_operators(operators)
     check_floats("calibrate", images)
     given = (torch.from_numpy(images) if isinstance(images, np.ndarray) else images).to(model.atoms)
     check_images("calibrate", given, model.atoms.shape[1:])

@@ -26,8 +26,8 @@ def l0(code: Tensor, threshold: float = 0.0) -> Tensor:
 def relative_l0(code: Tensor, atoms: Tensor, share: float = DEAD_SHARE) -> Tensor:
     """Number of entries of each code that exceed ``share`` of its largest one: (B, K) -> (B,), in [0, K].
 
-    Entries are taken times the norms of their atoms, so that models of any unit compare: it is arbitrary which of the
-    two is large. Lower is sparser.
+    Each entry is multiplied by the norm of its atom first, so that codes of different scale can be compared. Lower is
+    sparser.
 
     Args:
         code: (B, K); negative entries count by their size.

@@ -93,7 +93,7 @@ MEANINGS = {
     ),
     "relative_l0": Meaning(
         "Relative L0",
-        "Number of entries of each code, times their atoms' norms, that exceed 0.01 of the largest of them",
+        "Number of entries of each code that exceed 0.01 of its largest, each multiplied by the norm of its atom",
         "in [0, K]",
         "lower is sparser",
     ),

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from partae.metrics.code import Contributions, DeadAtoms
 from partae.metrics.errors import reconstruction_error
 from partae.metrics.view import View, view_batch
-from partae.morphology import Operator, dilation
+from partae.morphology import Operator, dilation, read_operators
 from partae.representation import Representation
 from partae.sparsity import hoyer_sparsity
 
@@ -69,12 +69,12 @@ class Measures(nn.Module):
         bias: whether the operators are applied to the bias too.
     """
 
-    def __init__(self, latent_dim: int, operators: Sequence[Operator] = MEASURED, *, bias: bool = False) -> None:
+    def __init__(self, latent_dim: int, operators: Sequence[Operator | str] = MEASURED, *, bias: bool = False) -> None:
         super().__init__()
-        self.operators = operators
+        self.operators = read_operators(operators)
         self.bias = bias
-        errors = [named(kind, each) for each in operators for kind in ERRORS]
-        gains = [named("max_approximation_gain", each) for each in operators]
+        errors = [named(kind, each) for each in self.operators for kind in ERRORS]
+        gains = [named("max_approximation_gain", each) for each in self.operators]
         averages = ["reconstruction_error", "reconstruction_error_clipped", "hoyer_sparsity", *errors, *gains]
         self.names = [*averages, "dead_atoms", "mean_activation", "contributing_atoms", "code_variation"]
         self.averages = Averages([*averages, "mean_activation"])
@@ -124,7 +124,7 @@ class Measures(nn.Module):
 
 
 def measure(
-    model: Representation, batches: Batches, operators: Sequence[Operator] = MEASURED, *, bias: bool = False
+    model: Representation, batches: Batches, operators: Sequence[Operator | str] = MEASURED, *, bias: bool = False
 ) -> dict[str, float]:
     """The `Measures` of ``model`` over ``batches`` of (images, labels), as numbers."""
     measures = Measures(len(model.atoms), operators, bias=bias).to(model.atoms.device)

@@ -147,5 +147,5 @@ def measure_parts(atoms: Tensor, source: object) -> dict[str, float]:
     parts = getattr(source, "parts", None)
     if parts is None:
         return {}
-    recovery = part_recovery(atoms, parts, getattr(source, "ignored", None))
+    recovery = part_recovery(atoms, parts.to(atoms), getattr(source, "ignored", None))
     return {"part_recovery": recovery.mean().item(), "least_part_recovery": recovery.min().item()}

@@ -151,10 +151,11 @@ def _check_trainer(trainer: DictConfig) -> None:
 
 
 def _measures_of(model: Measured, cfg: DictConfig) -> tuple[str, ...]:
-    """The names of all measures of a finished run of ``model``, where images are kept for validation."""
+    """The names of all measures that a finished run of ``model`` may have, if images are kept for validation."""
     measures = Measures(1).names
     validated = [f"val/{name}" for name in (*measures, "loss", *model.terms)]
-    of_codes = (*SVM_MEASURES[cfg.svm], *(("relative_l0", *OF_CLASSES, *OF_COST) if cfg.comparison else ()))
+    compared = ("relative_l0", "part_recovery", "least_part_recovery", *OF_CLASSES, *OF_COST)
+    of_codes = (*SVM_MEASURES[cfg.svm], *(compared if cfg.comparison else ()))
     return (*validated, *(f"test/{name}" for name in (*measures, *of_codes)))
 
 

@@ -27,7 +27,7 @@ from partae.metrics.classification import SVM_MEASURES, check_svm, measure_svm
 from partae.metrics.comparison import ENCODED, measure_classes, measure_cost
 from partae.metrics.survey import References, Survey, measure_dictionary, measure_parts
 from partae.metrics.view import view_batch
-from partae.morphology import Operator, operate, operator
+from partae.morphology import Operator, operate, read_operator
 from partae.report import Portrait, draw, render_run
 from partae.representation import Representation
 from partae.run.history import read_history
@@ -154,7 +154,7 @@ def _read_options(cfg: DictConfig) -> Options:
     if accelerator == "gpu" and not has_gpu:
         raise InputError("accelerator=gpu, but PyTorch finds no CUDA GPU here: leave it out to evaluate on the CPU")
     return Options(
-        operators=[operator(str(text)) for text in cfg.operators],
+        operators=[read_operator(str(text)) for text in cfg.operators],
         bias=flag("bias", cfg.bias),
         protocol=one_of("svm", cfg.svm, tuple(SVM_MEASURES)),
         seed=random_seed("seed", cfg.seed),

@@ -16,10 +16,10 @@ MEASURES = {"test/reconstruction_error": 0.0125, "test/max_approximation_error_c
 MEASURES |= {"test/hoyer_sparsity": 0.5, "test/knn_accuracy": 0.8, "test/clustering_nmi": 0.5}
 
 
-def add_run(sweep: Path, model: str, k: int, seed: int, measures: dict[str, float]) -> None:
-    folder = sweep / f"{model}_{k}_{seed}" / ".hydra"
+def add_run(sweep: Path, model: str, k: int, seed: int, measures: dict[str, float], images: str = "swimmer") -> None:
+    folder = sweep / f"{images}_{model}_{k}_{seed}" / ".hydra"
     folder.mkdir(parents=True)
-    overrides = [f"experiment/leaderboard@_global_={model}", "experiment/images@_global_=swimmer"]
+    overrides = [f"experiment/leaderboard@_global_={model}", f"experiment/images@_global_={images}"]
     overrides += [f"latent_dim={k}", f"seed={seed}", "experiment=leaderboard"]
     OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
     OmegaConf.save({"hydra": {"mode": "MULTIRUN", "job": {"num": seed}}}, folder / "hydra.yaml")
@@ -36,9 +36,11 @@ def test_a_row_of_the_leaderboard_is_the_mean_over_its_seeds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for seed, error in enumerate((0.01, 0.02, 0.03)):
-        add_run(tmp_path / "sweep", "nmf", 25, seed, {"test/reconstruction_error": error, "fit_seconds": 7.0})
+        measures = {"test/reconstruction_error": error, "fit_seconds": 1200.0 + 40 * seed}
+        add_run(tmp_path / "sweep", "nmf", 25, seed, measures)
     add_run(tmp_path / "sweep", "pca", 25, 0, {"test/part_recovery": 0.75})
     add_run(tmp_path / "sweep", "pca", 100, 0, {"test/clustering_nmi": 0.25})
+    add_run(tmp_path / "sweep", "pca", 25, 0, {"test/clustering_nmi": 1.0}, images="digits")
     specification = importlib.util.spec_from_file_location("leaderboard", ROOT / "docs" / "leaderboard.py")
     assert specification
     assert specification.loader
@@ -46,12 +48,16 @@ def test_a_row_of_the_leaderboard_is_the_mean_over_its_seeds(
     specification.loader.exec_module(module)
     module.main(tmp_path / "sweep", tmp_path / "tables")
     assert "3 rows" in capsys.readouterr().out
+    assert [row["model"] for row in rows(tmp_path / "tables" / "digits.csv")] == ["pca"]
 
     few, nmf, many = rows(tmp_path / "tables" / "swimmer.csv")
     assert [few["model"], nmf["model"], many["k"]] == ["pca", "nmf", "100"]
     assert nmf["reconstruction error"] == "0.02 ± 0.01"
-    assert (nmf["NMI"], nmf["seeds"], nmf["fit, seconds"]) == ("0.5000", "3", "7")
+    assert module.with_deviation(0.0201, 2e-5) == "0.02010 ± 0.00002"
+    assert (nmf["NMI"], nmf["seeds"], nmf["fit, seconds"]) == ("0.5000", "3", "1240 ± 40")
     assert (few["reconstruction error"], few["part recovery"], nmf["part recovery"]) == ("0.01250", "0.7500", "")
     fronts = rows(tmp_path / "tables" / "fronts.csv")
     assert {"images": "swimmer", "k": "25", "beside the error": "NMI", "front": "pca"} in fronts
-    assert len(fronts) == 2 * len(module.FRONTS)
+    assert len(fronts) == 3 * len(module.FRONTS)
+    with pytest.raises(SystemExit, match="no finished runs"):
+        module.main(tmp_path / "tables", tmp_path / "tables")

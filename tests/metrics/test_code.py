@@ -58,7 +58,7 @@ def test_l0_counts_entries_above_the_threshold_by_size() -> None:
     assert l0(code, threshold=0.1).tolist() == [2, 0]
 
 
-def test_the_relative_l0_asks_for_no_unit() -> None:
+def test_the_relative_l0_does_not_depend_on_the_scale_of_atoms() -> None:
     code = torch.tensor([[4.0, -0.5, 0.001], [0.0, 0.0, 0.0], [0.0, 0.0, 0.3]])
     atoms = torch.rand(3, 1, 2, 2) + 1
     factors = torch.tensor([0.01, 100.0, 1.0])

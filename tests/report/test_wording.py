@@ -8,7 +8,7 @@ from partae.metrics import Measures
 from partae.metrics.classification import SVM_MEASURES
 from partae.metrics.code import DEAD_SHARE
 from partae.metrics.meanings import MEANINGS
-from partae.morphology import operator
+from partae.morphology import read_operator
 from partae.report import collapse, describe, verdicts, verdicts_of_runs
 
 
@@ -27,10 +27,10 @@ def test_what_is_measured_of_every_model_has_words() -> None:
 
 
 def test_an_operator_and_a_threshold_are_named() -> None:
-    words = describe(f"max_approximation_error/{operator('opening:2')}")
+    words = describe(f"max_approximation_error/{read_operator('opening:2')}")
     assert words.label == "Max-approximation error (opening, radius 2)"
     assert words.meaning.endswith("raw as published, and the opening (radius 2) of the image")
-    hat = describe(f"image_error/{operator('top_hat:line:5@45')}")
+    hat = describe(f"image_error/{read_operator('top_hat:line:5@45')}")
     assert hat.label == "Error of the image itself (top hat, line 5@45)"
     assert words[2:] == ("at least 0", "lower is better")
     assert "exceeds 0.2" in describe("l0", l0_threshold=0.2).meaning
