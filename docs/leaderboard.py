@@ -51,7 +51,7 @@ def with_deviation(mean: float, deviation: float) -> str:
     if deviation <= EQUAL * abs(mean):
         return number(mean)
     digits = max(0, -math.floor(math.log10(deviation)))
-    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+    return f"{mean:.{digits}f}\u00a0±\u00a0{deviation:.{digits}f}"
 
 
 def line(row: Row) -> Row:

@@ -155,6 +155,8 @@ def _way_to(shape: tuple[int, ...], found: tuple[int, ...]) -> str:
         return "put their axes in the order (0, 3, 1, 2)"
     if found == shape:
         return "add an axis in front, images[None]"
+    if (channels, *found) == (1, height, width):
+        return "add two axes in front, images[None, None]"
     if len(found) == 2 and found[1] == channels * height * width:
         return f"reshape them, images.reshape(-1, {channels}, {height}, {width})"
     if (channels, *found[1:]) == (1, height, width):

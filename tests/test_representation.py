@@ -118,6 +118,8 @@ def test_every_verb_of_every_model_takes_images_in_the_unit_interval_only(kind: 
 def test_grey_images_without_a_channel_and_lists_are_refused(model: Representation) -> None:
     with pytest.raises(InputError, match=r"got \(2, 4, 4\): add the axis of the channel, images\[:, None\]"):
         model.encode(np.ones((2, 4, 4)))
+    with pytest.raises(InputError, match=r"got \(4, 4\): add two axes in front, images\[None, None\]"):
+        model.encode(np.ones((4, 4)))
     given: Any = [[0.5]]
     with pytest.raises(InputError, match="encode needs an array or a tensor; got list"):
         model.encode(given)

@@ -52,9 +52,9 @@ def test_a_row_of_the_leaderboard_is_the_mean_over_its_seeds(
 
     few, nmf, many = rows(tmp_path / "tables" / "swimmer.csv")
     assert [few["model"], nmf["model"], many["k"]] == ["pca", "nmf", "100"]
-    assert nmf["reconstruction error"] == "0.02 ± 0.01"
-    assert module.with_deviation(0.0201, 2e-5) == "0.02010 ± 0.00002"
-    assert (nmf["NMI"], nmf["seeds"], nmf["fit, seconds"]) == ("0.5000", "3", "1240 ± 40")
+    assert nmf["reconstruction error"] == "0.02\u00a0±\u00a00.01"
+    assert module.with_deviation(0.0201, 2e-5) == "0.02010\u00a0±\u00a00.00002"
+    assert (nmf["NMI"], nmf["seeds"], nmf["fit, seconds"]) == ("0.5000", "3", "1240\u00a0±\u00a040")
     assert (few["reconstruction error"], few["part recovery"], nmf["part recovery"]) == ("0.01250", "0.7500", "")
     fronts = rows(tmp_path / "tables" / "fronts.csv")
     assert {"images": "swimmer", "k": "25", "beside the error": "NMI", "front": "pca"} in fronts
