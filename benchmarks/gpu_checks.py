@@ -175,7 +175,7 @@ class Clock(Callback):
             self.total = (time.perf_counter() - self.start) / self.steps
 
 
-def compile_as(mode: str | None, compiler: Callable[..., Any], *given: Any, **options: Any) -> Any:
+def compile_as(mode: str | None, compiler: Callable[..., Any], /, *given: Any, **options: Any) -> Any:
     """What ``compiler`` gives in a ``mode``, whichever mode is asked for."""
     return compiler(*given, **options | {"mode": mode})
 
