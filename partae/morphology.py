@@ -227,9 +227,7 @@ def operate(images: Tensor, operators: Sequence[Operator]) -> Tensor:
 
 
 def read_operator(given: str | Operator) -> Operator:
-    """The operator that a command line calls ``name:radius``, or ``name:`` and another structuring element.
-
-    An operator is returned as it is.
+    """The operator that a command line calls ``name:radius``, or ``name:`` and another element; an operator as it is.
 
     Raises:
         InputError: if there is no such operator, or no such structuring element.
@@ -246,11 +244,7 @@ def read_operator(given: str | Operator) -> Operator:
 
 
 def read_operators(given: Iterable[str | Operator]) -> tuple[Operator, ...]:
-    """Several operators, each by `read_operator`.
-
-    Raises:
-        InputError: if one operator is given instead of several, or if one is none.
-    """
+    """Several operators, each by `read_operator`; one alone instead of several is refused, too."""
     if isinstance(given, str | Operator):
         raise InputError(f'operators are given as a list, for example ["dilation:1"]; got {given!r}')
     return tuple(read_operator(each) for each in given)
