@@ -28,6 +28,7 @@ def test_a_debug_run_writes_its_measures_to_a_folder_of_its_own(choice: str, tmp
         assert table in outcome.err
 
 
+@pytest.mark.slow
 def test_a_debug_sweep_is_new_each_time_and_touches_no_other(tmp_path: Path) -> None:
     for _ in range(2):
         options = [

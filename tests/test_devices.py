@@ -168,7 +168,7 @@ def test_mixed_precision_trains_and_measures_in_single_precision(
         ("cpu", "autoencoder", "64-true"),
         pytest.param("cpu", "kmeans", "64-true", marks=pytest.mark.slow),
         pytest.param("cpu", "pca", "64-true", marks=pytest.mark.slow),
-        ("cpu", "autoencoder", "bf16-mixed"),
+        pytest.param("cpu", "autoencoder", "bf16-mixed", marks=pytest.mark.slow),
         *(pytest.param("cuda", "autoencoder", each, marks=ON_GPU) for each in ("64-true", "bf16-mixed", "16-mixed")),
     ],
 )

@@ -81,6 +81,7 @@ def test_evaluate_takes_models_by_name(
     assert (evaluation.folder / "atoms.png").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_puts_the_runs_of_a_sweep_in_rows_ordered_by_sparsity(
     run: Run, composed: Compose, garments: Path, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(read(folder / "checkpoints" / LAST)["state_dict"])
 
 
+@pytest.mark.slow
 def test_a_run_with_pictures_is_evaluated_and_exported(
     composed: Compose, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

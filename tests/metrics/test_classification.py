@@ -30,7 +30,7 @@ def blobs(count: int, units: int = 4, spread: float = 1.0, seed: int = 0) -> Lab
 
 
 @pytest.mark.parametrize("standardised", [False, True])
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [0, pytest.param(7, marks=pytest.mark.slow)])
 def test_report_equals_the_protocol_written_out_in_scikit_learn(seed: int, standardised: bool) -> None:
     code, labels = blobs(320)
     result = svm_accuracy_report(code, labels, seed, standardised=standardised, n_jobs=1, progress=False)

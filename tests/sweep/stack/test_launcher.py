@@ -85,6 +85,7 @@ def test_each_job_is_built_once_and_each_image_and_checkpoint_is_read_once(
     assert len(measures(tmp_path / "sweep")) == 4
 
 
+@pytest.mark.slow
 def test_jobs_that_differ_in_more_than_numbers_are_in_other_stacks_or_alone(tmp_path: Path) -> None:
     varied = sweep(tmp_path / "varied", "latent_dim=6,7", "seed=0,1", "trainer.max_epochs=1")
     assert varied.err.count("Training 2 models as one stack") == 2
@@ -133,7 +134,7 @@ def test_no_stack_starts_after_a_failure_with_fail_fast(tmp_path: Path) -> None:
     "overrides",
     [
         pytest.param(["optimizer.lr=0.001,0.1"], id="plain"),
-        pytest.param([*MASKED, *REVIVED, "seed=0,1"], id="batch norm, masks and revival"),
+        pytest.param([*MASKED, *REVIVED, "seed=0,1"], id="batch norm, masks and revival", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_sweep_goes_on_bit_for_bit_and_skips_what_is_finished(
@@ -216,6 +217,7 @@ def _names(folder: Path) -> list[str]:
     return [str(file.relative_to(folder)).partition("tfevents")[0] for file in folder.rglob("*")]
 
 
+@pytest.mark.slow
 def test_a_stack_in_mixed_precision_measures_in_single_precision(tmp_path: Path) -> None:
     """With a learning rate of 0, both stacks measure the same models."""
     for precision in ("32-true", "bf16-mixed"):
