@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from adjustText import adjust_text
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from partae import figures
+from partae.figures.curves import mark_logarithmic
 from partae.figures.style import ACCENT
 from partae.report import number
 from partae.sweep.front import front_of, on_front
@@ -87,10 +87,8 @@ def picture(rows: list[Row]) -> Figure:
         axes.step(*front[front[:, 0].argsort()].T, where="post", color=ACCENT)
         axes.plot(*points.T, "o", color="0.25", markersize=3)
         axes.set(title=f"{k} atoms", xscale="log", yscale="log", xlabel=MEASURES[ERRORS[0]], ylabel=MEASURES[ERRORS[1]])
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axis.set_minor_formatter(NullFormatter())
+        mark_logarithmic(axes.xaxis)
+        mark_logarithmic(axes.yaxis)
         names = [axes.text(*point, str(row[MODEL]), fontsize=6) for point, row in zip(points, same, strict=True)]
         adjust_text(names, *points.T, ax=axes, arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5})
     return figure

@@ -41,7 +41,7 @@ def sweep_panels(panels: Mapping[str, Mapping[str, Sequence[Array]]], x_label: s
         for axis, set_scale, values in ((axes.xaxis, axes.set_xscale, across), (axes.yaxis, axes.set_yscale, up)):
             if 0 < 10 * values.min() <= values.max():
                 set_scale("log")
-                _mark_logarithmic(axis)
+                mark_logarithmic(axis)
         axes.set_title(f"({letter}) {measure}", fontsize=8)
         axes.set_xlabel(x_label)
     for axes in grid[len(panels) :]:
@@ -92,14 +92,14 @@ def _draw_others(figure: Figure, axes: Axes, others: Mapping[str, Array]) -> Non
     """Draw other models on logarithmic axes, and list their names below."""
     axes.plot(*np.array(list(others.values())).T, "s", color="0.25", markerfacecolor="none", label="other runs")
     axes.set(xscale="log", yscale="log")
-    _mark_logarithmic(axes.xaxis)
-    _mark_logarithmic(axes.yaxis)
+    mark_logarithmic(axes.xaxis)
+    mark_logarithmic(axes.yaxis)
     names = [f"{number}  {name}" for number, name in enumerate(others, start=1)]
     handles = [Line2D([], [], linestyle="none")] * len(names)
     figure.legend(handles, names, loc="outside lower center", ncols=KEY_COLUMNS, fontsize=6.5, handlelength=0)
 
 
-def _mark_logarithmic(axis: Axis) -> None:
+def mark_logarithmic(axis: Axis) -> None:
     """Write numbers at powers of ten, and between them where there are few of these."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 3.0, 5.0)))

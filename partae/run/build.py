@@ -87,7 +87,7 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     started = time.monotonic()
     _check(cfg)
     seed_everything(cfg.seed, verbose=False)
-    torch.backends.cudnn.allow_tf32 = False  # PyTorch's default, which rounds what a GPU convolves to 10 bits
+    torch.backends.cudnn.allow_tf32 = False  # on in PyTorch, it rounds what a GPU convolves to 10 bits
     model: Measured = instantiate(cfg.model)
     callbacks: list[Callback] = [each for each in instantiate(cfg.callbacks).values() if each]
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
