@@ -1,7 +1,7 @@
 """The tables of docs/leaderboard.md, from the runs of a sweep: ``python docs/leaderboard.py outputs/leaderboard``.
 
-Writes into docs/leaderboard/ a table for each kind of images, means ± deviations over seeds, ``fronts.csv``, and a
-picture of each kind of images.
+Writes into docs/leaderboard/ ``fronts.csv`` and, for each kind of images, a table of means ± deviations over seeds, a
+picture of two of its columns, and one of the first atoms of each model.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from partae.report import number
 from partae.sweep.front import front_of, on_front
 from partae.sweep.rows import Row, read_sweep, write_csv
 from partae.sweep.seeds import DEVIATION, over_seeds
+from partae.sweep.summary import read_atoms
 
 FOLDER = Path(__file__).with_name("leaderboard")
 MODEL, IMAGES = "experiment/leaderboard@_global_", "experiment/images@_global_"
@@ -42,6 +43,9 @@ MEASURES = {
     "fit_seconds": "fit, seconds",
     "test/encode_seconds": "encode 10,000, seconds",
 }
+ATOMS = 12  # of each model in a picture
+SMALL = 1e-4  # a smaller mean has an exponent
+LEAST = 1e-6  # a smaller error is drawn as this one
 EQUAL = 1e-5  # a smaller deviation, relative to its mean, is none
 ERRORS = tuple(MEASURES)[:2]
 FRONTS = ("test/max_approximation_error_calibrated", "test/hoyer_sparsity", "test/knn_accuracy", "test/clustering_nmi")
@@ -51,8 +55,11 @@ def with_deviation(mean: float, deviation: float) -> str:
     """A mean and its deviation, both to the first digit of the deviation."""
     if deviation <= EQUAL * abs(mean):
         return number(mean)
+    exponent = math.floor(math.log10(abs(mean))) if abs(mean) < SMALL else 0
+    mean, deviation = mean / 10**exponent, deviation / 10**exponent
     digits = max(0, -math.floor(math.log10(deviation)))
-    return f"{mean:.{digits}f}\u00a0±\u00a0{deviation:.{digits}f}"
+    text = f"{mean:.{digits}f}\u00a0±\u00a0{deviation:.{digits}f}"
+    return f"({text})e{exponent}" if exponent else text
 
 
 def line(row: Row) -> Row:
@@ -82,7 +89,7 @@ def picture(rows: list[Row]) -> Figure:
     figure = Figure(figsize=(4.2 * len(counts), 3.8), layout="constrained")
     for axes, k in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts, strict=True):
         same = [row for row in rows if row["latent_dim"] == k]
-        points = np.array([[float(row[key]) for key in ERRORS] for row in same])
+        points = np.array([[max(LEAST, float(row[key])) for key in ERRORS] for row in same])
         front = points[on_front(points)]
         axes.step(*front[front[:, 0].argsort()].T, where="post", color=ACCENT)
         axes.plot(*points.T, "o", color="0.25", markersize=3)
@@ -94,6 +101,13 @@ def picture(rows: list[Row]) -> Figure:
     return figure
 
 
+def first_atoms(sweep: Path, rows: list[Row]) -> dict[str, figures.Array]:
+    """The first atoms of each model that has the fewest, for one seed."""
+    fewest = [row for row in rows if row["latent_dim"] == rows[0]["latent_dim"]]
+    atoms = read_atoms(sweep, fewest)
+    return {str(row[MODEL]): atoms[run][:ATOMS] for row in fewest if (run := str(row["folder"])) in atoms}
+
+
 def main(sweep: Path, folder: Path = FOLDER) -> None:
     """Write the tables of the ``sweep`` into ``folder``: few atoms and small errors first."""
     rows = over_seeds([row for row in read_sweep(sweep) if row["status"] == "finished"])
@@ -101,10 +115,12 @@ def main(sweep: Path, folder: Path = FOLDER) -> None:
         sys.exit(f"{sweep} has no finished runs of experiment=leaderboard")
     rows.sort(key=lambda row: (int(row["latent_dim"]), float(row[ERROR])))
     for images in dict.fromkeys(str(row[IMAGES]) for row in rows):
-        lines = [line(row) for row in rows if row[IMAGES] == images]
-        write_csv(folder / f"{images}.csv", lines)
-        figures.save(picture([row for row in rows if row[IMAGES] == images]), folder / images)
-        print(f"{len(lines)} rows are in {folder / images}.csv, and drawn in {images}.png")
+        same = [row for row in rows if row[IMAGES] == images]
+        write_csv(folder / f"{images}.csv", [line(row) for row in same])
+        figures.save(picture(same), folder / images)
+        if atoms := first_atoms(sweep, same):
+            figures.save(figures.atom_rows(atoms), folder / f"{images}_atoms")
+        print(f"{len(same)} rows are in {folder / images}.csv, and drawn in {images}.png")
     write_csv(folder / "fronts.csv", beside(rows))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from partae.checks import InputError
 from partae.data import Swimmer
 from partae.metrics import part_recovery
 from partae.sweep.evaluation import evaluate
-from tests.command_line import type_in
-from tests.conftest import CONF, Compose, Run
+from tests.conftest import Compose, Run
 from tests.events import pictures
 from tests.test_conf import EXPERIMENTS, ROWS, rows_of
 
@@ -85,16 +83,3 @@ def test_the_swimmer_is_taken_apart(go_on: Run, tmp_path: Path) -> None:
     swimmer = Swimmer()
     recovery = part_recovery(partae.load(tmp_path / "run").atoms.detach(), swimmer.parts, swimmer.torso > 0)
     assert (recovery >= 0.95).sum() >= 15
-
-
-@pytest.mark.slow
-def test_every_model_of_the_leaderboard_has_its_row(tmp_path: Path) -> None:
-    tiny = ["experiment/images@_global_=digits", "latent_dim=4", "trainer.max_epochs=1", "hydra.sweep.dir=leaderboard"]
-    outcome = type_in("train.py", ["-m", "experiment=leaderboard_quick", *tiny], tmp_path)
-    assert outcome.status == 0, outcome.err
-    with (tmp_path / "leaderboard" / "sweep.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    models = {row["experiment/leaderboard@_global_"] for row in rows}
-    assert models == {file.stem for file in (CONF / "experiment" / "leaderboard").glob("*.yaml")}
-    assert all(0 < float(row["test/reconstruction_error"]) < 1 for row in rows)
-    assert (tmp_path / "leaderboard" / "sweep.html").exists()

@@ -137,6 +137,11 @@ def _explain_call(error: InstantiationException, cause: BaseException) -> str:
     keys = [line.removeprefix("full_key: ") for line in others if line.startswith("full_key: ")]
     lines = str(cause).splitlines() or [type(cause).__name__]
     reason = " ".join((lines[0], lines[-1]) if lines[0].endswith(":") else lines[:1])
+    if keys and (unexpected := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", reason)):
+        kind, argument = unexpected.groups()
+        group = keys[-1].removeprefix("model.")
+        left_out = f"if an experiment sets it, leave it out by ~{group}.{argument}"
+        return f"{group} is {kind}, which takes no {argument}; {left_out}"
     return f"{first} {reason}" + (f" (in {keys[-1]})" if keys else "")
 
 

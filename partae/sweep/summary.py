@@ -83,7 +83,7 @@ class Summary(Callback):
         atexit.unregister(self._stop)
         folder = Path(config.hydra.sweep.dir)
         rows = write_sweep(folder)
-        atoms = _read_atoms(folder, rows)
+        atoms = read_atoms(folder, rows)
         self._print(folder, rows, _search(config), atoms)
         if panels := panels_figure(rows):
             figures.save(panels, folder / "panels")
@@ -190,7 +190,7 @@ def _cells(row: Row, published: Mapping[str, float], search: Search | None, *, i
     return cells | {key: row[key] for key in ("stability",) if key in row}
 
 
-def _read_atoms(folder: Path, rows: list[Row]) -> dict[str, Array]:
+def read_atoms(folder: Path, rows: list[Row]) -> dict[str, Array]:
     """The atoms of each run that has a checkpoint, by its folder's name."""
     atoms = {}
     for run in (str(row["folder"]) for row in rows):

@@ -46,6 +46,10 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         (FULL, "No space left on device: its/folder; free some space"),
         (instantiation(InputError("sparsity.p must be 3")), "sparsity.p must be 3"),
         (instantiation(TypeError("betta is unknown")), "KL': betta is unknown (in sparsity)"),
+        (
+            instantiation(TypeError("KL.__init__() got an unexpected keyword argument 'betta'")),
+            "sparsity is KL, which takes no betta; if an experiment sets it, leave it out by ~sparsity.betta",
+        ),
         (instantiation(ImportError("no Nothing there")), "no Nothing there"),
         (OmegaConfBaseException("what"), "what"),
     ],
