@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +67,6 @@ class MaxApproximation(Approximation):
         self.operators = [each.text for each in self.applied]  # a checkpoint needs no file of a footprint
         self.register_buffer("weight", torch.tensor(real("approximation.weight", weight, low=0)))
         self.gains = nn.Parameter(torch.ones(len(self.applied)))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Load weights that were written before there were gains: these are 1 then."""
-        state_dict.setdefault(f"{prefix}gains", torch.ones(len(self.applied)))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def gain(self, operator: Operator) -> float:
         return max(self.gains[self.applied.index(operator)].item(), 0.0) if operator in self.applied else 1.0

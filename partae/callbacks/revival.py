@@ -41,8 +41,8 @@ def revive(model: AutoEncoder, dead: Tensor, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def reset_state(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
-    """Give units the mean of the others in the state that ``optimizer`` keeps of parameters with a row for each unit.
+def reset_state(optimizer: Optimizer, units: Tensor, model: AutoEncoder) -> None:
+    """Give units the mean of the others in the state that ``optimizer`` keeps of atoms and the layer to the code.
 
     The squared gradients of a dead unit have faded to 0: Adam's first step with them would be so large that it dies
     again.
@@ -50,14 +50,16 @@ def reset_state(optimizer: Optimizer, units: Tensor, latent_dim: int) -> None:
     Args:
         optimizer: its state changes in place.
         units: (N,) of int64.
-        latent_dim: K, the number of units.
+        model: of K units; the inner layers of its encoder are left alone, even if they have K of their own.
     """
-    others = torch.ones(latent_dim, dtype=torch.bool, device=units.device).index_fill(0, units, value=False)
+    count = len(model.atoms)
+    of_units = [value for name, value in model.encoder.named_parameters() if not name.startswith("inner.")]
+    others = torch.ones(count, dtype=torch.bool, device=units.device).index_fill(0, units, value=False)
     if not others.any():
         return
-    for parameter, state in optimizer.state.items():
-        for value in state.values():
-            if isinstance(value, Tensor) and value.shape == parameter.shape and len(value) == latent_dim:
+    for parameter in (model.atoms, *of_units):
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and len(value) == count:
                 value[units] = value[others].mean(dim=0)
 
 
@@ -94,7 +96,7 @@ class Revival(Callback):
             model, dead = cast("AutoEncoder", pl_module), self.dead.to(pl_module.device)
             revive(model, dead, self.images.to(pl_module.device))
             for optimizer in trainer.optimizers:
-                reset_state(optimizer, dead, len(model.atoms))
+                reset_state(optimizer, dead, model)
         self.seen = 0
 
     def on_train_batch_end(

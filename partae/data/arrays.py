@@ -58,9 +58,6 @@ class Arrays:
         train, test = self._labels("train"), self._labels("test")
         return () if train is None or test is None else tuple(map(str, np.union1d(train, test).tolist()))
 
-    def prepare(self) -> None:
-        """Do nothing: the arrays are there or not."""
-
     def fingerprint(self) -> str:
         """What distinguishes these arrays from others."""
         if self.root.is_file():

@@ -105,7 +105,7 @@ class DataModule(LightningDataModule):
                 raise InputError(f"{devices} devices cannot share {count} {split} images: lower trainer.devices{mend}")
 
     def prepare_data(self) -> None:
-        self.source.prepare()
+        getattr(self.source, "prepare", lambda: None)()
         if self.fingerprint is not None and self.fingerprint != fingerprint_of(self.source):
             root = getattr(self.source, "root", None)
             warnings.warn(

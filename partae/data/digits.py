@@ -19,9 +19,6 @@ class Digits:
     classes: tuple[str, ...] = tuple("0123456789")
     image_shape = (1, 8, 8)
 
-    def prepare(self) -> None:
-        """Do nothing: scikit-learn brings the images."""
-
     def load(self, split: str) -> Labelled:
         """Images (N, 1, 8, 8) in [0, 1] and labels (N,) of the "train" or "test" set."""
         digits = load_digits()

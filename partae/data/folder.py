@@ -91,9 +91,6 @@ class Folder:
         channels, *size = read_shape(self._files[0].path)
         return (self.channels or channels, *(self.size or size))
 
-    def prepare(self) -> None:
-        """Do nothing: a folder is there or not."""
-
     def fingerprint(self) -> str:
         """What distinguishes these images from others."""
         return fingerprint({file.path.relative_to(self.root).as_posix(): file.path for file in self._files}, 2)

@@ -35,7 +35,6 @@ class MNIST:
 
     Attributes:
         kind: torchvision's class.
-        url: where it downloads from.
         options: more arguments of it.
         system_folders: folders outside of ``root`` that may hold the files, packed or not.
         counts: number of images in each set.
@@ -45,7 +44,6 @@ class MNIST:
     """
 
     kind: Any = datasets.MNIST
-    url: str = datasets.MNIST.mirrors[0]
     classes: tuple[str, ...] = tuple("0123456789")
     image_shape = (1, 28, 28)
     counts: Mapping[str, int] = {"train": 60_000, "test": 10_000}
@@ -84,7 +82,7 @@ class MNIST:
         refusal = "data.source.download=false"
         if self.download and self.missing():
             try:
-                check_reachable(self.url)
+                check_reachable(getattr(self.kind, "url", None) or self.kind.mirrors[0])
                 with time_limit(), TemporaryDirectory() as temporary:
                     dataset = self.kind(temporary, download=True, **self.options)  # which verifies MD5
                     self.take(Path(dataset.raw_folder))
@@ -149,7 +147,6 @@ class FashionMNIST(MNIST):
     """
 
     kind = datasets.FashionMNIST
-    url = datasets.FashionMNIST.mirrors[0]
     classes = tuple(datasets.FashionMNIST.classes)
     system_folders = (DEBIAN_FOLDER,)
     checksums = {  # noqa: RUF012
@@ -172,7 +169,6 @@ class KMNIST(MNIST):
     """
 
     kind = datasets.KMNIST
-    url = datasets.KMNIST.mirrors[0]
     classes = tuple(datasets.KMNIST.classes)
 
 
@@ -191,7 +187,6 @@ class EMNIST(MNIST):
     """
 
     kind = datasets.EMNIST
-    url = datasets.EMNIST.url
 
     def __init__(self, root: str | Path = "data", download: bool = True, selection: str = "balanced") -> None:
         super().__init__(root, download)

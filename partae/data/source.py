@@ -32,7 +32,8 @@ class Source(Protocol):
     """Images with labels, in two sets.
 
     A source whose images may change while its arguments do not has a method ``fingerprint() -> str``, too, which
-    distinguishes them from others, wherever they lie: a resumed run must see the same images.
+    distinguishes them from others, wherever they lie: a resumed run must see the same images. A source that fetches
+    files has ``prepare() -> None``, which is called in one process before any `load`.
 
     Attributes:
         classes: the name of each class; none where there are no labels, which are 0 then.
@@ -44,9 +45,6 @@ class Source(Protocol):
 
     @property
     def image_shape(self) -> tuple[int, ...]: ...
-
-    def prepare(self) -> None:
-        """Fetch missing files; called in one process before any `load`."""
 
     def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images (N, C, H, W), uint8 in [0, 255] or float in [0, 1], and labels (N,), of the "train" or "test" set."""

@@ -51,9 +51,6 @@ class Bars:
         rows = torch.eye(size)[:, None, :, None].expand(-1, -1, -1, size)
         self.parts = torch.cat([rows, rows.transpose(2, 3)]).contiguous()
 
-    def prepare(self) -> None:
-        """Do nothing: images are drawn when they are loaded."""
-
     def load(self, split: str) -> Labelled:
         """Images (N, 1, size, size), 0 or 1, and labels (N,) of the "train" or "test" set."""
         generator = torch.Generator().manual_seed(self.seed)
@@ -99,9 +96,6 @@ class Swimmer:
             for pixel in range(1, 7):
                 self.parts[limb, 0, row + pixel * along * down, column + pixel * across * right] = 1
         self.ignored = self.torso > 0
-
-    def prepare(self) -> None:
-        """Do nothing: the poses are drawn when they are loaded."""
 
     def load(self, split: str) -> Labelled:
         """Images (N, 1, 32, 32), 0 or 1, and labels (N,) of the "train" or "test" set."""

@@ -35,7 +35,6 @@ class Torchvision:
         root: the data folder, in torchvision's layout.
         download: whether torchvision may download missing files.
         options: other arguments of the class, by their names.
-        name: what earlier versions called ``dataset``.
 
     Raises:
         InputError: if torchvision has no such class.
@@ -47,9 +46,8 @@ class Torchvision:
         root: str | Path = "data",
         download: bool = True,
         options: Mapping[str, Any] | None = None,
-        name: str = "",
     ) -> None:
-        self.dataset = dataset or name
+        self.dataset = dataset
         if self.dataset not in datasets.__all__:
             raise InputError(
                 f"data.source.dataset must be a class of torchvision.datasets, as CIFAR10; got {self.dataset!r}"

@@ -112,6 +112,7 @@ class SparseDBN(SparseRBM):
         optimizer: parameters -> optimizer, for both.
         schedule: progress in [0, 1] of the training of each machine -> factor of the learning rate.
         steps: of Gibbs sampling in the first machine, at least 1.
+        is_deep: whether the second machine takes part; a training begins without it.
 
     Source: Hinton, Osindero and Teh, *A fast learning algorithm for deep belief nets*, Neural Computation 18 (2006);
     Lee, Ekanadham and Ng (2008), as above.
@@ -129,12 +130,13 @@ class SparseDBN(SparseRBM):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = Adam,
         schedule: Callable[[float], float] = Constant(),  # noqa: B008
         steps: int = 1,
+        is_deep: bool = True,
     ) -> None:
         super().__init__(
             encoder, decoder, sparsity, decay, optimizer, lambda progress: schedule(2 * progress % 1), steps
         )
         self.top = top
-        self.is_deep = True
+        self.is_deep = is_deep
 
     def top_code(self, images: Tensor) -> Tensor:
         """The units of the second machine, (B, K of the second), for images (B, C, H, W)."""

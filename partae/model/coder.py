@@ -46,9 +46,6 @@ class Linear(nn.Module):
         return (images - bias).flatten(1) @ self.matrix
 
 
-InnerProducts = LeastSquares  # its name in checkpoints of before it took any but orthonormal atoms
-
-
 class NonNegativeLeastSquares(nn.Module):
     r"""The code of least squared error among those without a negative entry.
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from partae.checks import InputError
 from partae.data import DataModule
@@ -150,8 +150,13 @@ class Measured(Representation, LightningModule):
         Raises:
             InputError: if one of the ``values`` is not finite; the message gives the epoch, the step and all of them.
         """
-        if error := divergence(what, values, self.current_epoch, self.global_step if step is None else step):
-            raise error
+        if not all(value.isfinite() for value in values.values()):
+            terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
+            step = self.global_step if step is None else step
+            raise InputError(
+                f"training diverged in epoch {self.current_epoch}, step {step} ({what}: {terms}): "
+                "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
+            )
 
     def check_weights(self) -> None:
         """Stop a training whose last step diverged: no loss has been computed with its weights yet.
@@ -159,7 +164,8 @@ class Measured(Representation, LightningModule):
         Raises:
             InputError: if a weight is not finite; the message gives the epoch, the step and the weight.
         """
-        self.check_finite("largest weights", largest_weights(self))
+        largest = {name: parameter.detach().abs().amax() for name, parameter in self.named_parameters()}
+        self.check_finite("largest weights", largest)
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
@@ -182,19 +188,3 @@ def full_precision(device: torch.device) -> torch.autocast:
 def with_total(losses: Losses) -> Losses:
     """The terms of a loss, and their sum as ``loss``."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses}
-
-
-def largest_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The largest absolute weight in each parameter of ``model``, a scalar each."""
-    return {name: parameter.detach().abs().amax() for name, parameter in model.named_parameters()}
-
-
-def divergence(what: str, values: dict[str, Tensor], epoch: int, step: int) -> InputError | None:
-    """The error to raise if one of ``values`` is not finite; None if all of them are."""
-    if all(value.isfinite() for value in values.values()):
-        return None
-    terms = ", ".join(f"{name} {value.item():g}" for name, value in values.items())
-    return InputError(
-        f"training diverged in epoch {epoch}, step {step} ({what}: {terms}): "
-        "lower optimizer.lr or the weight of the term that grew; checkpoints hold the epochs before"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -12,11 +13,26 @@ from partae import figures
 from partae.metrics import contributions
 from partae.metrics.view import View
 from partae.morphology import Operator
-from partae.report.portrait import Portrait
 from partae.report.wording import spell_out
 
 STRONGEST = 3  # atoms of each image in the overview
 SIDE_BY_SIDE = 3  # models, at most, of which all atoms are drawn
+
+
+class Portrait(NamedTuple):
+    """What figures and pages show of one model.
+
+    Args:
+        atoms: (K, C, H, W).
+        code: of all test images, (N, K).
+        examples: some images, as the model sees them.
+        measures: by their names in metrics.json.
+    """
+
+    atoms: Tensor
+    code: Tensor
+    examples: View
+    measures: Mapping[str, float]
 
 
 def draw(portraits: Mapping[str, Portrait], names: Sequence[str], operators: Sequence[Operator]) -> dict[str, Figure]:

@@ -59,16 +59,9 @@ def published_measures(cfg: Mapping[str, Any]) -> dict[str, float]:
             expected |= {f"sparsity.{key}": float(row[key]) for key in ("p", "beta") if row[key]}
         else:
             continue
-        if all(_agrees(_value(cfg, key), value) for key, value in expected.items()):
+        if all(_value(cfg, key) == value for key, value in expected.items()):
             return {name: float(row[name]) for name in MEASURES}
     return {}
-
-
-def _agrees(value: Any, expected: Any) -> bool:
-    """Whether two settings are the same; a class of partae may have moved to another module since the run."""
-    if str(value).startswith("partae."):
-        return str(value).rpartition(".")[2] == str(expected).rpartition(".")[2]
-    return bool(value == expected)
 
 
 def _value(cfg: Mapping[str, Any], key: str) -> Any:

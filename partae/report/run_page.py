@@ -13,9 +13,9 @@ from partae.figures import coloured, scaled_each
 from partae.metrics import atom_sparsity, contributions, usage_frequency
 from partae.metrics.view import View
 from partae.morphology import Operator
+from partae.report.drawings import Portrait
 from partae.report.page import measure_rows, render
 from partae.report.pictures import Sheet, picture, sheet, tile_bytes
-from partae.report.portrait import Portrait
 from partae.report.wording import spell_out, verdicts
 
 BYTES = 800_000  # of a sheet at most, before compression, so that a page stays small

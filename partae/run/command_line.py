@@ -11,7 +11,7 @@ from typing import Any
 
 from partae.checks import InputError
 from partae.files import checkpoints, read_yaml, run_folders, subtree
-from partae.run.overrides import ADDED, is_harmless, is_plain, quote, read_value, split_flags
+from partae.run.overrides import is_harmless, is_plain, quote, read_value, split_flags
 
 CONFIGURATIONS = ("config.yaml", "hydra.yaml")
 
@@ -20,11 +20,6 @@ def replace_nulls(arguments: list[str], conf: Path) -> list[str]:
     """The command line with ``group=none``, a choice of ``conf``, for ``group=null``, which Hydra refuses."""
     nulls = {f"{file.parent.name}=null": f"{file.parent.name}=none" for file in conf.glob("*/none.yaml")}
     return [nulls.get(argument, argument) for argument in arguments]
-
-
-def drop_plus(arguments: list[str]) -> list[str]:
-    """The command line without a + before keys that earlier versions lacked in ``conf``, and that Hydra now refuses."""
-    return [text.removeprefix("+") if text[1:].partition("=")[0] in ADDED else text for text in arguments]
 
 
 def resume(arguments: list[str]) -> list[str]:

@@ -12,10 +12,6 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-# keys that conf/ lacked in earlier versions, which took them behind a +, and what held without them
-ADDED: dict[str, Any] = {"trainer.precision": "32-true", "comparison": False}
-ADDED |= {"model.estimator.n_init": 1, "model.estimator.n_final": 3}
-ADDED |= dict.fromkeys(f"trainer.{key}" for key in ("gradient_clip_val", "limit_train_batches", "max_time", "profiler"))
 # where a run writes is said by the command line, not by a folder that may be a stranger's
 PLACES = ["logger.", "callbacks.checkpoint.dirpath.", "callbacks.checkpoint.filename.", "trainer.default_root_dir."]
 PLACES += ["trainer.profiler.dirpath.", "trainer.profiler.filename."]

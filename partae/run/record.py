@@ -23,7 +23,7 @@ def identify(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str,
 
     Args:
         file: the checkpoint.
-        data: the configuration of the images.
+        data: their configuration, with how they are split.
         fingerprint: of the images that its source has now; None where its arguments say all.
     """
     source = dict(OmegaConf.to_container(data.source, resolve=True))  # type: ignore[arg-type]
@@ -32,6 +32,7 @@ def identify(file: Path, data: DictConfig, fingerprint: str | None) -> dict[str,
         "model": hashlib.sha256(file.read_bytes()).hexdigest(),
         "source": {key: value for key, value in source.items() if key not in places},
         "images": fingerprint,
+        "split": [data.get("seed"), data.get("val_size")],  # which training images gains and classifiers are fitted to
     }
 
 

@@ -51,7 +51,7 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
             raise
         settings = cast("dict[str, Any]", OmegaConf.to_container(cfg))  # the training meets the error, and reports it
     file = folder / ".hydra" / "config.yaml"
-    if has_run and file.exists() and (keys := differences(cfg, settings, file)):
+    if has_run and file.exists() and (keys := differences(settings, file)):
         raise InputError(f"{folder} holds a run of other settings ({', '.join(keys)}): {_advice(cfg, hydra)}")
     if not is_first_process():
         return

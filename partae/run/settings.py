@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae.data.source import fingerprint_of
 from partae.files import read_yaml
-from partae.run.overrides import ADDED, quote
+from partae.run.overrides import quote
 from partae.run.resolvers import build_source
 
 # settings that a resumed run may change: they affect only where it runs and what it prints
@@ -69,23 +69,17 @@ def _resolve_override(override: str, cfg: DictConfig) -> str:
     return override if value in (None, written) else f"{key}={quote(value)}"
 
 
-def differences(cfg: DictConfig, settings: Mapping[str, Any], file: Path) -> list[str]:
+def differences(settings: Mapping[str, Any], file: Path) -> list[str]:
     """How a job differs from an earlier one, as ``key: before -> now``.
 
     Args:
-        cfg: of the job.
-        settings: its settings, resolved.
+        settings: of the job, resolved.
         file: the ``config.yaml`` of the earlier job.
     """
-    before, now = ADDED | _flatten(read_yaml(file)), ADDED | _flatten(settings)
-    written = _flatten(OmegaConf.to_container(cfg))  # with its references, which earlier versions kept
+    before, now = _flatten(read_yaml(file)), _flatten(settings)
     if FINGERPRINT not in before:
-        now.pop(FINGERPRINT, None)  # earlier versions kept none
-    keys = [
-        key
-        for key in {**before, **now}
-        if _shorten(before.get(key), key) not in (_shorten(now.get(key), key), _shorten(written.get(key), key))
-    ]
+        now.pop(FINGERPRINT, None)  # a source whose arguments say all keeps none
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     return [
         "data.source: its images were added to, removed or changed"
         if key == FINGERPRINT
@@ -93,16 +87,6 @@ def differences(cfg: DictConfig, settings: Mapping[str, Any], file: Path) -> lis
         for key in keys
         if not any(f"{key}.".startswith(f"{ignored}.") for ignored in IGNORED)
     ]
-
-
-def _shorten(value: Any, key: str) -> Any:
-    """A setting in which classes of partae have no module, since earlier versions had them in other modules."""
-    if isinstance(value, dict):
-        return {name: _shorten(each, name) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_shorten(each, key) for each in value]
-    is_class = key.endswith("_target_") and str(value).startswith("partae.")
-    return str(value).rpartition(".")[2] if is_class else value
 
 
 def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

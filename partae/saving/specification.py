@@ -25,14 +25,6 @@ TARGET = "_target_"
 PATH = re.compile(r"(\w{1,60})(\.\w+)+")
 BUILDABLE = ("partae.", "torch.nn.modules.activation.", "torch.nn.modules.loss.")
 MOST_VALUES = 10_000  # of a specification: a file of a few bytes can name one list very many times
-# module of a class in checkpoints of version 0.1 -> its module now
-MOVED = {
-    "partae.autoencoder": "partae.model.autoencoder",
-    "partae.boltzmann": "partae.model.boltzmann",
-    "partae.factorization.coder": "partae.model.coder",
-    "partae.factorization.model": "partae.model.factorization",
-    "partae.plasticity": "partae.sparsity",
-}
 PLACES = {"device", "dtype"}  # where a module lives is not for a file to say
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -179,7 +171,7 @@ def _resolve(target: object, trust: Collection[str]) -> type[nn.Module]:
     if dotted.startswith(_prefixes(("partae", "torch.nn", *trust))):
         path, _, name = dotted.rpartition(".")
         with suppress(ImportError, AttributeError):
-            kind = getattr(importlib.import_module(MOVED.get(path, path)), name)
+            kind = getattr(importlib.import_module(path), name)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module) and _is_buildable(kind, trust)):
         what = f"{target!r:.200} is neither a module of partae nor an activation or loss of torch.nn"
         raise InputError(f"{what}: the file is refused{_advice(dotted, trust)}")

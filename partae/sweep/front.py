@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from partae import figures
 from partae.report import describe
-from partae.sweep.rows import Row, names
+from partae.sweep.rows import Row, drop_shared, names
 
 ERRORS = ("val/reconstruction_error", "val/max_approximation_error_calibrated")  # of the front that is drawn
 IMAGES = re.compile(r"data($|\.)|experiment($|/images)")  # the overrides that choose the images
@@ -54,7 +54,8 @@ def fronts(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     Runs on different images do not compare: each choice of images has fronts of its own.
     """
     found: list[Row] = []
-    of_rows = [", ".join(str(value) for key, value in row.items() if IMAGES.match(key)) for row in rows]
+    overrides = drop_shared(list(rows))
+    of_rows = [", ".join(str(value) for key, value in row.items() if IMAGES.match(key)) for row in overrides]
     for data in dict.fromkeys(of_rows):
         same = [row for row, images in zip(rows, of_rows, strict=True) if images == data]
         known = names([{key: value for key, value in row.items() if key != "seeds"} for row in same])

@@ -11,7 +11,7 @@ from partae.report import Cell
 from partae.run.run_folder import failure, is_finished, measures_of, status
 
 Row = dict[str, Cell]
-DETAILS = {"folder", "status", "stability", "experiment", "name"}
+DETAILS = {"folder", "status", "stability", "name"}
 # the measures of a printed table, in this order
 SHOWN = (
     "reconstruction_error",

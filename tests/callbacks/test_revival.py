@@ -50,15 +50,20 @@ def test_a_revived_unit_answers_for_what_was_missing_from_the_worst_image(name: 
 
 
 def test_a_revived_unit_takes_its_first_step_as_the_others_do() -> None:
-    values = torch.nn.Parameter(torch.zeros(3, 2))
-    optimizer = torch.optim.Adam([values], lr=0.01)
-    values.grad = torch.tensor([[1.0, 3.0], [3.0, 1.0], [0.0, 0.0]])
+    model = AutoEncoder(Dense(SHAPE, 5, activation="relu", hidden=[5]), Dictionary(SHAPE, 5))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for parameter in model.parameters():
+        parameter.grad = torch.rand_like(parameter)
     optimizer.step()
-    reset_state(optimizer, torch.tensor([2]), 3)
-    state = optimizer.state[values]
-    for name in ("exp_avg", "exp_avg_sq"):
-        torch.testing.assert_close(state[name][2], state[name][:2].mean(dim=0))
-    assert state["exp_avg_sq"][2].min() > 0
+    first, last = model.encoder.inner[1].weight, model.encoder.last.weight
+    before = optimizer.state[first]["exp_avg_sq"].clone()
+    reset_state(optimizer, torch.tensor([2]), model)
+    for of_units in (model.atoms, last):
+        for name in ("exp_avg", "exp_avg_sq"):
+            others = optimizer.state[of_units][name][[0, 1, 3, 4]]
+            torch.testing.assert_close(optimizer.state[of_units][name][2], others.mean(dim=0))
+    # the inner layer has five units, too
+    torch.testing.assert_close(optimizer.state[first]["exp_avg_sq"], before, rtol=0, atol=0)
 
 
 def test_units_that_live_are_left_alone_and_dead_ones_revived_until_late(composed: Compose, garments: Path) -> None:

@@ -157,6 +157,7 @@ def test_torchvision_downloads_what_is_missing(system: Path, tmp_path: Path, mon
         return SimpleNamespace(raw_folder=shutil.copytree(system, Path(root) / "raw"))
 
     download.__name__ = "FashionMNIST"
+    download.mirrors = ["https://nowhere"]  # type: ignore[attr-defined]
     monkeypatch.setattr(FashionMNIST, "kind", staticmethod(download))
     monkeypatch.setattr(FashionMNIST, "system_folders", ())
     monkeypatch.setattr(mnist, "check_reachable", lambda _: None)

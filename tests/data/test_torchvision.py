@@ -26,7 +26,7 @@ QMNIST = """
 _target_: partae.data.DataModule
 source:
   _target_: partae.data.Torchvision
-  name: QMNIST
+  dataset: QMNIST
   root: {root}
   download: false
 image_shape: ${{partae.image_shape:${{.source}}}}
@@ -35,7 +35,7 @@ val_size: 10
 """
 
 
-def test_a_yaml_of_ones_own_may_say_name_as_earlier_versions_did(composed: Compose, tmp_path: Path) -> None:
+def test_a_yaml_of_ones_own_names_a_class_of_torchvision(composed: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "QMNIST" / "raw"
     folder.mkdir(parents=True)
     pixels = np.random.default_rng(0).integers(0, 256, (40, 28, 28))

@@ -17,6 +17,7 @@ from partae.decoder import Dictionary
 from partae.encoder import Dense
 from partae.model.boltzmann import SparseDBN, SparseRBM
 from partae.run.training import train
+from partae.saving.specification import describe, restore
 from partae.sparsity import L2, NoSparsity
 from tests.conftest import Compose
 
@@ -119,6 +120,8 @@ def test_the_second_machine_learns_after_the_first() -> None:
         torch.stack(list(network.losses(batch).values())).sum().backward()
         assert all(parameter.grad is not None for parameter in getattr(network, learning).parameters())
         assert all(parameter.grad is None for parameter in getattr(network, resting).parameters())
+        loaded = restore(describe(network), network.state_dict(), SparseDBN)
+        torch.testing.assert_close(loaded.encode(batch), network.encode(batch))
     assert network.top_code(batch).shape == (7, 3)
     assert network.encode(batch).shape == (7, 4)
 

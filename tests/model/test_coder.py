@@ -7,13 +7,11 @@ from scipy.linalg import lstsq
 from scipy.optimize import nnls
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, sparse_encode
-from torch import Tensor, nn
+from torch import Tensor
 
 from partae.checks import InputError
 from partae.metrics import hoyer_sparsity
 from partae.model import LeastSquares, Nearest, NonNegativeLeastSquares
-from partae.model.coder import InnerProducts
-from partae.saving.specification import build
 
 SHAPE = (2, 3, 4)
 
@@ -48,11 +46,6 @@ def test_least_squares_are_those_of_scipy_for_atoms_of_any_rank(
     code = LeastSquares()(images.to(precision), atoms.view(5, *SHAPE), bias)
     expected = lstsq(atoms.T.double().numpy(), (images - 0.2).flatten(1).T.numpy(), cond=1e-5)[0].T
     np.testing.assert_allclose(code.numpy(), expected, rtol=1e-3, atol=1e-3)
-
-
-def test_a_checkpoint_that_names_inner_products_is_read() -> None:
-    assert type(build({"_target_": "partae.model.coder.InnerProducts"}, nn.Module)) is LeastSquares
-    assert InnerProducts is LeastSquares
 
 
 def test_nonnegative_least_squares_are_those_of_scipy(images: Tensor, atoms: Tensor) -> None:

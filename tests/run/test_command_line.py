@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from partae.checks import InputError
-from partae.run.command_line import add_training_images, drop_plus, resume
+from partae.run.command_line import add_training_images, resume
 from partae.run.hints import resume_line
 from tests.command_line import type_in
 
@@ -131,12 +131,6 @@ def test_resume_is_the_command_of_the_folder_again(tmp_path: Path) -> None:
     assert line == ["--config-dir", "mine", "-q", *overrides, "seed=2", f"resume={place}", f"hydra.run.dir={place}"]
     assert resume(line) == line, "another process of the same run"
     assert resume(["seed=1"]) == ["seed=1"]
-
-
-def test_a_key_that_earlier_versions_added_by_a_plus_takes_it_still(tmp_path: Path) -> None:
-    line = [*TINY, "+trainer.precision=64-true", "hydra.run.dir=run"]
-    assert type_in("train.py", line, tmp_path).status == 0
-    assert drop_plus(["++trainer.precision=x", "+seed=1", "-m"]) == ["++trainer.precision=x", "+seed=1", "-m"]
 
 
 @pytest.mark.parametrize("folders", ["one,other", "[one,other]", "{one: other}"])

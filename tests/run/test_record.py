@@ -44,6 +44,8 @@ def test_an_evaluation_is_of_a_model_and_of_images_wherever_these_lie(tmp_path: 
     assert identify(file, OmegaConf.create(data), "images") == here
     data |= {"source": {**data["source"], "seed": 1}}
     assert identify(file, OmegaConf.create(data), "images") != here
+    data |= {"source": {**data["source"], "seed": 0}, "val_size": 5}
+    assert identify(file, OmegaConf.create(data), "images") != here, "a classifier is fitted to other images"
     file.write_bytes(b"others")
     assert identify(file, OmegaConf.create(data), "images")["model"] != here["model"]
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from partae.checks import InputError
 from partae.run import resolvers
-from partae.run.overrides import ADDED
 from partae.run.run_folder import begin, fail, finish, is_finished, status
 from tests.conftest import Compose
 
@@ -79,8 +77,6 @@ def test_settings_are_kept_as_values_and_not_as_references(composed: Compose, tm
     assert kept["logger"]["key"] == "${oc.env:HOME}"  # which may be a secret
     assert yaml.safe_load((tmp_path / ".hydra" / "overrides.yaml").read_text()) == ["data.seed=3", "seed=3", secret]
     begin(composed("data.seed=3", "seed=3", secret), hydra, tmp_path)
-    (tmp_path / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))  # as earlier versions kept them
-    begin(cfg, hydra, tmp_path)
 
 
 @pytest.mark.parametrize("name", [".hydra", "checkpoints", "checkpoints/sub", "checkpoints/last.ckpt", "hparams.yaml"])
@@ -108,24 +104,3 @@ def test_settings_may_change_before_anything_is_trained(composed: Compose, tmp_p
     assert status(tmp_path) == "failed"
     begin(composed("sparsity.p=0.5"), HYDRA, tmp_path)
     assert status(tmp_path) == "unfinished"
-
-
-def test_a_run_from_before_its_classes_moved_is_the_same_run(composed: Compose, tmp_path: Path) -> None:
-    finished(composed(), tmp_path)
-    file = tmp_path / ".hydra" / "config.yaml"
-    text = file.read_text().replace("partae.model.AutoEncoder", "partae.AutoEncoder")
-    file.write_text(text.replace("partae.saving.WholeCheckpoints", "partae.checkpoint.WholeCheckpoints"))
-    begin(composed(), HYDRA, tmp_path)
-    with pytest.raises(InputError, match=r"sparsity\._target_: partae\.sparsity\.KL -> partae\.sparsity\.L2"):
-        begin(composed("sparsity=l2"), HYDRA, tmp_path)
-
-
-@pytest.mark.parametrize("key", [key for key, value in ADDED.items() if value is not None])
-def test_a_run_from_before_a_key_was_added_is_the_same_run(key: str, composed: Compose, tmp_path: Path) -> None:
-    other = {"trainer.precision": "bf16-mixed", "comparison": "True"}.get(key, "7")
-    model = ["model=nmf"] if key.startswith("model.") else []
-    finished(composed(*model, f"~{key}"), tmp_path)
-    begin(composed(*model), HYDRA, tmp_path)
-    begin(composed(*model, f"~{key}"), HYDRA, tmp_path)
-    with pytest.raises(InputError, match=f"{re.escape(key)}: {ADDED[key]} -> {other}"):
-        begin(composed(*model, f"{key}={other}"), HYDRA, tmp_path)

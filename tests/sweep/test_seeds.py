@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from partae.metrics import stability
 from partae.sweep.panels import panels_figure
-from partae.sweep.rows import Row
+from partae.sweep.rows import Row, settings
 from partae.sweep.seeds import over_seeds
 from partae.sweep.summary import Summary
 from tests.sweep.test_summary import job
@@ -53,6 +53,15 @@ def test_what_is_not_finished_or_not_measured_in_all_runs_has_no_mean() -> None:
     assert few["status"] == "2 of 3 finished"
     assert few["test/reconstruction_error"] == pytest.approx(0.04)
     assert "test/l0" not in many
+
+
+def test_runs_of_two_experiments_are_not_two_seeds_of_one() -> None:
+    runs: list[Row] = [
+        {"experiment": name, "seed": "0", "test/l0": l0, "status": "finished", "folder": name}
+        for name, l0 in (("exact", 1.0), ("swimmer", 3.0))
+    ]
+    assert [row["test/l0"] for row in over_seeds(runs)] == [1.0, 3.0]
+    assert settings(runs) == [{"experiment": "exact"}, {"experiment": "swimmer"}]
 
 
 def test_one_curve_has_a_band_of_a_deviation() -> None:
