@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
@@ -14,9 +15,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from joblib import cpu_count
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from partae.files import read_yaml
 from partae.run.run_folder import is_grid, status
 from partae.sweep.rows import write_sweep
 
@@ -27,18 +29,24 @@ class Progress(Callback):
     """After each job of a sweep, writes ``sweep.csv`` and says how many jobs are done, and how long the others take.
 
     Jobs that were finished before are done at once, and say nothing of the pace. Hydra hands this callback to the
-    process of each job, which finds the other jobs by the files in their folders.
+    process of each job, which finds the other jobs by the files in their folders. Another command may fill the same
+    folder at the same time: its jobs do not count.
 
     Attributes:
+        choices: the overrides of each swept key, of which each job has one; empty where only the sweeper knows them.
         total: the number of jobs; None where only the sweeper knows it.
         started: when the sweep was, in seconds since the epoch; 0 outside of a sweep.
     """
 
+    choices: Sequence[Collection[str]] = ()
     total: int | None = None
     started: float = 0.0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self.total = number_of_jobs(config.hydra)
+        self.choices = swept(config.hydra)
+        self.total = (
+            math.prod(map(len, self.choices)) if is_grid(config.hydra) else config.hydra.sweeper.get("n_trials")
+        )
         share_cores(config.hydra, self.total)
         self.started = time.time()
 
@@ -64,21 +72,30 @@ class Progress(Callback):
     def _is_done(self, job: Path) -> bool:
         """Whether a job ended in this sweep, and not only in an earlier one in the same folder."""
         begun = self._is_new(job / ".hydra" / "hydra.yaml") or self._is_new(job / "error.txt")
-        return begun and status(job) != "unfinished"
+        return begun and status(job) != "unfinished" and self._is_own(job)
+
+    def _is_own(self, job: Path) -> bool:
+        """Whether a job is of this command, by its overrides; those with references are kept as values."""
+        file = job / ".hydra" / "overrides.yaml"
+        overrides = set(read_yaml(file, list)) if file.exists() else None
+        plain = (each for each in self.choices if "${" not in "".join(each))
+        return overrides is None or all(overrides.intersection(each) for each in plain)
 
     def _is_new(self, file: Path) -> bool:
         return file.exists() and file.stat().st_mtime >= self.started
 
 
-def number_of_jobs(hydra: HydraConf) -> int | None:
-    """How many jobs ``hydra``, the configuration of a multirun, asks for; None if its sweeper does not say."""
+def swept(hydra: HydraConf) -> list[list[str]]:
+    """The overrides of each key that ``hydra``, the configuration of a multirun, sweeps over; none if it searches."""
     if not is_grid(hydra):
-        return hydra.sweeper.get("n_trials")
+        return []
     params = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows the choices of a glob(*)
-    overrides = parser.parse_overrides([*params, *hydra.overrides.task])
-    swept = {each.get_key_element(): each for each in overrides}  # the last one, if a key is given twice
-    return math.prod(len(list(each.sweep_string_iterator())) for each in swept.values() if each.is_sweep_override())
+    given = cast("list[str]", OmegaConf.to_container(cast("Any", hydra.overrides.task), resolve=False))
+    overrides = parser.parse_overrides([*params, *given])
+    last = {each.get_key_element(): each for each in overrides}  # if a key is given twice
+    several = {key: each.sweep_string_iterator() for key, each in last.items() if each.is_sweep_override()}
+    return [[f"{key}={value}" for value in values] for key, values in several.items()]
 
 
 def share_cores(hydra: HydraConf, jobs: int | None) -> None:

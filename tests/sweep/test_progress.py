@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from partae.run.run_folder import fail, finish
 from partae.sweep import progress
-from partae.sweep.progress import Progress, number_of_jobs
+from partae.sweep.progress import Progress
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,32 @@ from partae.sweep.progress import Progress, number_of_jobs
     ],
 )
 def test_the_number_of_jobs_is_known_before_the_first(overrides: list[str], jobs: int) -> None:
+    assert begun(*overrides).total == jobs
+
+
+def begun(*overrides: str) -> Progress:
+    """The progress of a sweep that begins."""
+    progress = Progress()
     with initialize(version_base="1.3", config_path="../../conf"):
         loader = GlobalHydra.instance().config_loader()
-        assert number_of_jobs(loader.load_configuration("train", overrides, RunMode.MULTIRUN).hydra) == jobs
+        progress.on_multirun_start(loader.load_configuration("train", list(overrides), RunMode.MULTIRUN))
+    return progress
+
+
+def test_jobs_of_another_command_in_the_same_folder_do_not_count(tmp_path: Path) -> None:
+    progress = begun("sparsity=kl,l1", "seed=range(0,2)", "data.seed='${seed}',3", "latent_dim=4")
+    assert progress.total == 8
+    progress.started = 1000.0
+    for name, overrides in {
+        "own": ["sparsity=l1", "seed=1", "data.seed=1", "latent_dim=4"],
+        "another seed": ["sparsity=l1", "seed=2", "data.seed=2", "latent_dim=4"],
+        "another key": ["sparsity=l1", "latent_dim=4"],
+        "failed at once": [],
+    }.items():
+        job(tmp_path / name, 1001.0, 1001.0)
+        if overrides:
+            (tmp_path / name / ".hydra" / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)))
+    assert progress.line(tmp_path, 1001.0) == "2 of 8 jobs done, about 00:00 left"
 
 
 def job(folder: Path, begun: float, ended: float | None = None, error: str = "") -> None:
