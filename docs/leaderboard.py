@@ -47,6 +47,7 @@ ATOMS = 12  # of each model in a picture
 SMALL = 1e-4  # a smaller mean has an exponent
 LEAST = 1e-6  # a smaller error is drawn as this one
 EQUAL = 1e-5  # a smaller deviation, relative to its mean, is none
+NOTHING = "test/image_error"  # of doing nothing: the image stands for its dilation
 ERRORS = tuple(MEASURES)[:2]
 FRONTS = ("test/max_approximation_error_calibrated", "test/hoyer_sparsity", "test/knn_accuracy", "test/clustering_nmi")
 
@@ -84,7 +85,7 @@ def beside(rows: list[Row]) -> list[Row]:
 
 @figures.styled
 def picture(rows: list[Row]) -> Figure:
-    """The two errors of each model, with the front: a panel for each number of atoms."""
+    """The two errors of each model, with the front and the error of the image itself: a panel for each k."""
     counts = list(dict.fromkeys(row["latent_dim"] for row in rows))
     figure = Figure(figsize=(4.2 * len(counts), 3.8), layout="constrained")
     for axes, k in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts, strict=True):
@@ -93,6 +94,7 @@ def picture(rows: list[Row]) -> Figure:
         front = points[on_front(points)]
         axes.step(*front[front[:, 0].argsort()].T, where="post", color=ACCENT)
         axes.plot(*points.T, "o", color="0.25", markersize=3)
+        axes.axhline(float(same[0][NOTHING]), color="0.5", linestyle="--", linewidth=0.8)
         axes.set(title=f"{k} atoms", xscale="log", yscale="log", xlabel=MEASURES[ERRORS[0]], ylabel=MEASURES[ERRORS[1]])
         mark_logarithmic(axes.xaxis)
         mark_logarithmic(axes.yaxis)

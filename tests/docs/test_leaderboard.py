@@ -16,7 +16,7 @@ from tests.conftest import CONF
 from tests.docs.shown import ROOT
 
 MEASURES = {"test/reconstruction_error": 0.0125, "test/max_approximation_error_calibrated": 0.02}
-MEASURES |= {"test/hoyer_sparsity": 0.5, "test/knn_accuracy": 0.8, "test/clustering_nmi": 0.5}
+MEASURES |= {"test/image_error": 0.05, "test/hoyer_sparsity": 0.5, "test/knn_accuracy": 0.8, "test/clustering_nmi": 0.5}
 
 
 @pytest.fixture
