@@ -94,7 +94,10 @@ def picture(rows: list[Row]) -> Figure:
         front = points[on_front(points)]
         axes.step(*front[front[:, 0].argsort()].T, where="post", color=ACCENT)
         axes.plot(*points.T, "o", color="0.25", markersize=3)
-        axes.axhline(float(same[0][NOTHING]), color="0.5", linestyle="--", linewidth=0.8)
+        nothing = float(same[0][NOTHING])
+        axes.axhline(nothing, color="0.5", linestyle="--", linewidth=0.8)
+        beside = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom", "color": "0.4", "fontsize": 6}
+        axes.text(1, nothing, "the image, not dilated", **beside)
         axes.set(title=f"{k} atoms", xscale="log", yscale="log", xlabel=MEASURES[ERRORS[0]], ylabel=MEASURES[ERRORS[1]])
         mark_logarithmic(axes.xaxis)
         mark_logarithmic(axes.yaxis)

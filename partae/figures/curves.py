@@ -102,7 +102,8 @@ def _draw_others(figure: Figure, axes: Axes, others: Mapping[str, Array]) -> Non
 def mark_logarithmic(axis: Axis) -> None:
     """Write numbers at powers of ten, and between them where there are few of these."""
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 3.0, 5.0)))
+    between = (1.0, 2.0, 3.0, 5.0) if high > 5 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else between))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
