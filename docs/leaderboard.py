@@ -96,8 +96,8 @@ def picture(rows: list[Row]) -> Figure:
         axes.plot(*points.T, "o", color="0.25", markersize=3)
         nothing = float(same[0][NOTHING])
         axes.axhline(nothing, color="0.5", linestyle="--", linewidth=0.8)
-        beside = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom", "color": "0.4", "fontsize": 6}
-        axes.text(1, nothing, "the image, not dilated", **beside)
+        beside = {"transform": axes.get_yaxis_transform(), "va": "bottom", "color": "0.4", "fontsize": 6}
+        axes.text(0.01, nothing, "the image, not dilated", **beside)
         axes.set(title=f"{k} atoms", xscale="log", yscale="log", xlabel=MEASURES[ERRORS[0]], ylabel=MEASURES[ERRORS[1]])
         mark_logarithmic(axes.xaxis)
         mark_logarithmic(axes.yaxis)
