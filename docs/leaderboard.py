@@ -56,7 +56,7 @@ def with_deviation(mean: float, deviation: float) -> str:
     """A mean and its deviation, both to the first digit of the deviation."""
     if deviation <= EQUAL * abs(mean):
         return number(mean)
-    exponent = math.floor(math.log10(abs(mean))) if abs(mean) < SMALL else 0
+    exponent = math.floor(math.log10(abs(mean) + deviation)) if abs(mean) < SMALL else 0
     mean, deviation = mean / 10**exponent, deviation / 10**exponent
     digits = max(0, -math.floor(math.log10(deviation)))
     text = f"{mean:.{digits}f}\u00a0±\u00a0{deviation:.{digits}f}"
@@ -115,7 +115,8 @@ def first_atoms(sweep: Path, rows: list[Row]) -> dict[str, figures.Array]:
 
 def main(sweep: Path, folder: Path = FOLDER) -> None:
     """Write the tables of the ``sweep`` into ``folder``: few atoms and small errors first."""
-    rows = over_seeds([row for row in read_sweep(sweep) if row["status"] == "finished"])
+    finished = [row for row in read_sweep(sweep) if row["status"] == "finished"]
+    rows = over_seeds(sorted(finished, key=lambda row: int(row["seed"])))
     if not rows:
         sys.exit(f"{sweep} has no finished runs of experiment=leaderboard")
     rows.sort(key=lambda row: (int(row["latent_dim"]), float(row[ERROR])))

@@ -42,7 +42,7 @@ class Torchvision:
 
     def __init__(
         self,
-        dataset: str = "",
+        dataset: str,
         root: str | Path = "data",
         download: bool = True,
         options: Mapping[str, Any] | None = None,

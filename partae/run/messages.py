@@ -139,7 +139,8 @@ def _explain_call(error: InstantiationException, cause: BaseException) -> str:
     reason = " ".join((lines[0], lines[-1]) if lines[0].endswith(":") else lines[:1])
     if keys and (unexpected := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", reason)):
         kind, argument = unexpected.groups()
-        group = keys[-1].removeprefix("model.")
+        is_own = re.match(r"model\.(estimator|top)\b", keys[-1])  # what else is under model refers to a group
+        group = keys[-1] if is_own else keys[-1].removeprefix("model.")
         left_out = f"if an experiment sets it, leave it out by ~{group}.{argument}"
         return f"{group} is {kind}, which takes no {argument}; {left_out}"
     return f"{first} {reason}" + (f" (in {keys[-1]})" if keys else "")

@@ -32,7 +32,7 @@ def on_front(points: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def with_measures(rows: Sequence[Row], keys: Sequence[str] = ERRORS) -> list[Row]:
-    """The runs that have all measures, as finite numbers; runs of an earlier version may lack some."""
+    """The runs that have all measures, as finite numbers; a run without validation lacks some."""
     return [row for row in rows if all(math.isfinite(float(row.get(key, math.nan))) for key in keys)]
 
 

@@ -30,10 +30,10 @@ class Progress(Callback):
 
     Jobs that were finished before are done at once, and say nothing of the pace. Hydra hands this callback to the
     process of each job, which finds the other jobs by the files in their folders. Another command may fill the same
-    folder at the same time: its jobs do not count.
+    folder at the same time: its jobs do not count, unless the sweeper searches.
 
     Attributes:
-        choices: the overrides of each swept key, of which each job has one; empty where only the sweeper knows them.
+        choices: the overrides of each key, of which each job has one; empty where only the sweeper knows them.
         total: the number of jobs; None where only the sweeper knows it.
         started: when the sweep was, in seconds since the epoch; 0 outside of a sweep.
     """
@@ -43,7 +43,7 @@ class Progress(Callback):
     started: float = 0.0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self.choices = swept(config.hydra)
+        self.choices = choices_of(config.hydra)
         self.total = (
             math.prod(map(len, self.choices)) if is_grid(config.hydra) else config.hydra.sweeper.get("n_trials")
         )
@@ -85,8 +85,8 @@ class Progress(Callback):
         return file.exists() and file.stat().st_mtime >= self.started
 
 
-def swept(hydra: HydraConf) -> list[list[str]]:
-    """The overrides of each key that ``hydra``, the configuration of a multirun, sweeps over; none if it searches."""
+def choices_of(hydra: HydraConf) -> list[list[str]]:
+    """The overrides of each key that ``hydra``, the configuration of a multirun, is given; none if it searches."""
     if not is_grid(hydra):
         return []
     params = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
@@ -94,8 +94,11 @@ def swept(hydra: HydraConf) -> list[list[str]]:
     given = cast("list[str]", OmegaConf.to_container(cast("Any", hydra.overrides.task), resolve=False))
     overrides = parser.parse_overrides([*params, *given])
     last = {each.get_key_element(): each for each in overrides}  # if a key is given twice
-    several = {key: each.sweep_string_iterator() for key, each in last.items() if each.is_sweep_override()}
-    return [[f"{key}={value}" for value in values] for key, values in several.items()]
+    values = {
+        key: each.sweep_string_iterator() if each.is_sweep_override() else [each.get_value_element_as_str()]
+        for key, each in last.items()
+    }
+    return [[f"{key}={value}" for value in several] for key, several in values.items()]
 
 
 def share_cores(hydra: HydraConf, jobs: int | None) -> None:

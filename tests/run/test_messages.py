@@ -27,8 +27,8 @@ def raising(error: BaseException) -> Callable[[], None]:
     return main
 
 
-def instantiation(cause: Exception) -> InstantiationException:
-    error = InstantiationException("Error in call to target 'partae.sparsity.KL':\nmore\nfull_key: sparsity")
+def instantiation(cause: Exception, key: str = "sparsity") -> InstantiationException:
+    error = InstantiationException(f"Error in call to target 'partae.sparsity.KL':\nmore\nfull_key: {key}")
     error.__cause__ = cause
     return error
 
@@ -47,8 +47,12 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         (instantiation(InputError("sparsity.p must be 3")), "sparsity.p must be 3"),
         (instantiation(TypeError("betta is unknown")), "KL': betta is unknown (in sparsity)"),
         (
-            instantiation(TypeError("KL.__init__() got an unexpected keyword argument 'betta'")),
+            instantiation(TypeError("KL.__init__() got an unexpected keyword argument 'betta'"), "model.sparsity"),
             "sparsity is KL, which takes no betta; if an experiment sets it, leave it out by ~sparsity.betta",
+        ),
+        (
+            instantiation(TypeError("PCA.__init__() got an unexpected keyword argument 'max_iter'"), "model.estimator"),
+            "model.estimator is PCA, which takes no max_iter; if an experiment sets it, leave it out by ~model.est",
         ),
         (instantiation(ImportError("no Nothing there")), "no Nothing there"),
         (OmegaConfBaseException("what"), "what"),

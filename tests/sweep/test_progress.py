@@ -47,6 +47,7 @@ def test_jobs_of_another_command_in_the_same_folder_do_not_count(tmp_path: Path)
         "own": ["sparsity=l1", "seed=1", "data.seed=1", "latent_dim=4"],
         "another seed": ["sparsity=l1", "seed=2", "data.seed=2", "latent_dim=4"],
         "another key": ["sparsity=l1", "latent_dim=4"],
+        "another fixed key": ["sparsity=l1", "seed=1", "data.seed=1", "latent_dim=5"],
         "failed at once": [],
     }.items():
         job(tmp_path / name, 1001.0, 1001.0)
