@@ -43,7 +43,7 @@ MEASURES = {
     "fit_seconds": "fit, seconds",
     "test/encode_seconds": "encode 10,000, seconds",
 }
-ATOMS = 12  # of each model in a picture
+ATOMS = 8  # of each model in a picture
 SMALL = 1e-4  # a smaller mean has an exponent
 LEAST = 1e-6  # a smaller error is drawn as this one
 EQUAL = 1e-5  # a smaller deviation, relative to its mean, is none
@@ -96,8 +96,8 @@ def picture(rows: list[Row]) -> Figure:
         axes.plot(*points.T, "o", color="0.25", markersize=3)
         nothing = float(same[0][NOTHING])
         axes.axhline(nothing, color="0.5", linestyle="--", linewidth=0.8)
-        beside = {"transform": axes.get_yaxis_transform(), "va": "bottom", "color": "0.4", "fontsize": 6}
-        axes.text(0.01, nothing, "the image, not dilated", **beside)
+        place = axes.get_yaxis_transform()  # across in shares of the axes, up by the error
+        axes.text(0.01, nothing, "the image, not dilated", transform=place, va="bottom", color="0.4", fontsize=6)
         axes.set(title=f"{k} atoms", xscale="log", yscale="log", xlabel=MEASURES[ERRORS[0]], ylabel=MEASURES[ERRORS[1]])
         mark_logarithmic(axes.xaxis)
         mark_logarithmic(axes.yaxis)
@@ -107,7 +107,7 @@ def picture(rows: list[Row]) -> Figure:
 
 
 def first_atoms(sweep: Path, rows: list[Row]) -> dict[str, figures.Array]:
-    """The first atoms of each model that has the fewest, for one seed."""
+    """Some atoms of each model, by its name: of the first seed, and of the smallest k."""
     fewest = [row for row in rows if row["latent_dim"] == rows[0]["latent_dim"]]
     atoms = read_atoms(sweep, fewest)
     return {str(row[MODEL]): atoms[run][:ATOMS] for row in fewest if (run := str(row["folder"])) in atoms}

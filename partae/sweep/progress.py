@@ -75,7 +75,7 @@ class Progress(Callback):
         return begun and status(job) != "unfinished" and self._is_own(job)
 
     def _is_own(self, job: Path) -> bool:
-        """Whether a job is of this command, by its overrides; those with references are kept as values."""
+        """Whether a job is of this command, by its overrides; its folder has values where they have references."""
         file = job / ".hydra" / "overrides.yaml"
         overrides = set(read_yaml(file, list)) if file.exists() else None
         plain = (each for each in self.choices if "${" not in "".join(each))
