@@ -10,25 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.backends import cudnn
 
 from partae.checks import InputError
+from partae.encoder import Dense
 from partae.run.training import train
 from partae.sweep.evaluation import evaluate
 from tests.conftest import Compose, Run
 
 
 def test_evaluate_gives_the_figures_of_the_end_of_training(
-    run: Run, composed: Compose, garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, composed: Compose, garments: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     measures = run()
-    assert not torch.backends.cudnn.allow_tf32
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     folder = tmp_path / "run"
     for ckpt in (folder, folder / "checkpoints" / "last.ckpt"):
         options = [f"ckpt={ckpt}", f"data.source.root={garments}", "data.val_size=100", "export=safetensors"]
         evaluation = evaluate(composed(*options, config="evaluate"))
-        assert not torch.backends.cudnn.allow_tf32
         (evaluated,), written = evaluation.measures.values(), evaluation.folder
         assert written == folder / "evaluation"
         assert evaluation.pages == [written / "report.html"]
@@ -41,6 +39,27 @@ def test_evaluate_gives_the_figures_of_the_end_of_training(
     assert {file.name for file in written.iterdir()} == files | {
         name + suffix for name in names for suffix in (".png", ".pdf")
     }
+
+
+def test_convolutions_run_in_full_precision_while_a_model_is_trained_or_evaluated(
+    run: Run, composed: Compose, garments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, forward = [], Dense.forward
+
+    def noted(self: Dense, *given: torch.Tensor) -> torch.Tensor:
+        seen.append(cudnn.allow_tf32)
+        return forward(self, *given)
+
+    monkeypatch.setattr(Dense, "forward", noted)
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    run()
+    assert set(seen) == {False}
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    seen.clear()
+    options = [f"ckpt={tmp_path / 'run'}", f"data.source.root={garments}", "data.val_size=100"]
+    evaluate(composed(*options, config="evaluate"))
+    assert set(seen) == {False}
+    assert cudnn.allow_tf32
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from partae.checks import InputError
 
@@ -18,16 +18,7 @@ GREY = ("1", "L", "LA", "La")
 COLOUR = ("RGB", "RGBA", "P", "PA")
 
 ORIENTATION, BITS, SAMPLE_FORMAT = 0x0112, 0x0102, 0x0153  # tags of EXIF and TIFF
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)  # orientations that turn an image by a quarter
 
 
 def read_shape(path: Path) -> tuple[int, int, int]:
@@ -55,10 +46,7 @@ def read_image(path: Path, shape: tuple[int, ...], background: int = 0) -> NDArr
     """
     channels, height, width = shape
     with _opened(path) as opened:
-        orientation = _orientation(opened)
-        image = _opaque(opened, background).convert("L" if channels == 1 else "RGB")
-    if orientation in TURNS:
-        image = image.transpose(TURNS[orientation])
+        image = _opaque(ImageOps.exif_transpose(opened), background).convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
@@ -106,7 +94,7 @@ def _refused_kind(image: Any) -> str:
 
 
 def _orientation(image: Image.Image) -> Any:
-    """EXIF's number for how an image must still be turned; 1 and numbers unknown to EXIF: not at all."""
+    """EXIF's number for how an image must still be turned, known before its pixels are."""
     orientation = image.getexif().get(ORIENTATION, 1)
     if image.format == "TIFF" and orientation != 1:
         image.load()  # Pillow turns a TIFF when it loads it, and changes the tag only then

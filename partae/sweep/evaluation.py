@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 from torch import Tensor
+from torch.backends import cudnn
 from tqdm import tqdm
 
 from partae import figures
@@ -77,10 +78,10 @@ class Evaluation:
 
 
 @torch.no_grad()
+@cudnn.flags(enabled=True, allow_tf32=False)  # as in training
 def evaluate(cfg: DictConfig) -> Evaluation:
     """Measure and draw the models that ``cfg.ckpt`` names, and write measures, figures and pages beside them."""
     options, form = _read_options(cfg), one_of("export", cfg.export, FORMATS)
-    torch.backends.cudnn.allow_tf32 = False  # as in training
     selection = select(cfg.ckpt)
     files, folder = selection.files, selection.folder
     places = {name: evaluation_folder(file) for name, file in files.items()}
