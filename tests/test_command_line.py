@@ -96,6 +96,10 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "encoder.activation=sigmod"], ["got 'sigmod'. Did you mean sigmoid?"]),
         (["train.py", "trainer=mps"], ["trainer.accelerator=mps, but PyTorch finds no such device", "cpu, or auto"]),
         (["train.py", "callbacks=early_stopping", "data.val_size=0"], ["early_stopping", "set data.val_size above 0"]),
+        (
+            ["train.py", "callbacks=early_stopping", "callbacks.early_stopping.monitor=val/los"],
+            ["Did you mean val/loss?"],
+        ),
         (["evaluate.py", "ckpt=.", "trust=mine"], ["trust must be a list", "trust=[my_package]; got mine"]),
         (["train.py", "latent_dim=0"], ["latent_dim", "0"]),
         (["train.py", "sparsity.p=1.5"], ["sparsity.p", "1.5"]),

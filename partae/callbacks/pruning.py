@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.prune import L1Unstructured
 
 from partae.checks import InputError, one_of, real, whole
+from partae.constraint import HoyerSparseness
 
 
 def large_values(values: Tensor, share: float | None, threshold: float | None) -> Tensor:
@@ -42,7 +43,8 @@ class DenseSparseDense(Callback):
         threshold: size at or below which values are cut, at least 0.
 
     Raises:
-        InputError: if an argument is out of range, or not exactly one of ``share`` and ``threshold`` is given.
+        InputError: if an argument is out of range, not exactly one of ``share`` and ``threshold`` is given, or a
+            constraint would fill the atoms again.
 
     Source: Han et al., *DSD: dense-sparse-dense training for deep neural networks*, ICLR (2017), for the atoms.
     """
@@ -69,6 +71,10 @@ class DenseSparseDense(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.target == "code":
             self.hook = cast("nn.Module", pl_module.encoder).register_forward_hook(self._cut)
+        elif any(isinstance(each, HoyerSparseness) for each in cast("Any", trainer).callbacks):
+            raise InputError(
+                "constraint=hoyer fills atoms that callbacks=dense_sparse_dense has cut: leave out one of the two"
+            )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.target == "code":

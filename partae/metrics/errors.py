@@ -25,18 +25,19 @@ def explained_variance(reconstruction: Tensor, images: Tensor) -> Tensor:
     is worse. The R² score of scikit-learn with `multioutput="variance_weighted"`; unlike its
     `explained_variance_score` it does not forgive a constant offset. For PCA on its own training images it is the sum
     of the explained variance ratios. Images that are all the same have nothing to explain: 1 if the reconstruction is
-    exact, else 0, as there.
+    exact, else 0.
 
     >>> images = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1)
     >>> explained_variance(torch.tensor([0.0, 0.5]).reshape(2, 1, 1, 1), images)
     tensor(0.5000)
     """
-    return _explained((images - reconstruction).square().sum(), (images - images.mean(dim=0)).square().sum())
+    error, mean = (images - reconstruction).square().sum(), images.mean(dim=0, dtype=torch.float64)
+    return _explained(error, (images - mean).square().sum(), images.square().sum(dtype=torch.float64)).to(error)
 
 
-def _explained(error: Tensor, variance: Tensor) -> Tensor:
-    """1 - error / variance; where the variance is 0, whether the error is 0 too."""
-    return torch.where(variance > 0, 1 - error / variance, (error == 0).to(error))
+def _explained(error: Tensor, variance: Tensor, squares: Tensor) -> Tensor:
+    """1 - error / variance; where the variance is what rounding leaves of the squares, whether the error is 0."""
+    return torch.where(variance > squares * 1e-14, 1 - error / variance, (error == 0).to(variance))
 
 
 class ExplainedVariance(Metric):
@@ -67,6 +68,4 @@ class ExplainedVariance(Metric):
     def compute(self) -> Tensor:
         """The explained variance, a scalar."""
         variance = self.squares - self.total.square().sum() / self.count
-        # what rounding leaves of images that are all the same counts as nothing
-        variance = torch.where(variance > self.squares * 1e-14, variance, 0)
-        return _explained(self.error, variance).float()
+        return _explained(self.error, variance, self.squares).float()

@@ -99,9 +99,9 @@ class SparseRBM(AutoEncoder):
 class SparseDBN(SparseRBM):
     """A deep belief network of two: a machine on the images, and one on its units.
 
-    Training is greedy: the first half of the epochs trains the first machine, the second half the other one on its
-    code. The network's code are the first machine's units as the second one reconstructs them, so that the first one's
-    atoms decode it; `top_code` are the second one's units.
+    Training is greedy: the first half of the epochs, an even number, trains the first machine, the second half the
+    other one on its code. The network's code are the first machine's units as the second one reconstructs them, so that
+    the first one's atoms decode it; `top_code` are the second one's units.
 
     Args:
         encoder: of the first machine.
@@ -157,6 +157,14 @@ class SparseDBN(SparseRBM):
         if self.is_deep:
             return self.top.losses_of_set(means, activation)
         return super().losses_of_set(means, activation)
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit" and (epochs := self.trainer.max_epochs or 0) % 2:
+            raise InputError(
+                "a deep belief network trains each of its two machines for half of the epochs: choose an even "
+                f"trainer.max_epochs; got {epochs}"
+            )
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()

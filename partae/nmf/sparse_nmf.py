@@ -31,7 +31,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     r"""Images ≈ code × atoms, all non-negative, with Hoyer's sparseness asked of the code, the atoms, both or neither.
 
     Images are (N, F), flattened, as a numpy array or a tensor; results are of the same kind, precision and device. Half
-    the squared error never rises from one iteration to the next. An image of zeros has a code of zeros.
+    the squared error never rises from one iteration to the next. An image of zeros has a code of zeros, but in a fit
+    with sparse codes per unit.
 
     The sparseness of the code has two readings. Per unit, Hoyer's own: a unit's activations over all images of the
     fit. It says nothing of a new image, whose code in `transform` is plain non-negative least squares. Per image: a
@@ -53,8 +54,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         verbose: show a progress bar of the iterations.
 
     Attributes:
-        components_: the atoms, (K, F). They carry the scale: a unit's code has mean square 1 over the images of the
-            fit, unless its sparseness is per image.
+        components_: the atoms, (K, F). They carry the scale: a unit's code has a mean square near 1 over the images of
+            the fit, unless its sparseness is per image.
         reconstruction_err_: the Frobenius norm of the residual.
         objective_history_: half the squared error before the first iteration and after each.
         n_iter_: iterations done.

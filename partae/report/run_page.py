@@ -70,7 +70,8 @@ def _show_atoms(atoms: Tensor, operator: Operator, code: Tensor, read: Callable[
     mass = contributions(code, atoms).mean(dim=0)
     kept = mass.argsort(descending=True)[: max(1, room)].sort().values
     count = max(1, min(STRONGEST, len(code), room // len(kept)))
-    strength, strongest = code[:, kept].topk(count, dim=0)
+    strongest = code[:, kept].abs().topk(count, dim=0).indices
+    strength = code[:, kept].gather(0, strongest)
     used, place = strongest.unique(return_inverse=True)
     return {
         "total": len(atoms),

@@ -91,7 +91,11 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     model: Measured = instantiate(cfg.model)
     callbacks: list[Callback] = [each for each in instantiate(cfg.callbacks).values() if each]
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
-        one_of("metric", cfg.metric, _measures_of(model, cfg))  # a user's own may log what it likes
+        known = _measures_of(model, cfg)  # a user's own may log what it likes
+        one_of("metric", cfg.metric, known)
+        if monitor := OmegaConf.select(cfg, "callbacks.early_stopping.monitor"):
+            trained = [f"train/{name}" for name in ("loss", *model.terms)]
+            one_of("callbacks.early_stopping.monitor", monitor, (*(k for k in known if k.startswith("val/")), *trained))
     for callback in callbacks:
         if isinstance(callback, Hyperparameters):
             callback.values = hyperparameters(cfg)

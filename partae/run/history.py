@@ -11,7 +11,6 @@ from partae.figures import Array
 from partae.model.autoencoder import AutoEncoder
 
 SPLITS = {"train": "training", "val": "validation"}
-TERMS = ("loss", *AutoEncoder.terms)
 
 
 def read_history(folder: Path) -> Mapping[str, Mapping[str, tuple[Array, Array]]]:
@@ -26,10 +25,11 @@ def read_history(folder: Path) -> Mapping[str, Mapping[str, tuple[Array, Array]]
     events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
     tags = set(events.Tags()["scalars"])
     history: dict[str, dict[str, tuple[Array, Array]]] = {}
-    for term in TERMS:
+    trained = sorted(tag.removeprefix("train/") for tag in tags if tag.startswith("train/"))
+    for term in dict.fromkeys(("loss", *AutoEncoder.terms, *trained)):
         for split, images in SPLITS.items():
             if (tag := f"{split}/{term}") in tags:
                 steps, values = np.array([(float(each.step), each.value) for each in events.Scalars(tag)]).T
                 if values.any():
-                    history.setdefault(term.capitalize(), {})[images] = steps, values
+                    history.setdefault(term.capitalize().replace("_", " "), {})[images] = steps, values
     return history

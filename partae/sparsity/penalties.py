@@ -1,4 +1,4 @@
-"""Sparsity penalties: code (B, K) -> scalar. None of them depends on the batch size."""
+"""Sparsity penalties: code (B, K) -> scalar. None of them grows with the batch size."""
 
 from __future__ import annotations
 

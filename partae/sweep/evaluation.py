@@ -36,7 +36,7 @@ from partae.run.provenance import provenance_of_run
 from partae.run.record import Settings, identify, keep_measures
 from partae.saving.exporting import FORMATS, export
 from partae.saving.loading import load
-from partae.sweep.rows import read_sweep
+from partae.sweep.rows import Row, read_sweep
 from partae.sweep.selection import evaluation_folder, read_published, select
 from partae.sweep.sweep_page import REPORT, write_page
 
@@ -122,7 +122,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
             classes,
             options.operators[0],
             partial(data.read, "test"),
-            read_published(file, measures[name]),
+            read_published(file, measures[name], data.source),
             own,
             provenance_of_run(run_folder(file)),
             options.l0_threshold,
@@ -130,12 +130,9 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         write_bytes(places[name] / REPORT.name, page.encode())
     pages = [place / REPORT.name for place in places.values()]
     if selection.sweep:
-        rows = {str(row["folder"]): row for row in read_sweep(selection.sweep)}
-        for name, file in files.items():
-            job = run_folder(file).name
-            rows[job] = {**rows.get(job, {"folder": job, "status": "finished"}), **measures[name]}
+        rows = rows_of(selection.sweep, {run_folder(file).name: measures[name] for name, file in files.items()})
         known = {run_folder(file).name: portraits[name].atoms.numpy() for name, file in files.items()}
-        pages = [write_page(selection.sweep, list(rows.values()), known, captions, options.l0_threshold)]
+        pages = [write_page(selection.sweep, rows, known, captions, options.l0_threshold)]
     evaluation = Evaluation(measures, folder, pages, exports)
     atoms = [portrait.atoms for portrait in portraits.values()]
     if len({each.shape for each in atoms}) == 1 < len(atoms):
@@ -204,6 +201,18 @@ def _survey(
             survey.update(batch, shared)
     bar.update(len(models))
     return surveys
+
+
+def rows_of(sweep: Path, measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    """The rows of a sweep with these measures of its runs, by their folders, in place of all others of test images.
+
+    Those of a training may be of other images, or by another protocol.
+    """
+    rows = {str(row["folder"]): row for row in read_sweep(sweep)}
+    for job, found in measures.items():
+        row = rows.get(job, {"folder": job, "status": "finished"})
+        rows[job] = {**{key: value for key, value in row.items() if not key.startswith("test/")}, **found}
+    return list(rows.values())
 
 
 def _measure(survey: Survey, data: DataModule, options: Options) -> dict[str, tuple[float, Settings]]:

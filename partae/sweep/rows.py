@@ -8,7 +8,7 @@ from pathlib import Path
 
 from partae.files import read_yaml, subtree, write_bytes
 from partae.report import Cell
-from partae.run.run_folder import failure, is_finished, measures_of, status
+from partae.run.run_folder import failure, measures_of, status
 
 Row = dict[str, Cell]
 DETAILS = {"folder", "status", "stability", "name"}
@@ -42,9 +42,9 @@ def read_sweep(folder: Path) -> list[Row]:
         row: Row = {key: value for key, _, value in (override.partition("=") for override in overrides)}
         order = (len(row), list(row), int(subtree(hydra, "job").get("num", 0)), run.name)
         row.setdefault("seed", str(read_yaml(file.with_name("config.yaml")).get("seed", "")))
-        if is_finished(run):
-            row |= measures_of(run)
         row |= {"status": status(run), "folder": run.name}
+        if row["status"] == "finished":  # a job that was refused now may have measures of before
+            row |= measures_of(run)
         rows.append((order, row))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 

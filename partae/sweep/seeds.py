@@ -16,14 +16,14 @@ DEVIATION = "_seed_std"  # behind a measure's name
 
 
 def group_by_seed(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows whose settings are equal but for the seed, in the order of the first of each group.
+    """Rows whose settings are equal, in any order, but for the seed; in the order of the first of each group.
 
     >>> group_by_seed([{"p": "1", "seed": "0"}, {"p": "2", "seed": "0"}, {"p": "1", "seed": "1"}])
     [[{'p': '1', 'seed': '0'}, {'p': '1', 'seed': '1'}], [{'p': '2', 'seed': '0'}]]
     """
     groups: dict[tuple[tuple[str, object], ...], list[Row]] = {}
     for row in rows:
-        settings = tuple((key, value) for key, value in row.items() if not is_detail(key) and key != "seed")
+        settings = tuple(sorted((key, value) for key, value in row.items() if not is_detail(key) and key != "seed"))
         groups.setdefault(settings, []).append(row)
     return list(groups.values())
 

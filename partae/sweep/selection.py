@@ -9,6 +9,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig, ListConfig
 
 from partae.checks import InputError
+from partae.data import FashionMNIST
 from partae.files import no_link, read_yaml, run_folder, run_folders
 from partae.report.published import published_measures
 from partae.saving.loading import checkpoint_file
@@ -60,13 +61,14 @@ def evaluation_folder(file: Path) -> Path:
     return no_link(run_folder(file) / ("evaluation" if file.stem == "last" else f"evaluation_{file.stem}"))
 
 
-def read_published(file: Path, measures: Mapping[str, float]) -> dict[str, float]:
+def read_published(file: Path, measures: Mapping[str, float], source: object) -> dict[str, float]:
     """The published measures of the model in a checkpoint, by the configuration in its run's folder; empty if none.
 
     Args:
         file: the checkpoint.
         measures: of the model. The published accuracy is shown beside that of its own protocol only, which chooses C.
+        source: of the images that it was measured on: nothing was published for others than those of its training.
     """
     config = run_folder(file) / ".hydra" / "config.yaml"
-    known = published_measures(read_yaml(config)) if config.exists() else {}
+    known = published_measures(read_yaml(config)) if config.exists() and type(source) is FashionMNIST else {}
     return {name: value for name, value in known.items() if name != "svm_accuracy" or "test/svm_c" in measures}

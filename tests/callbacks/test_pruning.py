@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from partae import AutoEncoder
 from partae.callbacks.pruning import DenseSparseDense, large_values
 from partae.checks import InputError
+from partae.constraint import HoyerSparseness
 from tests.conftest import Compose
 
 
@@ -76,3 +77,11 @@ def test_what_is_kept_is_larger_than_what_is_cut() -> None:
 def test_bad_arguments_are_refused_by_key(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         DenseSparseDense(**arguments)
+
+
+def test_a_constraint_that_would_fill_the_cut_atoms_is_refused(composed: Compose, garments: Path) -> None:
+    cfg = composed(f"data.source.root={garments}", "data.val_size=100", "latent_dim=10")
+    callbacks = [DenseSparseDense(share=0.4), HoyerSparseness()]
+    trainer = Trainer(max_epochs=1, accelerator="cpu", callbacks=callbacks, logger=False, enable_checkpointing=False)
+    with pytest.raises(InputError, match="constraint=hoyer fills atoms that callbacks=dense_sparse_dense has cut"):
+        trainer.fit(instantiate(cfg.model), instantiate(cfg.data))

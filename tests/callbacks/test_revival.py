@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -111,3 +113,14 @@ def test_atoms_that_are_all_0_are_revived_too() -> None:
     revive(model, torch.arange(5), images)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     assert (model.atoms.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_an_image_left_over_at_the_end_of_an_epoch_does_not_stop_it() -> None:
+    callback, strategy = Revival(), SimpleNamespace(reduce=lambda value, **_: value)
+    trainer: Any = SimpleNamespace(strategy=strategy)
+    model: Any = None
+    batches = torch.rand(2, *SHAPE), torch.rand(3, *SHAPE), torch.rand(1, *SHAPE)
+    for index, images in enumerate(batches):
+        callback.on_train_batch_end(trainer, model, {"code": torch.rand(len(images), 5)}, (images,), index)
+    assert callback.images is batches[1]
+    assert callback.seen == 6

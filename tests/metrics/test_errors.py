@@ -71,3 +71,12 @@ def test_what_rounding_leaves_of_images_that_are_all_the_same_counts_as_nothing(
     metric = ExplainedVariance()
     metric.update(images + 0.1, images)
     assert metric.compute() == 0
+
+
+@pytest.mark.parametrize("count", [3, 6, 7, 10, 30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_images_that_are_all_alike_have_nothing_to_explain(count: int, dtype: torch.dtype) -> None:
+    images = torch.rand(1, 1, 6, 6, dtype=dtype).expand(count, -1, -1, -1)
+    assert explained_variance(images + 0.01, images) == 0
+    assert explained_variance(images, images) == 1
+    assert explained_variance(images, images).dtype == dtype

@@ -13,6 +13,8 @@ from partae import AutoEncoder
 from partae.data import Bars
 from partae.decoder import Dictionary
 from partae.encoder import Dense
+from partae.morphology import Operator
+from partae.report.run_page import _show_atoms
 from tests.report.conftest import ATOMS, EVALUATED, HOSTILE, bars, data_of, model, page_of_a_run
 
 
@@ -95,3 +97,9 @@ def test_a_measure_that_is_no_number_is_shown_as_such(page_of_a_sweep: Any) -> N
     assert "nan" in page_of_a_run(measures={"test/explained_variance": float("nan")})
     row = {"a": "1", "test/x": float("inf"), "status": "finished", "folder": "f"}
     assert data_of(page_of_a_sweep([row]).read_text())["runs"][0]["measures"] == {"x": None}
+
+
+def test_the_images_that_use_an_atom_most_are_those_of_its_largest_entries_in_size() -> None:
+    code = torch.tensor([[0.5], [-2.0], [1.0]])
+    shown = _show_atoms(torch.ones(1, 1, 4, 4), Operator("dilation", 1), code, lambda at: torch.rand(len(at), 1, 4, 4))
+    assert shown["strength"] == [[-2.0, 1.0, 0.5]]

@@ -61,3 +61,13 @@ def test_what_a_folder_does_not_tell_is_left_out(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("[damaged")
     assert provenance_of_run(tmp_path) == {}
+
+
+def test_epochs_are_told_where_there_are_any_and_as_a_limit_where_they_may_end_early(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    file = folder / ".hydra" / "config.yaml"
+    config = OmegaConf.load(file)
+    OmegaConf.save(OmegaConf.merge(config, {"callbacks": {"early_stopping": {"patience": 1}}}), file)
+    assert provenance_of_run(folder)["Training"] == "up to 7 epochs, batches of 64 images"
+    OmegaConf.save(OmegaConf.merge(config, {"model": {"estimator": {"max_iter": 3}}}), file)
+    assert "Training" not in provenance_of_run(folder)

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from partae.metrics import stability
 from partae.sweep.panels import panels_figure
 from partae.sweep.rows import Row, settings
-from partae.sweep.seeds import over_seeds
+from partae.sweep.seeds import group_by_seed, over_seeds
 from partae.sweep.summary import Summary
 from tests.sweep.test_summary import job
 
@@ -104,3 +104,8 @@ def test_a_search_over_one_seed_is_sorted_and_says_nothing_of_seeds(
     assert out.index("0.1000 (best)") < out.index("0.2000")
     assert "Means over seeds" not in out
     assert not (tmp_path / "sweep_seeds.csv").exists()
+
+
+def test_the_order_in_which_settings_were_typed_does_not_matter() -> None:
+    rows: list[Row] = [{"p": "1", "beta": "2", "seed": "0"}, {"beta": "2", "p": "1", "seed": "1"}]
+    assert group_by_seed(rows) == [rows]
