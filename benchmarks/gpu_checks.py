@@ -125,7 +125,7 @@ def tests(setting: Setting) -> Found:
     """The tests that need a GPU; on a CPU, a few of them."""
     chosen = ["-k", "operators or hoyers"] if setting.accelerator == "cpu" else ["-m", "cuda"]
     options = ["-q", "-W", "default", "-p", "no:cacheprovider", "-n", str(os.cpu_count()), *chosen]
-    os.environ["OMP_NUM_THREADS"] = "1"  # of each of these workers
+    os.environ["OMP_NUM_THREADS"] = "1"  # there is a worker for each core
     said = run([sys.executable, "-m", "pytest", *options, "tests/test_devices.py"]).strip().splitlines()[-1]
     yield {"ok": " passed" in said, "said": said}
 

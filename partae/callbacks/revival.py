@@ -102,7 +102,7 @@ class Revival(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx == 0 or len(batch[0]) > 1:  # the last image of an epoch may have a batch of its own
+        if batch_idx == 0 or len(batch[0]) > 1:  # the last batch of an epoch may hold a single image
             self.images = batch[0]  # as they are: the encoder may see less of them
         size = outputs["code"].abs()
         largest = cast("Tensor", trainer.strategy.reduce(size.max(), reduce_op="max"))

@@ -31,8 +31,8 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     r"""Images ≈ code × atoms, all non-negative, with Hoyer's sparseness asked of the code, the atoms, both or neither.
 
     Images are (N, F), flattened, as a numpy array or a tensor; results are of the same kind, precision and device. Half
-    the squared error never rises from one iteration to the next. An image of zeros has a code of zeros, but in a fit
-    with sparse codes per unit.
+    the squared error never rises from one iteration to the next. An image of zeros has a code of zeros, except in a
+    fit with sparse codes per unit.
 
     The sparseness of the code has two readings. Per unit, Hoyer's own: a unit's activations over all images of the
     fit. It says nothing of a new image, whose code in `transform` is plain non-negative least squares. Per image: a

@@ -90,12 +90,14 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     torch.backends.cudnn.allow_tf32 = False  # on in PyTorch, it rounds what a GPU convolves to 10 bits
     model: Measured = instantiate(cfg.model)
     callbacks: list[Callback] = [each for each in instantiate(cfg.callbacks).values() if each]
+    # a user's own model or callback may log what it likes
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
-        known = _measures_of(model, cfg)  # a user's own may log what it likes
+        known = _measures_of(model, cfg)
         one_of("metric", cfg.metric, known)
         if monitor := OmegaConf.select(cfg, "callbacks.early_stopping.monitor"):
-            trained = [f"train/{name}" for name in ("loss", *model.terms)]
-            one_of("callbacks.early_stopping.monitor", monitor, (*(k for k in known if k.startswith("val/")), *trained))
+            logged = [name for name in known if name.startswith("val/")]
+            logged += [f"train/{name}" for name in ("loss", *model.terms)]
+            one_of("callbacks.early_stopping.monitor", monitor, tuple(logged))
     for callback in callbacks:
         if isinstance(callback, Hyperparameters):
             callback.values = hyperparameters(cfg)

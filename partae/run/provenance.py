@@ -82,7 +82,7 @@ def _in_short(config: Mapping[str, Any]) -> dict[str, str]:
         "Data": f"{source.get('dataset') or _class(source)}, seed {data.get('seed')}",
         "Model": f"{_class(model)}, {config.get('latent_dim')} atoms, seed {config.get('seed')}",
     }
-    if "estimator" not in model:  # which has no epochs
+    if "estimator" not in model:  # an estimator is fitted in one go
         most = "up to " if subtree(config, "callbacks").get("early_stopping") else ""
         values["Training"] = f"{most}{trainer.get('max_epochs')} epochs, batches of {data.get('batch_size')} images"
     return {key: value for key, value in values.items() if "None" not in value}

@@ -36,7 +36,7 @@ from partae.run.provenance import provenance_of_run
 from partae.run.record import Settings, identify, keep_measures
 from partae.saving.exporting import FORMATS, export
 from partae.saving.loading import load
-from partae.sweep.rows import Row, read_sweep
+from partae.sweep.rows import evaluated_rows
 from partae.sweep.selection import evaluation_folder, read_published, select
 from partae.sweep.sweep_page import REPORT, write_page
 
@@ -130,7 +130,7 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         write_bytes(places[name] / REPORT.name, page.encode())
     pages = [place / REPORT.name for place in places.values()]
     if selection.sweep:
-        rows = rows_of(selection.sweep, {run_folder(file).name: measures[name] for name, file in files.items()})
+        rows = evaluated_rows(selection.sweep, {run_folder(file).name: measures[name] for name, file in files.items()})
         known = {run_folder(file).name: portraits[name].atoms.numpy() for name, file in files.items()}
         pages = [write_page(selection.sweep, rows, known, captions, options.l0_threshold)]
     evaluation = Evaluation(measures, folder, pages, exports)
@@ -201,18 +201,6 @@ def _survey(
             survey.update(batch, shared)
     bar.update(len(models))
     return surveys
-
-
-def rows_of(sweep: Path, measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
-    """The rows of a sweep with these measures of its runs, by their folders, in place of all others of test images.
-
-    Those of a training may be of other images, or by another protocol.
-    """
-    rows = {str(row["folder"]): row for row in read_sweep(sweep)}
-    for job, found in measures.items():
-        row = rows.get(job, {"folder": job, "status": "finished"})
-        rows[job] = {**{key: value for key, value in row.items() if not key.startswith("test/")}, **found}
-    return list(rows.values())
 
 
 def _measure(survey: Survey, data: DataModule, options: Options) -> dict[str, tuple[float, Settings]]:

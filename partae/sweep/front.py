@@ -16,9 +16,8 @@ from partae.report import describe
 from partae.sweep.rows import Row, drop_shared, names
 
 ERRORS = ("val/reconstruction_error", "val/max_approximation_error_calibrated")  # of the front that is drawn
-IMAGES = re.compile(
-    r"\+*(data($|\.(source|image_shape|val_size|seed)($|\.))|experiment($|/images))"
-)  # the overrides that choose the images
+# the overrides that choose the images
+IMAGES = re.compile(r"\+*(data($|\.(source|image_shape|val_size|seed)($|\.))|experiment($|/images))")
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 

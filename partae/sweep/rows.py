@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from partae.files import read_yaml, subtree, write_bytes
@@ -43,10 +44,22 @@ def read_sweep(folder: Path) -> list[Row]:
         order = (len(row), list(row), int(subtree(hydra, "job").get("num", 0)), run.name)
         row.setdefault("seed", str(read_yaml(file.with_name("config.yaml")).get("seed", "")))
         row |= {"status": status(run), "folder": run.name}
-        if row["status"] == "finished":  # a job that was refused now may have measures of before
+        if row["status"] == "finished":  # a job that is refused may still have the measures of an earlier training
             row |= measures_of(run)
         rows.append((order, row))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def evaluated_rows(folder: Path, measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    """The rows of the sweep in ``folder``, with the measures of an evaluation, by the folders' names of its runs.
+
+    They replace all measures of test images: those of a training may be of other images, or by another protocol.
+    """
+    rows = {str(row["folder"]): row for row in read_sweep(folder)}
+    for run, found in measures.items():
+        row = rows.get(run, {"folder": run, "status": "finished"})
+        rows[run] = {**{key: value for key, value in row.items() if not key.startswith("test/")}, **found}
+    return list(rows.values())
 
 
 def write_sweep(folder: Path) -> list[Row]:

@@ -19,7 +19,7 @@ from partae.model.boltzmann import SparseDBN, SparseRBM
 from partae.run.training import train
 from partae.saving.specification import describe, restore
 from partae.sparsity import L2, NoSparsity
-from tests.conftest import Compose, Run
+from tests.conftest import BARS, Compose, Run
 
 SHAPE = (1, 2, 3)
 
@@ -136,6 +136,5 @@ def test_other_parts_are_refused() -> None:
 
 
 def test_a_network_needs_a_half_of_the_epochs_for_each_machine(go_on: Run) -> None:
-    options = ["data=bars", "data.source.train_size=40", "data.source.test_size=20", "data.val_size=10", "latent_dim=4"]
     with pytest.raises(InputError, match=r"choose an even trainer\.max_epochs; got 3"):
-        go_on(*options, "model=sparse_dbn", "model.top.encoder.latent_dim=3", "trainer.max_epochs=3", "quiet=true")
+        go_on(*BARS, "model=sparse_dbn", "model.top.encoder.latent_dim=3", "trainer.max_epochs=3")

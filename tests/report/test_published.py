@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ from hydra import compose, initialize
 from omegaconf import OmegaConf
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
+from partae.data import KMNIST, Bars, FashionMNIST
 from partae.report.published import published_measures
+from partae.sweep.selection import read_published
 
 KL = ["sparsity.p=0.05", "sparsity.beta=0.001"]
 
@@ -60,3 +63,12 @@ def test_a_folder_may_say_anything_of_itself(strange: Any) -> None:
     known = published_measures(own)
     for key in own:
         assert published_measures({**own, key: strange, "latent_dim": 100}) in ({}, known)
+
+
+def test_nothing_was_published_of_other_images_than_a_model_was_trained_on(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(config(*KL), tmp_path / ".hydra" / "config.yaml")
+    file = tmp_path / "checkpoints" / "last.ckpt"
+    assert read_published(file, {}, FashionMNIST(tmp_path))["reconstruction_error"] == 0.0164
+    assert read_published(file, {}, KMNIST(tmp_path)) == {}
+    assert read_published(file, {}, Bars()) == {}
