@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
-from partae.run.command_line import add_training_images
+from partae.run.command_line import add_training_images, spell_out
 from partae.run.messages import run, stop_on_error
 
 CONF = str(Path(__file__).with_name("conf").resolve())
@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> None:
 
 def command() -> None:
     """What the installed package calls."""
-    run(main, add_training_images)
+    run(main, lambda typed: add_training_images(spell_out(typed, Path(CONF))))
 
 
 if __name__ == "__main__":

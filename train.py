@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
-from partae.run.command_line import replace_nulls, resume
+from partae.run.command_line import spell_out, resume
 from partae.run.hints import next_lines
 from partae.run.messages import run
 
@@ -43,7 +43,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def command() -> None:
     """What the installed package calls."""
-    run(main, lambda typed: resume(replace_nulls(typed, Path(CONF))))
+    run(main, lambda typed: resume(spell_out(typed, Path(CONF))))
 
 
 if __name__ == "__main__":

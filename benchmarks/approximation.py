@@ -9,6 +9,7 @@ what it adds in each turn.
 from __future__ import annotations
 
 import statistics
+import sys
 
 from epoch import lightning
 from hydra import compose, initialize
@@ -41,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    print(__doc__) if "--help" in sys.argv else main()

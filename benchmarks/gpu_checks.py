@@ -247,6 +247,9 @@ def sweep(setting: Setting) -> Found:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        print(__doc__)
+        sys.exit()
     name, accelerator, size, place = sys.argv[1:]
     warnings.filterwarnings("error", ".*without being compiled")  # else a check would time something else
     known: dict[str, Any] = {"ok": True}

@@ -54,4 +54,4 @@ def refit(images: Tensor, atoms: Tensor, units: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    main()
+    print(__doc__) if "--help" in sys.argv or len(sys.argv) < 2 else main()

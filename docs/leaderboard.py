@@ -131,4 +131,4 @@ def main(sweep: Path, folder: Path = FOLDER) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    print(__doc__) if "--help" in sys.argv or len(sys.argv) < 2 else main(Path(sys.argv[1]))

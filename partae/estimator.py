@@ -184,7 +184,7 @@ class PartAutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         )
 
     def _build_trainer(self) -> Trainer:
-        constraints = self.constraint if isinstance(self.constraint, Sequence) else [self.constraint]
+        constraints = self.constraint if isinstance(self.constraint, list | tuple) else [self.constraint]
         return Trainer(
             max_epochs=whole("max_epochs", self.max_epochs),
             accelerator=self.accelerator,

@@ -20,6 +20,7 @@ Plain = TypeVar("Plain", dict[str, Any], list[Any])
 
 BLOCK = 4096  # bytes
 LAST = "last.ckpt"  # the checkpoint from which a run is resumed
+SWEEP = "multirun.yaml"  # what was asked for, in the folder of each sweep
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C, where it is built, takes a tenth of the time
 
 

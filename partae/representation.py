@@ -144,7 +144,8 @@ def check_images(verb: str, images: Tensor, shape: Sequence[int]) -> None:
         )
     low, high = images.aminmax() if images.numel() else (0, 1)
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a value that is not a number fails both
-        advice = ": divide images in [0, 255] by 255" if low <= high else ", which is not a number"
+        advice = ": divide images in [0, 255] by 255" if low >= 0 else ": undo what made them negative"
+        advice = advice if low <= high else ", which is not a number"
         raise InputError(f"{verb} needs images in [0, 1]; got values from {low:g} to {high:g}{advice}")
 
 

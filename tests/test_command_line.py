@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.command_line import ROOT, type_in
@@ -87,6 +88,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
             ["train.py", "data=bars", "data.source.test_size=60", "svm=report"],
             ["svm=report needs at least 100 images of each"],
         ),
+        (["train.py", "sparsity=entropy"], ["no sparsity=entropy", "of your own, name their folder by --config-dir"]),
         (["train.py", "sparsity=kll"], ["no sparsity=kll: sparsity is one of epsilon_l1, ", "Did you mean kl?"]),
         (["train.py", "logger=[csv,tensorbord]"], ["no logger=tensorbord: ", " csv, ", "Did you mean tensorboard?"]),
         (["train.py", "max_epochs=2"], ["there is no max_epochs: there are ", "Did you mean trainer.max_epochs?"]),
@@ -107,7 +109,7 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "encoder.activation=identity"], ["sparsity=kl", "encoder.activation=identity"]),
         (["evaluate.py", "ckpt=nowhere.ckpt"], ["ckpt=nowhere.ckpt", "does not exist"]),
         (["evaluate.py", "ckpt=."], ["ckpt=.", "folder without a run"]),
-        (["evaluate.py"], ["ckpt is missing: give it as ckpt=<value>; --help shows how"]),
+        (["evaluate.py"], ["ckpt is missing: give it as ckpt=<value>"]),
         (["evaluate.py", "ckpt=.", "operators=[blur:1]"], ["operators", "blur"]),
         (["evaluate.py", "ckpt=.", "operators=[top_hat:line:4@45]"], ["operators", "odd length", "line:4@45"]),
         (["evaluate.py", "ckpt=.", "operators=[dilation:file:no/ring.txt]"], ["operators", "no/ring.txt", "no file"]),
@@ -152,6 +154,14 @@ def stopped(tmp_path: Path) -> Callable[..., str]:
         (["train.py", "metric=test/svm_accuracy"], ["metric must be one of", "'test/svm_accuracy'"]),
         (["train.py", "metric=null"], ["metric must be one of", "None"]),
         (["train.py", "metric=val/hoyer_sparsity", "model=nmf", "svm=slow"], ["svm must be one of", "'slow'"]),
+        (["train.py", "fail_fast=maybe"], ["fail_fast must be true or false; got 'maybe'"]),
+        (["train.py", "encoder=matching_pursuit"], ["encoder=matching_pursuit", "choose sparsity=none"]),
+        (["train.py", "~sparsity._target_"], ["the settings of sparsity name no class", "got {'beta': "]),
+        (["train.py", "experiment=figure_8"], ["a sweep over sparsity.p, sparsity.beta: add -m", "give each of"]),
+        (["train.py", "hydra/launcher=stacked"], ["hydra/launcher=stacked concerns sweeps only: add -m"]),
+        (["train.py", "hydra.sweep.dir=there"], ["hydra.sweep.dir=there concerns sweeps only: add -m"]),
+        (["train.py", "-m", "resume=there"], ["resume=there continues one run: leave out -m"]),
+        (["evaluate.py", "ckpt=a,b", "-m"], ["several models at once", "leave out -m"]),
         (["train.py", "reconstruction=bce"], ["reconstruction=bce", "decoder.activation=leaky_relu"]),
     ],
 )
@@ -174,16 +184,67 @@ def test_wrong_input_gets_one_message_and_leaves_nothing(
             ["data=folder", "data.source.root=IMAGES", "data.source.size=[8,6]", "data.image_shape=[3,9,9]"],
             ["data.image_shape=[3, 9, 9]", "data.source", "[3, 8, 6]"],
         ),
+        (
+            ["data=arrays", "data.source.root=UNLIKE"],
+            ["the test images of data.source.root=", "[1, 3, 4]"],
+        ),
         (["data=arrays", "data.source.root=IMAGES"], ["train_images.npy is missing"]),
     ],
 )
 def test_images_that_cannot_be_used_get_one_message(
-    overrides: list[str], words: list[str], images_of_odd_sizes: Path, stopped: Callable[..., str]
+    overrides: list[str], words: list[str], images_of_odd_sizes: Path, stopped: Callable[..., str], tmp_path: Path
 ) -> None:
-    message = stopped("train.py", *(each.replace("IMAGES", str(images_of_odd_sizes)) for each in overrides))
+    unlike = tmp_path / "unlike.npz"
+    np.savez(unlike, train_images=np.ones((20, 3, 3), np.float32), test_images=np.ones((5, 3, 4), np.float32))
+    places = {"IMAGES": str(images_of_odd_sizes), "UNLIKE": str(unlike)}
+    message = stopped("train.py", *(re.sub("IMAGES|UNLIKE", lambda name: places[name[0]], each) for each in overrides))
     assert all(word in message for word in words), message
     assert "InterpolationResolutionError" not in message
     assert "raised while" not in message
+
+
+def test_flags_may_stand_anywhere(tmp_path: Path) -> None:
+    overrides = ["data=bars", "trainer.max_epochs=0", "-m", "seed=0,1"]
+    status, _, message = type_in("train.py", overrides, tmp_path)
+    assert status == 1
+    assert message.count("trainer.max_epochs must be a whole number") == 2
+
+
+def test_a_run_and_a_sweep_do_not_share_a_folder(tmp_path: Path) -> None:
+    short = ["data=bars", "trainer.max_epochs=1", "trainer.accelerator=cpu", "latent_dim=4", "quiet=true"]
+    assert type_in("train.py", [*short, "hydra.run.dir=run"], tmp_path).status == 0
+    assert type_in("train.py", [*short, "-m", "seed=0,1", "hydra.sweep.dir=sweep"], tmp_path).status == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    outcome = type_in("train.py", [*short, "-m", "seed=0,1", "hydra.sweep.dir=run"], tmp_path)
+    assert "run is the folder of a run: choose another for this sweep by hydra.sweep.dir=" in outcome.err
+    outcome = type_in("train.py", [*short, "hydra.run.dir=sweep"], tmp_path)
+    assert "sweep is the folder of a sweep: choose another for this run by hydra.run.dir=" in outcome.err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "words", "jobs"),
+    [
+        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be a whole number, at least 1; got 0", 0),
+        (["hydra.sweeper.n_trials=3", "metric=val/los"], "metric must be one of", 1),
+        (["hydra.sweeper.n_trials=3", "data.val_size=0"], "set data.val_size above 0", 1),
+        (["hydra.sweeper.n_trials=2", "encoder.activation=relu"], "no job of the search has finished", 2),
+    ],
+)
+def test_a_search_that_cannot_find_anything_ends_with_one_message(
+    wrong: list[str], words: str, jobs: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    arguments = ["-m", "experiment=search", "data=bars", "trainer.accelerator=cpu", *wrong]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Continue" not in done.stdout  # the same command would fail again
+    assert len(list(tmp_path.glob("outputs/search/*/error.txt"))) == jobs
 
 
 def test_a_corrupt_data_file_stops_a_run_before_it_starts(

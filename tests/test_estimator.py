@@ -229,6 +229,7 @@ def test_what_is_out_of_range_is_named() -> None:
         ({"batch_size": 0.5}, "batch_size"),
         ({"activation": "identity"}, "sparsity=kl needs a code"),
         ({"sparsity": "kl"}, "built or as a class, .*; got .kl."),
+        ({"constraint": "nonnegative"}, "built or as a class, .*; got .nonnegative."),
     ):
         with pytest.raises(InputError, match=message):
             estimator(**arguments).fit(X)

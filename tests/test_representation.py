@@ -98,7 +98,7 @@ def test_every_verb_of_every_model_takes_images_in_the_unit_interval_only(kind: 
     refused = (
         ((255 * IMAGES).astype(np.uint8), r"images of floats; got .*uint8: divide images in \[0, 255\] by 255"),
         (255 * IMAGES, r"images in \[0, 1\]; got values from .*: divide images in \[0, 255\] by 255"),
-        (IMAGES - 0.5, r"images in \[0, 1\]; got values from -0\.\d+ to 0\.\d+"),
+        (IMAGES - 0.5, r"images in \[0, 1\]; got values from -0\.\d+ to 0\.\d+: undo what made them"),
         (with_nan, "got values from nan to nan, which is not a number"),
         (IMAGES.transpose(0, 2, 3, 1), r"got \(8, 4, 5, 3\): put their axes in the order \(0, 3, 1, 2\)"),
         (IMAGES[0], r"shape \(B, 3, 4, 5\); got \(3, 4, 5\): add an axis in front, images\[None\]"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from partae.checks import InputError, random_seed, real, whole, wholes
 from partae.data.batches import Batches, Order, scaled
 from partae.data.indices import check_val_size, first_of_each_class, validation_split
-from partae.data.source import Labelled, Source, Stored, fingerprint_of, read
+from partae.data.source import Labelled, Source, Stored, checked, fingerprint_of, load, place_of, read
 from partae.data.streaming import StreamedBatches, Subset, read_all, read_through
 from partae.morphology import Operator, operate
 
@@ -43,7 +43,7 @@ class DataModule(LightningDataModule):
         streams: the same of sets that stay on disk.
 
     Raises:
-        InputError: if a size or the seed is not a whole number in range.
+        InputError: if a size or the seed is not a whole number in range, or ``source`` is none.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DataModule(LightningDataModule):
         fingerprint: str | None = None,
     ) -> None:
         super().__init__()
-        self.source = source
+        self.source = checked(source)
         self.image_shape = wholes("data.image_shape", source.image_shape if image_shape is None else image_shape)
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
@@ -107,9 +107,8 @@ class DataModule(LightningDataModule):
     def prepare_data(self) -> None:
         getattr(self.source, "prepare", lambda: None)()
         if self.fingerprint is not None and self.fingerprint != fingerprint_of(self.source):
-            root = getattr(self.source, "root", None)
             warnings.warn(
-                f"the images of data.source{f'.root={root}' if root else ''} are not those that the model was trained "
+                f"the images of {place_of(self.source)} are not those that the model was trained "
                 "on: files were added, removed or changed",
                 stacklevel=2,
             )
@@ -223,11 +222,12 @@ class DataModule(LightningDataModule):
         return scaled(read(self._set(split)[0], index).to(self._device))
 
     def _load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
-        images, labels = self.source.load(split)
+        images, labels = load(self.source, split)
         if images.shape[1:] != self.image_shape:
             raise InputError(
-                f"data.image_shape={list(self.image_shape)} is not the shape of the {split} images that data.source "
-                f"gives, {list(images.shape[1:])}: leave data.image_shape out, or change data.source"
+                f"the {split} images of {place_of(self.source)} have the shape "
+                f"{list(images.shape[1:])}, but data.image_shape={list(self.image_shape)}: training and test images "
+                "must have the same, and data.image_shape can be left out"
             )
         if not isinstance(images, Tensor) and 4 * math.prod(images.shape) <= self.memory * 1e9:
             images = read_all(images, self.prefetch)

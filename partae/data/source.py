@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import Protocol
 
 from torch import Tensor
+
+from partae.checks import InputError
 
 Labelled = tuple[Tensor, Tensor]
 Shape = tuple[int, int, int, int]
@@ -48,6 +51,37 @@ class Source(Protocol):
 
     def load(self, split: str) -> tuple[Tensor | Stored, Tensor]:
         """Images (N, C, H, W), uint8 in [0, 255] or float in [0, 1], and labels (N,), of the "train" or "test" set."""
+
+
+def checked(source: Source) -> Source:
+    """The same ``source``, which may be of a user's own.
+
+    Raises:
+        InputError: if it lacks a part of one.
+    """
+    # a property may load the images
+    if lacks := [name for name in ("classes", "image_shape", "load") if getattr_static(source, name, None) is None]:
+        raise InputError(f"data.source={type(source).__name__} is no source of images: it has no {', '.join(lacks)}")
+    return source
+
+
+def load(source: Source, split: str) -> tuple[Tensor | Stored, Tensor]:
+    """Images and labels of the "train" or "test" set.
+
+    Raises:
+        InputError: if ``source`` gives no labels.
+    """
+    images, labels = source.load(split)
+    if labels is None:
+        kind = type(source).__name__
+        raise InputError(f"data.source={kind} loads images without labels: give zeros where there are none")
+    return images, labels
+
+
+def place_of(source: Source) -> str:
+    """The config key that chooses the images, with the value that it has."""
+    root = getattr(source, "root", None)
+    return f"data.source.root={root}" if root else "data.source"
 
 
 def fingerprint_of(source: Source) -> str | None:

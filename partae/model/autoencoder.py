@@ -179,19 +179,22 @@ class AutoEncoder(Measured):
 
 
 def _check_fit(model: AutoEncoder) -> None:
-    """Refuse a penalty or loss whose domain the chosen activations may leave."""
+    """Refuse modules that do not fit, as a penalty or loss whose domain the chosen activations may leave."""
+    for module in model.children():
+        if check := getattr(module, "check_fit", None):
+            check(model)
     for group, module, interval, source, giver, what in (
         ("sparsity", model.sparsity, "code_range", "encoder", model.encoder, "a code"),
         ("reconstruction", model.reconstruction, "image_range", "decoder", model.decoder, "a reconstruction"),
     ):
         needed, given = getattr(module, interval, ANYTHING), getattr(giver, interval, ANYTHING)
         if given[0] < needed[0] or given[1] > needed[1]:
-            name = f".activation={giver.activation}" if hasattr(giver, "activation") else f"={type(giver).__name__}"
+            name, mend = f"={type(giver).__name__}", f"another {source}"
+            if hasattr(giver, "activation"):
+                name, mend = f".activation={giver.activation}", f"{source}.activation=sigmoid"
+            elif not hasattr(giver, interval):
+                mend = f"one that says it gives fewer, by {interval},"
             raise InputError(
                 f"{group}={type(module).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "
-                f"{source}{name} gives values in [{given[0]:g}, {given[1]:g}]: "
-                f"choose {source}.activation=sigmoid or another {group}"
+                f"{source}{name} gives values in [{given[0]:g}, {given[1]:g}]: choose {mend} or another {group}"
             )
-    for module in model.children():
-        if check := getattr(module, "check_fit", None):
-            check(model)

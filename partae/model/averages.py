@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
+from partae.checks import InputError
 from partae.sparsity import mean_activation
 
 Losses = dict[str, Tensor]
@@ -48,7 +49,14 @@ class Means:
 
         Returns:
             The terms, (T,) or (T, n).
+
+        Raises:
+            InputError: if a term is not one number for each model.
         """
+        if wrong := next((name for name, loss in losses.items() if loss.shape != code.shape[:-2]), None):
+            raise InputError(
+                f"{wrong} must be one number for a batch; got a tensor of shape {tuple(losses[wrong].shape)}"
+            )
         images, activation = code.shape[-2], mean_activation(code.detach())
         terms = torch.stack(list(losses.values()))
         if not self.images:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,20 @@ from partae.model.lightning import Measured
 from partae.run.resolvers import build_source
 from partae.run.run_folder import is_first_process
 from partae.saving.checkpoints import latest, make_last
+
+# groups whose yaml describes one object, and those whose yaml describes several by their names
+ONE_CLASS: tuple[str, ...] = (
+    "data",
+    "corruption",
+    "encoder",
+    "decoder",
+    "reconstruction",
+    "sparsity",
+    "decay",
+    "approximation",
+)
+ONE_CLASS += ("optimizer", "schedule", "trainer", "model")
+SEVERAL_CLASSES = ("callbacks", "constraint", "logger")
 
 
 @dataclass
@@ -93,7 +107,7 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     # a user's own model or callback may log what it likes
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
         known = _measures_of(model, cfg)
-        one_of("metric", cfg.metric, known)
+        check_metric(cfg.metric, known)
         if monitor := OmegaConf.select(cfg, "callbacks.early_stopping.monitor"):
             logged = [name for name in known if name.startswith("val/")]
             logged += [f"train/{name}" for name in ("loss", *model.terms)]
@@ -113,16 +127,46 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     data: DataModule = instantiate(cfg.data, **source)
     saves = any(isinstance(each, ModelCheckpoint) for each in callbacks)  # where none does, Lightning's own would
     every = [*callbacks, *constraints]  # constraints last: whatever else touches the atoms, they end feasible
-    trainer: Trainer = instantiate(cfg.trainer, logger=loggers, callbacks=every, enable_checkpointing=saves)
+    shows = cfg.trainer.get("enable_progress_bar", any(isinstance(each, ProgressBar) for each in callbacks))
+    trainer: Trainer = instantiate(
+        cfg.trainer, logger=loggers, callbacks=every, enable_checkpointing=saves, enable_progress_bar=shows
+    )
     return Job(cfg, folder, model, data, trainer, callbacks, constraints, loggers, file, start, started)
+
+
+class MetricError(InputError):
+    """The metric that a sweeper should see is none of a run's measures."""
+
+
+def check_metric(metric: str, known: Iterable[str]) -> None:
+    """Raise `MetricError` unless ``metric`` is one of those that are ``known``."""
+    try:
+        one_of("metric", metric, tuple(known))
+    except InputError as error:
+        raise MetricError(str(error)) from None
+
+
+def _check_classes(cfg: DictConfig) -> None:
+    """Check that the settings of each part name its class: a yaml of a user's own may lack it."""
+    alone = [group for group in SEVERAL_CLASSES if "_target_" in cfg[group]]
+    parts = {name: cfg[name] for name in (*ONE_CLASS, *alone) if name in cfg}
+    for group in set(SEVERAL_CLASSES) - set(alone):
+        parts |= {f"{group}.{name}": part for name, part in cfg[group].items() if part is not None}
+    for name, part in parts.items():
+        if not (isinstance(part, DictConfig) and "_target_" in part):
+            raise InputError(
+                f"the settings of {name} name no class: add _target_: <module>.<class> to its yaml; got {part}"
+            )
 
 
 def _check(cfg: DictConfig) -> None:
     """Check values that no constructor of partae checks."""
+    _check_classes(cfg)
     random_seed("seed", cfg.seed)
     one_of("svm", cfg.svm, tuple(SVM_MEASURES))
     flag("comparison", cfg.comparison)
     flag("quiet", cfg.quiet)
+    flag("fail_fast", cfg.fail_fast)
     whole("trainer.max_epochs", cfg.trainer.max_epochs)
     _check_trainer(cfg.trainer)
     monitor = str(OmegaConf.select(cfg, "callbacks.early_stopping.monitor"))

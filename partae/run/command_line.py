@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from partae.checks import InputError
-from partae.files import checkpoints, read_yaml, run_folders, subtree
+from partae.files import SWEEP, checkpoints, read_yaml, run_folders, subtree
 from partae.run.overrides import is_harmless, is_plain, quote, read_value, split_flags
 
 CONFIGURATIONS = ("config.yaml", "hydra.yaml")
 
 
-def replace_nulls(arguments: list[str], conf: Path) -> list[str]:
-    """The command line with ``group=none``, a choice of ``conf``, for ``group=null``, which Hydra refuses."""
+def spell_out(arguments: list[str], conf: Path) -> list[str]:
+    """The command line as Hydra takes it: flags first, and ``group=none``, a choice of ``conf``, for ``group=null``."""
     nulls = {f"{file.parent.name}=null": f"{file.parent.name}=none" for file in conf.glob("*/none.yaml")}
-    return [nulls.get(argument, argument) for argument in arguments]
+    flags, overrides = split_flags(arguments)
+    return [*flags, *(nulls.get(override, override) for override in overrides)]
 
 
 def resume(arguments: list[str]) -> list[str]:
@@ -34,6 +35,12 @@ def resume(arguments: list[str]) -> list[str]:
     given = [argument for argument in arguments if argument.startswith("resume=")]
     if not given:
         return arguments
+    flags, others = split_flags(argument for argument in arguments if not argument.startswith("resume="))
+    if _is_multirun(arguments):
+        raise InputError(
+            f"{given[-1]} continues one run: leave out -m. A sweep is continued by its own command, which skips the "
+            "finished jobs"
+        )
     value = read_value(given[-1])
     if not isinstance(value, str):
         raise InputError(f"{given[-1]} must name one folder: runs are resumed one at a time")
@@ -42,11 +49,10 @@ def resume(arguments: list[str]) -> list[str]:
     if f"hydra.run.dir={place}" in arguments:
         return arguments  # another process of the same run, started with the longer line
     file = folder / ".hydra" / "overrides.yaml"
-    if (folder / "multirun.yaml").exists():
+    if (folder / SWEEP).exists():
         raise InputError(f"resume={folder} is a sweep: type its command again, which skips the finished jobs")
     if not file.exists():
         raise InputError(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
-    flags, others = split_flags(argument for argument in arguments if not argument.startswith("resume="))
     overrides = read_yaml(file, list)
     for text in overrides:
         if not isinstance(text, str):
@@ -67,8 +73,10 @@ def add_training_images(arguments: list[str]) -> list[str]:
         arguments: of the command line.
 
     Raises:
-        InputError: if its runs were trained on different images, or a run's folder is damaged.
+        InputError: if its runs were trained on different images, a run's folder is damaged, or it asks for a sweep.
     """
+    if _is_multirun(arguments):
+        raise InputError("evaluate.py takes several models at once, as ckpt=[<one>,<other>]: leave out -m")
     given = [argument.removeprefix("ckpt=") for argument in arguments if argument.startswith("ckpt=")]
     if not given or any(argument.startswith("data=") for argument in arguments):
         return arguments
@@ -86,6 +94,10 @@ def add_training_images(arguments: list[str]) -> list[str]:
         )
     flags, others = split_flags(arguments)
     return [*flags, *(f"{key}={value}" for key, value in images[0].items()), *others]
+
+
+def _is_multirun(arguments: list[str]) -> bool:
+    return any(re.match("-m|--mu|hydra.mode=", argument) for argument in arguments)
 
 
 def _paths(ckpt: str) -> list[Path]:

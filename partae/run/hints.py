@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from partae.files import checkpoints, read_yaml, subtree
 from partae.run.overrides import is_harmless, shell_override, split_flags
@@ -17,7 +19,8 @@ INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
 def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
     """The command that resumes the run in ``folder``, which was given ``overrides``."""
     trusted = [text for text in overrides if not is_harmless(text)]  # resume= takes these from the user only
-    return " ".join([_command("train.py"), shell_override("resume", folder), *map(shlex.quote, trusted)])
+    words = [*map(shlex.quote, own_settings(folder)), shell_override("resume", folder), *map(shlex.quote, trusted)]
+    return " ".join([_command("train.py"), *words])
 
 
 def train_line(*arguments: str) -> str:
@@ -39,7 +42,10 @@ def next_lines(folder: Path) -> list[str]:
 
 
 def evaluate_line(folder: Path) -> str:
-    """Evaluates the run in ``folder``; with ``trust=`` where its model has classes of a user's own."""
+    """Evaluates the run in ``folder``; with ``trust=`` where its model has classes of a user's own.
+
+    With ``--config-dir`` where the settings of its images are a user's own: its model needs no settings.
+    """
     file = folder / ".hydra" / "config.yaml"
     config = read_yaml(file) if file.exists() else {}
     model = subtree(config, "model")
@@ -47,7 +53,25 @@ def evaluate_line(folder: Path) -> str:
     packages = set(re.findall(r"'_target_': '(\w+)\.", str([*saved, {"_target_": model.get("_target_")}]), re.ASCII))
     own = ",".join(sorted(packages - {"partae", "torch"}))
     trust = f" 'trust=[{own}]'" if own else ""
-    return f"{_command('evaluate.py')}{trust} {shell_override('ckpt', folder)}"
+    flags = own_settings(folder)
+    images = subtree(_hydra(folder), "runtime.choices").get("data")
+    is_own = bool(flags) and Path(flags[-1], "data", f"{images}.yaml").exists()
+    place = f" {shlex.join(flags)}" if is_own else ""
+    return f"{_command('evaluate.py')}{place}{trust} {shell_override('ckpt', folder)}"
+
+
+def own_settings(folder: Path) -> list[str]:
+    """The flag ``--config-dir`` and its folder as the run in ``folder`` was given them, if it was."""
+    sources = subtree(_hydra(folder), "runtime").get("config_sources") or []
+    given = [Path(str(source["path"])) for source in sources if source["provider"] == "command-line"]
+    places = [os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path) for path in given]
+    return [word for place in places for word in ("--config-dir", place)]
+
+
+def _hydra(folder: Path) -> Mapping[str, Any]:
+    """Hydra's own settings of the run in ``folder``."""
+    file = folder / ".hydra" / "hydra.yaml"
+    return subtree(read_yaml(file), "hydra") if file.exists() else {}
 
 
 def tensorboard_line(folder: Path) -> str:

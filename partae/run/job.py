@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from partae.checks import InputError
+from partae.run.build import MetricError, check_metric
 from partae.run.hints import resume_line
 from partae.run.interruption import end_in_order, print_if_interrupted
-from partae.run.messages import stop_on_error
+from partae.run.messages import Stop, stop_on_error
 from partae.run.run_folder import (
     any_failed,
     begin,
@@ -44,7 +48,8 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
     """Train what ``cfg`` composes in ``folder``, unless that is done; the measures.
 
     In a sweep an error is written to ``error.txt`` and not raised, since the launcher would stop at it. The job has no
-    measures then. After an error, with ``fail_fast=true``, no other job starts.
+    measures then. After an error, with ``fail_fast=true``, no other job starts. A search for the best of a metric that
+    runs do not have is stopped.
 
     Args:
         cfg: the composed configuration.
@@ -55,8 +60,7 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
     end_in_order()
     with _restore_process():
         if is_alone(hydra):
-            again = resume_line(folder, resolve_overrides(cfg, hydra))
-            with stop_on_error(folder), print_if_interrupted(f"Interrupted. To resume, type\n\n  {again}\n"):
+            with stop_on_error(folder), print_if_interrupted(partial(_how_to_resume, cfg, hydra, folder)):
                 return _measures(cfg, hydra, folder, train)
         if cfg.fail_fast and any_failed(folder.parent):
             return {}
@@ -64,8 +68,14 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
             return _measures(cfg, hydra, folder, train)
         except Exception as error:
             fail(folder, error)
+            if isinstance(error, MetricError) and not is_grid(hydra):
+                raise Stop(str(error)) from error
             print(f"{folder.name} failed: {failure(folder)}", file=sys.stderr)
             return {}
+
+
+def _how_to_resume(cfg: DictConfig, hydra: HydraConf, folder: Path) -> str:
+    return f"Interrupted. To resume, type\n\n  {resume_line(folder, resolve_overrides(cfg, hydra))}\n"
 
 
 @contextmanager
@@ -87,14 +97,16 @@ def _restore_process() -> Iterator[None]:
 
 
 def _measures(cfg: DictConfig, hydra: HydraConf, folder: Path, train: Train) -> dict[str, float]:
-    if not (is_alone(hydra) or is_on_one_device(cfg.trainer)):
+    if is_alone(hydra):
+        _check_alone(hydra)
+    elif not is_on_one_device(cfg.trainer):
         raise InputError(
             "a sweep trains each model on one device: leave out -m, or trainer=ddp and trainer.devices="
             f"{cfg.trainer.get('devices', 'auto')}"
         )
     is_unmeasured = not cfg.data.get("val_size", 1) and str(cfg.metric).startswith("val/")
     if is_unmeasured and not is_grid(hydra):
-        raise InputError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")
+        raise MetricError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")
     begin(cfg, hydra, folder)
     if not is_finished(folder):
         measures = train(cfg, folder)
@@ -102,6 +114,23 @@ def _measures(cfg: DictConfig, hydra: HydraConf, folder: Path, train: Train) -> 
         measures = measures_of(folder)
         if is_alone(hydra):
             print(f"{folder} is finished already: nothing is trained")
-    if cfg.metric not in measures and not is_unmeasured:
-        raise InputError(f"metric must be one of {', '.join(measures)}; got {cfg.metric!r}")
+    if not is_unmeasured:
+        check_metric(cfg.metric, measures)
     return measures
+
+
+def _check_alone(hydra: HydraConf) -> None:
+    """Check that a run alone was not meant to be a sweep."""
+    task, hydras = (
+        cast("list[str]", OmegaConf.to_container(cast("Any", each)))
+        for each in (hydra.overrides.task, hydra.overrides.hydra)
+    )
+    given = {text.partition("=")[0].lstrip("+") for text in task}
+    if varied := [key for key in hydra.sweeper.get("params") or {} if key not in given]:
+        raise InputError(
+            f"this is a sweep over {', '.join(varied)}: add -m to train all its models, or give each of "
+            "these keys a value"
+        )
+    for text in hydras:
+        if re.match(r"\+*hydra[./](launcher|sweeper|sweep)\b", text):
+            raise InputError(f"{text} concerns sweeps only: add -m for a sweep, or leave it out")

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -68,6 +70,11 @@ def run(main: Callable[[], object], expand: Callable[[list[str]], list[str]] = l
             os.dup2(nothing.fileno(), sys.stdout.fileno())
         print(f"Stopped, since nothing reads the output any more ({error.strerror}).", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        if with_traceback:
+            raise
+        print("\nInterrupted.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except (Exception, Stop) as error:
         if with_traceback:
             if isinstance(error, Stop) and error.__cause__:
@@ -99,11 +106,15 @@ def explain(error: Exception, folder: Path | None = None) -> str:
     """
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return _explain_file(error, folder)
-    if not isinstance(error, (InputError, HydraException, OmegaConfBaseException, *_misconfiguration())):
+    if isinstance(error, yaml.YAMLError):
+        return f"a file of settings is not YAML: {' '.join(str(error).split())}"
+    if type(error) is ValueError and str(error).startswith("No trials are completed"):  # of Optuna
+        return "no job of the search has finished: there is no best one"
+    if not isinstance(error, (InputError, HydraException, OmegaConfBaseException, *_of_libraries())):
         return ""
     for cause in _causes(error):
         if isinstance(cause, MissingMandatoryValue):
-            return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>; --help shows how"
+            return f"{cause.full_key} is missing: give it as {cause.full_key}=<value>"
         if isinstance(cause, InputError):
             return str(cause)
         if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -131,7 +142,7 @@ def _explain_file(error: OSError, folder: Path | None) -> str:
 
 def _explain_call(error: InstantiationException, cause: BaseException) -> str:
     """Why Hydra could not build a class: usually the first line of ``cause``."""
-    if not isinstance(cause, OF_ARGUMENTS + _misconfiguration()):
+    if not isinstance(cause, OF_ARGUMENTS + _of_libraries()):
         return ""
     first, *others = str(error).splitlines()
     keys = [line.removeprefix("full_key: ") for line in others if line.startswith("full_key: ")]
@@ -146,10 +157,10 @@ def _explain_call(error: InstantiationException, cause: BaseException) -> str:
     return f"{first} {reason}" + (f" (in {keys[-1]})" if keys else "")
 
 
-def _misconfiguration() -> tuple[type[Exception], ...]:
-    """Lightning's error, if Lightning is loaded: a mistyped key is explained without it."""
-    module = sys.modules.get("lightning_fabric.utilities.exceptions")
-    return (module.MisconfigurationException,) if module else ()
+def _of_libraries() -> tuple[type[Exception], ...]:
+    """The errors of Lightning and Weights & Biases that a user can mend, if these are loaded."""
+    names = (("lightning_fabric.utilities.exceptions", "MisconfigurationException"), ("wandb.errors", "UsageError"))
+    return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
 
 
 def _unknown_key(error: ConfigAttributeError | ConfigKeyError, advice: str) -> str:
@@ -189,8 +200,9 @@ def _unknown_choice(error: MissingConfigException) -> str:
     folders = [Path(place, group) for place in re.findall(r"path=file://(.*)", str(error))]
     # of a list of choices, Hydra says where it looked only
     known = error.options or sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
-    choices = f": {group} is one of {', '.join(known)}{suggest(choice, known)}" if known else ""
-    return f"there is no {group}={choice}{choices}"
+    hint = suggest(choice, known) or ". For settings of your own, name their folder by --config-dir"
+    choices = f": {group} is one of {', '.join(known)}" if known else ""
+    return f"there is no {group}={choice}{choices}{hint}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 
 import partae
 from partae.checks import InputError
-from partae.files import read_json, read_yaml, subtree, write_bytes
-from partae.run.hints import train_line
+from partae.files import SWEEP, read_json, read_yaml, subtree, write_bytes
+from partae.run.hints import own_settings, train_line
 from partae.run.overrides import is_harmless
 
 MACHINE = "machine.json"
@@ -47,7 +47,7 @@ def provenance_of_run(folder: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
-        found |= _command(read_yaml(folder / ".hydra" / "overrides.yaml", list))
+        found |= _command(read_yaml(folder / ".hydra" / "overrides.yaml", list), *own_settings(folder))
     with suppress(InputError, OSError):
         config = read_yaml(folder / ".hydra" / "config.yaml")
         found |= _in_short(config) | _machine(folder)
@@ -59,7 +59,7 @@ def provenance_of_sweep(folder: Path, runs: Sequence[Mapping[str, str]]) -> dict
     """How the sweep in ``folder`` was trained: its command, and what the provenances of its ``runs`` have in common."""
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
-        overrides = subtree(subtree(read_yaml(folder / "multirun.yaml"), "hydra"), "overrides")
+        overrides = subtree(subtree(read_yaml(folder / SWEEP), "hydra"), "overrides")
         given = [str(text) for kind in ("task", "hydra") for text in overrides.get(kind, [])]
         found |= _command([text for text in given if not text.startswith(OWN_FOLDER)], "-m")
     first, *others = runs or [{}]

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from partae.checks import InputError
-from partae.files import checkpoints, no_link, read_json, write_bytes, write_json
+from partae.files import SWEEP, checkpoints, no_link, read_json, write_bytes, write_json
 from partae.run.messages import explain
 from partae.run.settings import differences, resolve_overrides, resolve_settings
 
@@ -43,6 +43,8 @@ def begin(cfg: DictConfig, hydra: HydraConf, folder: Path) -> None:
     """
     for path in (*(folder / name for name in WRITTEN), *(folder / "checkpoints").rglob("*")):
         no_link(path)
+    if is_alone(hydra) and (folder / SWEEP).exists():
+        raise InputError(f"{folder} is the folder of a sweep: choose another for this run by hydra.run.dir=")
     has_run = is_finished(folder) or bool(checkpoints(folder))
     try:
         settings = resolve_settings(cfg)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from partae.checks import InputError
-from partae.files import LAST, checkpoints
+from partae.files import LAST, checkpoints, run_folders
 from partae.metrics import check_gains
 from partae.representation import Representation
 from partae.saving.checkpoints import read
@@ -61,6 +61,8 @@ def checkpoint_file(path: str | Path) -> Path:
     if not path.is_dir():
         raise InputError(f"ckpt={path} does not exist")
     files = checkpoints(path)
+    if runs := run_folders(path):
+        raise InputError(f"ckpt={path} is the folder of a sweep: name one of its runs, as {runs[0]}")
     if not files:
         raise InputError(f"ckpt={path} is a folder without a run: it has no checkpoints/{LAST}")
     file = next(filter(zipfile.is_zipfile, files), files[0])

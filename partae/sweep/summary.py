@@ -13,13 +13,15 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from partae import figures
-from partae.checks import InputError
+from partae.checks import InputError, whole
 from partae.figures import Array
-from partae.files import read_yaml
+from partae.files import SWEEP, read_yaml, write_bytes
 from partae.report import collapse, describe, number, table, verdicts_of_runs
 from partae.report.published import published_measures
 from partae.run.hints import again_line
 from partae.run.interruption import end_in_order
+from partae.run.messages import stop_on_error
+from partae.run.run_folder import is_grid
 from partae.saving.loading import load
 from partae.sweep.front import ERRORS, front_figure, front_of, fronts, with_measures
 from partae.sweep.panels import panels_figure
@@ -75,9 +77,19 @@ class Summary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         end_in_order()
         folder = Path(config.hydra.sweep.dir)
+        with stop_on_error(folder):
+            self._take(folder, config)
         for error in folder.glob("*/error.txt"):
             error.unlink()  # what failed is tried again
         atexit.register(self._stop, folder, _search(config))
+
+    def _take(self, folder: Path, config: DictConfig) -> None:
+        """Take ``folder`` for this sweep, unless it is a run's."""
+        if (folder / ".hydra").exists():
+            raise InputError(f"{folder} is the folder of a run: choose another for this sweep by hydra.sweep.dir=")
+        if not is_grid(config.hydra) and (trials := config.hydra.sweeper.get("n_trials")) is not None:
+            whole("hydra.sweeper.n_trials", trials)
+        write_bytes(folder / SWEEP, OmegaConf.to_yaml(config).encode())  # not every sweeper does
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         atexit.unregister(self._stop)
@@ -85,6 +97,8 @@ class Summary(Callback):
         rows = write_sweep(folder)
         atoms = read_atoms(folder, rows)
         self._print(folder, rows, _search(config), atoms)
+        for drawn in folder.glob("panels.*"):
+            drawn.unlink()  # of fewer jobs
         if panels := panels_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Figures are in {folder / 'panels.pdf'}")
@@ -112,7 +126,10 @@ class Summary(Callback):
         """Print the results so far of a sweep that ends early."""
         if not any(folder.glob("*/")):
             return  # no job began: a mistyped key, say, which typed again ends the same way
-        self._print(folder, write_sweep(folder), search)
+        rows = write_sweep(folder)
+        self._print(folder, rows, search)
+        if rows and all(row["status"] == "failed" for row in rows):
+            return  # typed again, they would fail again
         print(f"The sweep was stopped. Continue with the other jobs:\n\n  {again_line(folder)}\n", flush=True)
 
     def _print(
@@ -183,11 +200,15 @@ def _cells(row: Row, published: Mapping[str, float], search: Search | None, *, i
         key = f"test/{name}"
         if name.endswith("_accuracy") and key not in row:
             continue
-        deviation = f" ± {float(row[key + DEVIATION]):#.2g}" if key + DEVIATION in row else ""
+        deviation = f" ± {_brief(float(row[key + DEVIATION]))}" if key + DEVIATION in row else ""
         known = f" ({published[name]:g})" if key in row and name in published else ""
         value = row.get(key, "")
         cells[heading(name)] = f"{number(float(value))}{deviation}{known}" if deviation or known else value
     return cells | {key: row[key] for key in ("stability",) if key in row}
+
+
+def _brief(deviation: float) -> str:
+    return f"{deviation:#.2g}" if deviation else "0"
 
 
 def read_atoms(folder: Path, rows: list[Row]) -> dict[str, Array]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -147,8 +147,24 @@ def test_an_svm_without_labels_is_refused() -> None:
 
 def test_a_wrong_image_shape_is_refused(garments: Path) -> None:
     data = DataModule(FashionMNIST(garments), (3, 28, 28), val_size=100)
-    with pytest.raises(InputError, match=r"data\.image_shape=\[3, 28, 28\] is not .*data\.source gives, \[1, 28, 28\]"):
+    with pytest.raises(InputError, match=r"train images of .* shape \[1, 28, 28\], but .*=\[3, 28, 28\]: "):
         data.setup("fit")
+
+
+class Unlabelled(Numbered):
+    """Without the labels that a source gives."""
+
+    def load(self, split: str) -> Any:
+        return super().load(split)[0], None
+
+
+def test_a_source_of_ones_own_that_lacks_something_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data\.source=Unlabelled loads images without labels: give zeros"):
+        DataModule(Unlabelled(0)).setup("test")
+    with pytest.raises(
+        InputError, match=r"data\.source=object is no source of images: it has no classes, image"
+    ):
+        DataModule(cast("Any", object()), (1, 1, 1))
 
 
 def test_devices_that_share_images_need_one_each(garments: Path) -> None:

@@ -86,6 +86,20 @@ def test_a_benchmark_prints_figures(command: str, trained: tuple[Path, Path], tm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "script",
+    [file.relative_to(ROOT) for folder in ("benchmarks", "docs") for file in sorted((ROOT / folder).glob("[!c]*.py"))],
+    ids=str,
+)
+def test_help_says_what_a_script_does_and_does_nothing(script: Path, tmp_path: Path) -> None:
+    if script.stem == "operators":
+        pytest.importorskip("cv2", reason="no OpenCV (pip install '.[benchmarks]')")
+    printed = in_a_process([sys.executable, str(ROOT / script), "--help"], tmp_path)
+    assert f"python {script}" in printed or f"usage: {script.name}" in printed
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_the_checks_of_a_gpu_run_without_one(tmp_path: Path) -> None:
     script, file = ROOT / "benchmarks" / "gpu.py", tmp_path / "gpu.json"
     trial = ["--accelerator", "cpu", "--size", "tiny", "--minutes", "30", "--result", str(file)]

@@ -112,6 +112,23 @@ def test_a_sweep_in_a_browser(tab: Any, page_of_a_sweep: Any) -> None:
 
 
 @pytest.mark.slow
+def test_measures_that_lie_close_have_an_axis_of_different_numbers(tab: Any, page_of_a_sweep: Any) -> None:
+    runs = [
+        {"sparsity.p": p, "test/x": 0.0213456 + 2e-7 * number, "status": "finished", "folder": f"run{number}"}
+        for number, p in enumerate(("0.1", "0.2", "0.3"))
+    ]
+    runs += [{"test/x": 0.0213457, "status": "finished", "folder": "without"}]
+    tab.goto(page_of_a_sweep(runs, {}).as_uri())
+    assert fits(tab)
+    numbers = tab.locator("#panels svg:first-child text[text-anchor='end']").all_text_contents()
+    ticks = [number for number in numbers if number.startswith("0.0213")]
+    assert len(set(ticks)) == len(ticks) >= 4
+    assert "not given" in numbers
+    for text in tab.locator("#panels svg:first-child text").all():
+        assert tab.evaluate("box => box.getBBox().x >= 0", text.element_handle())
+
+
+@pytest.mark.slow
 def test_words_are_dots_over_labels_with_the_deviation_of_their_seeds(tab: Any, page_of_a_sweep: Any) -> None:
     runs = [
         {"sparsity": word, "seed": str(seed), "test/x": 0.1 * seed + size, "test/same": 0.5, "status": "finished",

@@ -26,7 +26,9 @@ BARS = ["data=bars", "data.source.train_size=60", "data.source.test_size=20", "d
 def test_a_job_builds_each_of_its_objects_once(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = OmegaConf.create({"mode": RunMode.RUN, "overrides": {"task": []}, "job": {"num": 0}})
+    own = OmegaConf.create(
+        {"mode": RunMode.RUN, "overrides": {"task": [], "hydra": []}, "job": {"num": 0}, "sweeper": {}}
+    )
     monkeypatch.setattr(HydraConfig, "get", lambda: own)
     resolvers._sources.clear()
     built: Counter[str] = Counter()

@@ -54,7 +54,9 @@ def test_images_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert add_training_images([f"ckpt={tmp_path / 'model.ckpt'}"]) == [f"ckpt={tmp_path / 'model.ckpt'}"]
     assert "model.ckpt was trained on: the default images are used" in capsys.readouterr().err
     with pytest.raises(InputError, match="is a sweep: give a list of models, in brackets"):
-        add_training_images(["-m", f"ckpt={run},{run}"])
+        add_training_images([f"ckpt={run},{run}"])
+    with pytest.raises(InputError, match="leave out -m"):
+        add_training_images(["-m", f"ckpt={run}"])
 
 
 def test_images_that_are_served_otherwise_are_the_same(tmp_path: Path) -> None:

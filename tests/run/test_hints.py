@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from partae.run.hints import again_line, evaluate_line, resume_line, tensorboard_line
 from partae.run.overrides import read_value, split_flags
+from partae.run.provenance import provenance_of_run
 from partae.sweep.sweep_page import write_page
 from tests.command_line import ROOT
 
@@ -88,6 +89,24 @@ def test_the_line_that_evaluates_trusts_the_packages_of_the_model(
     (tmp_path / ".hydra" / "config.yaml").write_text(config)
     monkeypatch.setattr(sys, "argv", ["train.py"])
     assert shlex.split(evaluate_line(tmp_path)) == ["python", "evaluate.py", *trust, f"ckpt={tmp_path}"]
+
+
+def test_a_line_names_the_folder_of_settings_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "settings" / "data").mkdir(parents=True)
+    sources = [{"path": "/partae/conf", "schema": "file", "provider": "main"}]
+    sources += [{"path": str(tmp_path / "settings"), "schema": "file", "provider": "command-line"}]
+    hydra = {"runtime": {"config_sources": sources, "choices": {"data": "mine"}}}
+    (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(json.dumps({"hydra": hydra}))
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("[sparsity=entropy]")
+    assert resume_line(Path("run")) == "python train.py --config-dir settings resume=run"
+    trained = provenance_of_run(Path("run"))["Command"]
+    assert trained == "python train.py --config-dir settings sparsity=entropy"
+    assert evaluate_line(Path("run")) == "python evaluate.py ckpt=run"  # a model needs no settings, its images do
+    (tmp_path / "settings" / "data" / "mine.yaml").touch()
+    assert evaluate_line(Path("run")) == "python evaluate.py --config-dir settings ckpt=run"
 
 
 @pytest.mark.parametrize("name", NAMES)

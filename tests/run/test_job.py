@@ -20,7 +20,9 @@ MEASURES = {"val/reconstruction_error": 0.1}
 def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RunMode:
     """Whether Hydra runs one job, or a sweep."""
     chosen: RunMode = request.param
-    own = OmegaConf.create({"mode": chosen, "overrides": {"task": ["seed=1"]}, "job": {"num": 0}})
+    own = OmegaConf.create(
+        {"mode": chosen, "overrides": {"task": ["seed=1"], "hydra": []}, "job": {"num": 0}, "sweeper": {}}
+    )
     monkeypatch.setattr(HydraConfig, "get", lambda: own)
     return chosen
 

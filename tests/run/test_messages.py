@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import yaml
 from hydra.errors import CompactHydraException, InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
@@ -56,6 +59,8 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         ),
         (instantiation(ImportError("no Nothing there")), "no Nothing there"),
         (OmegaConfBaseException("what"), "what"),
+        (yaml.YAMLError("not allowed here\n  in settings/x.yaml"), "is not YAML: not allowed here in settings/x.yaml"),
+        (ValueError("No trials are completed yet."), "no job of the search has finished"),
     ],
 )
 def test_what_a_user_can_mend_is_one_message(error: Exception, words: str) -> None:
@@ -77,7 +82,21 @@ def test_a_fault_of_the_program_is_not_hidden(error: Exception) -> None:
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(OmegaConfBaseException) as error:
         OmegaConf.create({"a": {"b": "???"}}).a.b  # noqa: B018
-    assert explain(error.value) == "a.b is missing: give it as a.b=<value>; --help shows how"
+    assert explain(error.value) == "a.b is missing: give it as a.b=<value>"
+
+
+def test_ctrl_c_ends_a_program_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(raising(KeyboardInterrupt()))
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "\nInterrupted.\n"
+
+
+def test_weights_and_biases_without_a_key_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = type("UsageError", (Exception,), {})
+    assert not explain(error("No API key"))
+    monkeypatch.setitem(sys.modules, "wandb.errors", cast("Any", SimpleNamespace(UsageError=error)))
+    assert explain(error("No API key")) == "No API key"
 
 
 @pytest.mark.parametrize("is_in_job", [False, True])

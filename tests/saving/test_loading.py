@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ def test_a_path_without_a_model_is_named(tmp_path: Path) -> None:
             partae.load(path)
     with pytest.raises(InputError, match="is a folder without a run"):
         partae.load(tmp_path)
+
+
+def test_a_sweep_is_no_model_but_its_runs_are(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "sweep" / "one")
+    with pytest.raises(InputError, match=rf"is the folder of a sweep: name one of its runs, as {tmp_path}/sweep/one"):
+        partae.load(tmp_path / "sweep")
 
 
 def test_a_truncated_last_checkpoint_gives_way_to_another_of_the_run(model: AutoEncoder, run: Path) -> None:

@@ -161,7 +161,8 @@ def test_a_stopped_sweep_says_how_to_continue_once_a_job_began(
 ) -> None:
     at_exit: list[Callable[[], None]] = []
     monkeypatch.setattr("partae.sweep.summary.atexit.register", lambda *call: at_exit.append(partial(*call)))
-    Summary().on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    hydra = {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "a.BasicSweeper"}}
+    Summary().on_multirun_start(OmegaConf.create({"hydra": hydra}))
     (tmp_path / "multirun.yaml").touch()  # as Hydra writes it before it refuses a mistyped key
     at_exit[0]()
     assert (capsys.readouterr().out, [file.name for file in tmp_path.iterdir()]) == ("", ["multirun.yaml"])

@@ -22,7 +22,7 @@ function summary(numbers) {
   return [mean, Math.sqrt(squares / Math.max(1, numbers.length - 1))];
 }
 
-/** Positions of values between two ends, with ticks; logarithmic on request if the values span a decade. */
+/** Positions of values between two ends, with ticks and their texts; logarithmic on request if the values span a decade. */
 function scale(values, from, to, mayBeLogarithmic) {
   const isLogarithmic = mayBeLogarithmic && Math.min(...values) > 0
     && Math.max(...values) >= 10 * Math.min(...values);
@@ -32,6 +32,7 @@ function scale(values, from, to, mayBeLogarithmic) {
   const margin = (high - low) * 0.06;
   [low, high] = [low - margin, high + margin];
   const ticks = [];
+  let text = (tick) => Number(tick.toPrecision(4)); // without the digits that rounding leaves behind
   if (isLogarithmic) {
     for (let power = Math.floor(low); power <= high; power++)
       for (const factor of high - low < 2.8 ? [1, 2, 5] : [1]) ticks.push(factor * 10 ** power);
@@ -39,13 +40,16 @@ function scale(values, from, to, mayBeLogarithmic) {
     const power = 10 ** Math.floor(Math.log10((high - low) / 5));
     const step = power * [1, 2, 5, 10].find((factor) => 5 * factor * power >= high - low);
     for (let count = Math.ceil(low / step); count * step <= high; count++) ticks.push(count * step);
+    const places = Math.min(100, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+    text = (tick) => Number(tick.toFixed(places)); // ticks that lie close need more digits
   }
   const position = (value) => from + ((map(value) - low) / (high - low)) * (to - from);
-  return { position, ticks: ticks.filter((tick) => map(tick) >= low && map(tick) <= high) };
+  const inside = ticks.filter((tick) => map(tick) >= low && map(tick) <= high);
+  return { position, ticks: inside.map((tick) => [position(tick), String(text(tick))]) };
 }
 
-/** A tick's number without the digits that rounding leaves behind. */
-const brief = (tick) => Number(tick.toPrecision(4));
+/** A setting as it is read: a run may have been started without it. */
+const spelt = (value) => value === "" ? "not given" : value;
 
 function panel(name, x, series) {
   const { label } = measures[name];
@@ -56,9 +60,10 @@ function panel(name, x, series) {
     .map((run, index) => ({ run, index, x: abscissa(run, index), y: run.measures[name] }))
     .filter((point) => point.y !== null)
     .sort((one, other) => one.x - other.x);
-  const across = scale(points.map((point) => point.x), LEFT, RIGHT, !labels.length);
   // max-approximation errors span decades where atoms overlap
   const up = scale(points.map((point) => point.y), BOTTOM, TOP, name.startsWith("max_approximation_error"));
+  const left = Math.max(LEFT, 8 + 7 * Math.max(...up.ticks.map(([, number]) => number.length)));
+  const across = scale(points.map((point) => point.x), left, RIGHT, !labels.length);
   const text = (x, y, anchor, content) => svg("text", { x, y, "text-anchor": anchor }, content);
   // many words stand upright, and need room below
   const isCrowded = labels.length > CROWD, longest = Math.max(0, ...labels.map((word) => word.length));
@@ -67,12 +72,12 @@ function panel(name, x, series) {
   const height = isCrowded ? BOTTOM + 14 + 6.5 * longest : 230;
   const drawing = svg("svg", { viewBox: `0 0 330 ${height}`, role: "group", "aria-label": label },
     svg("text", { class: "title", x: LEFT, y: 14 }, label),
-    ...(labels.length ? [] : [text((LEFT + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x])]),
+    ...(labels.length ? [] : [text((left + RIGHT) / 2, BOTTOM + 33, "middle", x === NONE ? "job" : keys[x])]),
     ...(labels.length
-      ? labels.map((label, place) => slanted(across.position(place), BOTTOM + 14, label))
-      : across.ticks.map((tick) => text(across.position(tick), BOTTOM + 16, "middle", brief(tick)))),
-    ...up.ticks.map((tick) => text(LEFT - 4, up.position(tick) + 4, "end", brief(tick))),
-    ...up.ticks.map((tick) => svg("line", { x1: LEFT, x2: RIGHT, y1: up.position(tick), y2: up.position(tick) })),
+      ? labels.map((label, place) => slanted(across.position(place), BOTTOM + 14, spelt(label)))
+      : across.ticks.map(([place, number]) => text(place, BOTTOM + 16, "middle", number))),
+    ...up.ticks.map(([place, number]) => text(left - 4, place + 4, "end", number)),
+    ...up.ticks.map(([place]) => svg("line", { x1: left, x2: RIGHT, y1: place, y2: place })),
   );
   valuesOf(series).forEach((value, number) => {
     const color = `color: var(--s${number % COLOURS})`;
@@ -108,7 +113,7 @@ function draw() {
   const x = byId("x").value, series = byId("series").value;
   byId("panels").replaceChildren(...drawn.map((name) => panel(name, x, series)));
   byId("legend").replaceChildren(...(series === NONE ? [] : valuesOf(series)).map((value, number) =>
-    html("li", { style: `color: var(--s${number % COLOURS})` }, html("span", {}, `${keys[series]} ${value}`))));
+    html("li", { style: `color: var(--s${number % COLOURS})` }, html("span", {}, `${keys[series]} ${spelt(value)}`))));
   chooseRun(chosen);
 }
 
@@ -124,7 +129,7 @@ function chooseRun(index) {
   const numbers = measured.filter((name) => run.measures[name] !== null)
     .map((name) => [measures[name].label, digits(run.measures[name])]);
   byId("run").replaceChildren(
-    html("h3", {}, Object.keys(keys).map((key) => `${keys[key]} ${run.values[key]}`).join(", ") || run.folder),
+    html("h3", {}, Object.keys(keys).map((key) => `${keys[key]} ${spelt(run.values[key])}`).join(", ") || run.folder),
     html("p", {}, ...report),
     ...(run.command ? [html("p", {}, "To train it again: ", html("code", {}, run.command))] : []),
     definitions(run.status === "finished" ? numbers : [...numbers, ["status", run.status]]),
