@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import partae.run.resolvers  # noqa: F401 - conf/ refers to them
-from partae.run.command_line import spell_out, resume
+from partae.run.command_line import resume, spell_out
 from partae.run.hints import next_lines
 from partae.run.messages import run
 

@@ -104,10 +104,10 @@ def _measures(cfg: DictConfig, hydra: HydraConf, folder: Path, train: Train) -> 
             "a sweep trains each model on one device: leave out -m, or trainer=ddp and trainer.devices="
             f"{cfg.trainer.get('devices', 'auto')}"
         )
+    begin(cfg, hydra, folder)
     is_unmeasured = not cfg.data.get("val_size", 1) and str(cfg.metric).startswith("val/")
     if is_unmeasured and not is_grid(hydra):
         raise MetricError(f"a search for the best metric={cfg.metric} needs images for it: set data.val_size above 0")
-    begin(cfg, hydra, folder)
     if not is_finished(folder):
         measures = train(cfg, folder)
     else:
