@@ -19,7 +19,11 @@ INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
 def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
     """The command that resumes the run in ``folder``, which was given ``overrides``."""
     trusted = [text for text in overrides if not is_harmless(text)]  # resume= takes these from the user only
-    words = [*map(shlex.quote, own_settings(folder)), shell_override("resume", folder), *map(shlex.quote, trusted)]
+    words = [
+        *map(shlex.quote, own_settings(hydra_of(folder))),
+        shell_override("resume", folder),
+        *map(shlex.quote, trusted),
+    ]
     return " ".join([_command("train.py"), *words])
 
 
@@ -53,23 +57,23 @@ def evaluate_line(folder: Path) -> str:
     packages = set(re.findall(r"'_target_': '(\w+)\.", str([*saved, {"_target_": model.get("_target_")}]), re.ASCII))
     own = ",".join(sorted(packages - {"partae", "torch"}))
     trust = f" 'trust=[{own}]'" if own else ""
-    flags = own_settings(folder)
-    images = subtree(_hydra(folder), "runtime.choices").get("data")
+    hydra = hydra_of(folder)
+    flags, images = own_settings(hydra), subtree(hydra, "runtime.choices").get("data")
     is_own = bool(flags) and Path(flags[-1], "data", f"{images}.yaml").exists()
     place = f" {shlex.join(flags)}" if is_own else ""
     return f"{_command('evaluate.py')}{place}{trust} {shell_override('ckpt', folder)}"
 
 
-def own_settings(folder: Path) -> list[str]:
-    """The flag ``--config-dir`` and its folder as the run in ``folder`` was given them, if it was."""
-    sources = subtree(_hydra(folder), "runtime").get("config_sources") or []
+def own_settings(hydra: Mapping[str, Any]) -> list[str]:
+    """The flag ``--config-dir`` and its folder, if a run or a sweep was given them; ``hydra`` is Hydra's part of its settings."""
+    sources = subtree(hydra, "runtime").get("config_sources") or []
     given = [Path(str(source["path"])) for source in sources if source["provider"] == "command-line"]
     places = [os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path) for path in given]
     return [word for place in places for word in ("--config-dir", place)]
 
 
-def _hydra(folder: Path) -> Mapping[str, Any]:
-    """Hydra's own settings of the run in ``folder``."""
+def hydra_of(folder: Path) -> Mapping[str, Any]:
+    """Hydra's part of the settings of the run in ``folder``."""
     file = folder / ".hydra" / "hydra.yaml"
     return subtree(read_yaml(file), "hydra") if file.exists() else {}
 

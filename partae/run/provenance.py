@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 import partae
 from partae.checks import InputError
 from partae.files import SWEEP, read_json, read_yaml, subtree, write_bytes
-from partae.run.hints import own_settings, train_line
+from partae.run.hints import hydra_of, own_settings, train_line
 from partae.run.overrides import is_harmless
 
 MACHINE = "machine.json"
@@ -47,7 +47,7 @@ def provenance_of_run(folder: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
-        found |= _command(read_yaml(folder / ".hydra" / "overrides.yaml", list), *own_settings(folder))
+        found |= _command(read_yaml(folder / ".hydra" / "overrides.yaml", list), *own_settings(hydra_of(folder)))
     with suppress(InputError, OSError):
         config = read_yaml(folder / ".hydra" / "config.yaml")
         found |= _in_short(config) | _machine(folder)
@@ -59,9 +59,9 @@ def provenance_of_sweep(folder: Path, runs: Sequence[Mapping[str, str]]) -> dict
     """How the sweep in ``folder`` was trained: its command, and what the provenances of its ``runs`` have in common."""
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
-        overrides = subtree(subtree(read_yaml(folder / SWEEP), "hydra"), "overrides")
-        given = [str(text) for kind in ("task", "hydra") for text in overrides.get(kind, [])]
-        found |= _command([text for text in given if not text.startswith(OWN_FOLDER)], "-m")
+        hydra = subtree(read_yaml(folder / SWEEP), "hydra")
+        given = [str(text) for kind in ("task", "hydra") for text in subtree(hydra, "overrides").get(kind, [])]
+        found |= _command([text for text in given if not text.startswith(OWN_FOLDER)], "-m", *own_settings(hydra))
     first, *others = runs or [{}]
     shared = dict(first)
     for each in others:

@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from partae.run.hints import again_line, evaluate_line, resume_line, tensorboard_line
 from partae.run.overrides import read_value, split_flags
-from partae.run.provenance import provenance_of_run
+from partae.run.provenance import provenance_of_run, provenance_of_sweep
 from partae.sweep.sweep_page import write_page
 from tests.command_line import ROOT
 
@@ -104,6 +104,9 @@ def test_a_line_names_the_folder_of_settings_that_it_needs(tmp_path: Path, monke
     assert resume_line(Path("run")) == "python train.py --config-dir settings resume=run"
     trained = provenance_of_run(Path("run"))["Command"]
     assert trained == "python train.py --config-dir settings sparsity=entropy"
+    sweep = {"overrides": {"task": ["seed=0,1"], "hydra": ["hydra.mode=MULTIRUN"]}, **hydra}
+    (tmp_path / "multirun.yaml").write_text(json.dumps({"hydra": sweep}))
+    assert provenance_of_sweep(tmp_path, [])["Command"] == "python train.py -m --config-dir settings seed=0,1"
     assert evaluate_line(Path("run")) == "python evaluate.py ckpt=run"  # a model needs no settings, its images do
     (tmp_path / "settings" / "data" / "mine.yaml").touch()
     assert evaluate_line(Path("run")) == "python evaluate.py --config-dir settings ckpt=run"
