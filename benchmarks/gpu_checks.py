@@ -249,7 +249,7 @@ def sweep(setting: Setting) -> Found:
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         print(__doc__)
-        sys.exit()
+        sys.exit("--help" not in sys.argv)
     name, accelerator, size, place = sys.argv[1:]
     warnings.filterwarnings("error", ".*without being compiled")  # else a check would time something else
     known: dict[str, Any] = {"ok": True}

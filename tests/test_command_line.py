@@ -203,6 +203,15 @@ def test_images_that_cannot_be_used_get_one_message(
     assert "raised while" not in message
 
 
+def test_a_flag_keeps_its_value_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "my=settings" / "sparsity").mkdir(parents=True)
+    (tmp_path / "my=settings" / "sparsity" / "own.yaml").write_text("_target_: partae.sparsity.L1\nbeta: 0.125\n")
+    typed = ["sparsity=own", "--config-dir", "my=settings", "latent_dim=8", "--cfg", "job", "-p", "sparsity"]
+    assert "beta: 0.125" in type_in("train.py", typed, tmp_path).out
+    assert "Defaults Tree" in type_in("train.py", ["data=bars", "--info", "defaults-tree"], tmp_path).out
+    assert "Hydra" in type_in("train.py", ["data=bars", "--info"], tmp_path).out
+
+
 def test_flags_may_stand_anywhere(tmp_path: Path) -> None:
     overrides = ["data=bars", "trainer.max_epochs=0", "-m", "seed=0,1"]
     status, _, message = type_in("train.py", overrides, tmp_path)

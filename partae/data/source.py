@@ -59,8 +59,9 @@ def checked(source: Source) -> Source:
     Raises:
         InputError: if it lacks a part of one.
     """
-    # a property may load the images
-    if lacks := [name for name in ("classes", "image_shape", "load") if getattr_static(source, name, None) is None]:
+    # a property may load the images, and is not called; what hands on to another source may have no names of its own
+    lacks = [name for name in ("classes", "load") if getattr_static(source, name, None) is None]
+    if lacks and not hasattr(type(source), "__getattr__"):
         raise InputError(f"data.source={type(source).__name__} is no source of images: it has no {', '.join(lacks)}")
     return source
 

@@ -17,10 +17,10 @@ CONFIGURATIONS = ("config.yaml", "hydra.yaml")
 
 
 def spell_out(arguments: list[str], conf: Path) -> list[str]:
-    """The command line as Hydra takes it: flags first, and ``group=none``, a choice of ``conf``, for ``group=null``."""
+    """The command line as Hydra takes it: flags last, and ``group=none``, a choice of ``conf``, for ``group=null``."""
     nulls = {f"{file.parent.name}=null": f"{file.parent.name}=none" for file in conf.glob("*/none.yaml")}
     flags, overrides = split_flags(arguments)
-    return [*flags, *(nulls.get(override, override) for override in overrides)]
+    return [*(nulls.get(override, override) for override in overrides), *flags]
 
 
 def resume(arguments: list[str]) -> list[str]:
@@ -97,7 +97,7 @@ def add_training_images(arguments: list[str]) -> list[str]:
 
 
 def _is_multirun(arguments: list[str]) -> bool:
-    return any(re.match("-m|--mu|hydra.mode=", argument) for argument in arguments)
+    return any(re.match("-m|--m|hydra.mode=MULTIRUN", argument) for argument in arguments)
 
 
 def _paths(ckpt: str) -> list[Path]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from partae.files import checkpoints, read_yaml, subtree
 from partae.run.overrides import is_harmless, shell_override, split_flags
@@ -20,7 +19,7 @@ def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
     """The command that resumes the run in ``folder``, which was given ``overrides``."""
     trusted = [text for text in overrides if not is_harmless(text)]  # resume= takes these from the user only
     words = [
-        *map(shlex.quote, own_settings(hydra_of(folder))),
+        *map(shlex.quote, _own_settings()),
         shell_override("resume", folder),
         *map(shlex.quote, trusted),
     ]
@@ -57,25 +56,21 @@ def evaluate_line(folder: Path) -> str:
     packages = set(re.findall(r"'_target_': '(\w+)\.", str([*saved, {"_target_": model.get("_target_")}]), re.ASCII))
     own = ",".join(sorted(packages - {"partae", "torch"}))
     trust = f" 'trust=[{own}]'" if own else ""
-    hydra = hydra_of(folder)
-    flags, images = own_settings(hydra), subtree(hydra, "runtime.choices").get("data")
-    is_own = bool(flags) and Path(flags[-1], "data", f"{images}.yaml").exists()
+    file, flags = folder / ".hydra" / "hydra.yaml", _own_settings()
+    images = subtree(read_yaml(file), "hydra.runtime.choices").get("data") if flags and file.exists() else None
+    is_own = images is not None and Path(flags[-1], "data", f"{images}.yaml").exists()
     place = f" {shlex.join(flags)}" if is_own else ""
     return f"{_command('evaluate.py')}{place}{trust} {shell_override('ckpt', folder)}"
 
 
-def own_settings(hydra: Mapping[str, Any]) -> list[str]:
-    """The flag ``--config-dir`` and its folder, if a run or a sweep was given them; ``hydra`` is Hydra's part of its settings."""
-    sources = subtree(hydra, "runtime").get("config_sources") or []
-    given = [Path(str(source["path"])) for source in sources if source["provider"] == "command-line"]
-    places = [os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path) for path in given]
-    return [word for place in places for word in ("--config-dir", place)]
+def _own_settings() -> list[str]:
+    """The flag ``--config-dir`` and its folder as this command was given them, if it was.
 
-
-def hydra_of(folder: Path) -> Mapping[str, Any]:
-    """Hydra's part of the settings of the run in ``folder``."""
-    file = folder / ".hydra" / "hydra.yaml"
-    return subtree(read_yaml(file), "hydra") if file.exists() else {}
+    They are not read from the run's folder: it may be a stranger's, and what is in such a folder of settings is run.
+    """
+    flags, _ = split_flags(sys.argv[1:])
+    places = [value for flag, value in itertools.pairwise(flags) if flag in ("--config-dir", "-cd")]
+    return ["--config-dir", *places[-1:]] if places else []
 
 
 def tensorboard_line(folder: Path) -> str:

@@ -48,8 +48,8 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
     """Train what ``cfg`` composes in ``folder``, unless that is done; the measures.
 
     In a sweep an error is written to ``error.txt`` and not raised, since the launcher would stop at it. The job has no
-    measures then. After an error, with ``fail_fast=true``, no other job starts. A search for the best of a metric that
-    runs do not have is stopped.
+    measures then. After an error, with ``fail_fast=true``, no other job starts. A search whose first runs lack its
+    metric is stopped.
 
     Args:
         cfg: the composed configuration.
@@ -68,7 +68,8 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
             return _measures(cfg, hydra, folder, train)
         except Exception as error:
             fail(folder, error)
-            if isinstance(error, MetricError) and not is_grid(hydra):
+            is_first = not any(map(is_finished, folder.parent.iterdir()))
+            if isinstance(error, MetricError) and is_first and not is_grid(hydra):
                 raise Stop(str(error)) from error
             print(f"{folder.name} failed: {failure(folder)}", file=sys.stderr)
             return {}
@@ -98,7 +99,8 @@ def _restore_process() -> Iterator[None]:
 
 def _measures(cfg: DictConfig, hydra: HydraConf, folder: Path, train: Train) -> dict[str, float]:
     if is_alone(hydra):
-        _check_alone(hydra)
+        if not cfg.resume:
+            _check_alone(hydra)
     elif not is_on_one_device(cfg.trainer):
         raise InputError(
             "a sweep trains each model on one device: leave out -m, or trainer=ddp and trainer.devices="
@@ -125,12 +127,13 @@ def _check_alone(hydra: HydraConf) -> None:
         cast("list[str]", OmegaConf.to_container(cast("Any", each)))
         for each in (hydra.overrides.task, hydra.overrides.hydra)
     )
-    given = {text.partition("=")[0].lstrip("+") for text in task}
-    if varied := [key for key in hydra.sweeper.get("params") or {} if key not in given]:
+    given = [f"{text.partition('=')[0].lstrip('+~')}." for text in task]  # or a group, of which the key is a part
+    params = [key.lstrip("+") for key in hydra.sweeper.get("params") or {}]
+    if varied := [key for key in params if not any(f"{key}.".startswith(each) for each in given)]:
         raise InputError(
             f"this is a sweep over {', '.join(varied)}: add -m to train all its models, or give each of "
             "these keys a value"
         )
     for text in hydras:
-        if re.match(r"\+*hydra[./](launcher|sweeper|sweep)\b", text):
+        if re.match(r"\+*hydra[./](launcher|sweeper(?!\.params)|sweep)\b", text):
             raise InputError(f"{text} concerns sweeps only: add -m for a sweep, or leave it out")

@@ -17,13 +17,36 @@ PLACES = ["logger.", "callbacks.checkpoint.dirpath.", "callbacks.checkpoint.file
 PLACES += ["trainer.profiler.dirpath.", "trainer.profiler.filename."]
 
 
+# Hydra's flags that are followed by a value
+VALUED: tuple[str, ...] = (
+    "--config-dir",
+    "-cd",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--package",
+    "-p",
+    "--cfg",
+    "-c",
+)
+VALUED += ("--experimental-rerun",)
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # what may follow --info
+
+
 def split_flags(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides, which Hydra accepts only in one uninterrupted group."""
+    """Hydra's flags with their values, and the overrides, which Hydra accepts only in one uninterrupted group.
+
+    >>> split_flags(["seed=0", "--config-dir", "my=settings", "-m", "latent_dim=8", "--info"])
+    (['--config-dir', 'my=settings', '-m', '--info'], ['seed=0', 'latent_dim=8'])
+    """
     flags: list[str] = []
     overrides: list[str] = []
+    before = ""
     for argument in arguments:
-        is_override = not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
-        (overrides if is_override else flags).append(argument)
+        is_value = before in VALUED or (before in ("--info", "-i") and argument in INFO)
+        (flags if is_value or argument.startswith("-") else overrides).append(argument)
+        before = "" if is_value else argument
     return flags, overrides
 
 

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 import partae
 from partae.checks import InputError
 from partae.files import SWEEP, read_json, read_yaml, subtree, write_bytes
-from partae.run.hints import hydra_of, own_settings, train_line
+from partae.run.hints import train_line
 from partae.run.overrides import is_harmless
 
 MACHINE = "machine.json"
@@ -47,7 +47,8 @@ def provenance_of_run(folder: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
-        found |= _command(read_yaml(folder / ".hydra" / "overrides.yaml", list), *own_settings(hydra_of(folder)))
+        found |= _command(read_yaml(folder / ".hydra" / "overrides.yaml", list))
+        found |= _own_settings(read_yaml(folder / ".hydra" / "hydra.yaml"))
     with suppress(InputError, OSError):
         config = read_yaml(folder / ".hydra" / "config.yaml")
         found |= _in_short(config) | _machine(folder)
@@ -59,9 +60,10 @@ def provenance_of_sweep(folder: Path, runs: Sequence[Mapping[str, str]]) -> dict
     """How the sweep in ``folder`` was trained: its command, and what the provenances of its ``runs`` have in common."""
     found: dict[str, str] = {}
     with suppress(InputError, OSError):
-        hydra = subtree(read_yaml(folder / SWEEP), "hydra")
-        given = [str(text) for kind in ("task", "hydra") for text in subtree(hydra, "overrides").get(kind, [])]
-        found |= _command([text for text in given if not text.startswith(OWN_FOLDER)], "-m", *own_settings(hydra))
+        config = read_yaml(folder / SWEEP)
+        overrides = subtree(config, "hydra.overrides")
+        given = [str(text) for kind in ("task", "hydra") for text in overrides.get(kind, [])]
+        found |= _command([text for text in given if not text.startswith(OWN_FOLDER)], "-m") | _own_settings(config)
     first, *others = runs or [{}]
     shared = dict(first)
     for each in others:
@@ -73,6 +75,15 @@ def _command(overrides: Iterable[Any], *flags: str) -> dict[str, str]:
     given = [str(text) for text in overrides]
     is_safe = all(is_harmless(text) or text.startswith(("hydra/", "hydra.")) for text in given)
     return {"Command": train_line(*flags, *given)} if is_safe else {}
+
+
+def _own_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """A reminder of a folder of own settings, if there was one; not its name: a stranger's may have any code run."""
+    sources = subtree(config, "hydra.runtime").get("config_sources")
+    providers = [
+        each.get("provider") for each in (sources if isinstance(sources, list) else ()) if isinstance(each, Mapping)
+    ]
+    return {"Own settings": "name their folder by --config-dir"} if "command-line" in providers else {}
 
 
 def _in_short(config: Mapping[str, Any]) -> dict[str, str]:

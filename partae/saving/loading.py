@@ -61,7 +61,7 @@ def checkpoint_file(path: str | Path) -> Path:
     if not path.is_dir():
         raise InputError(f"ckpt={path} does not exist")
     files = checkpoints(path)
-    if runs := run_folders(path):
+    if not files and (runs := run_folders(path)):
         raise InputError(f"ckpt={path} is the folder of a sweep: name one of its runs, as {runs[0]}")
     if not files:
         raise InputError(f"ckpt={path} is a folder without a run: it has no checkpoints/{LAST}")

@@ -97,11 +97,12 @@ class Summary(Callback):
         rows = write_sweep(folder)
         atoms = read_atoms(folder, rows)
         self._print(folder, rows, _search(config), atoms)
-        for drawn in folder.glob("panels.*"):
-            drawn.unlink()  # of fewer jobs
         if panels := panels_figure(rows):
             figures.save(panels, folder / "panels")
             print(f"Figures are in {folder / 'panels.pdf'}")
+        else:  # of fewer jobs, there may have been some
+            for kind in ("png", "pdf"):
+                (folder / f"panels.{kind}").unlink(missing_ok=True)
         if self.front and with_measures(rows):
             self._draw_front(folder, rows)
         print(f"Open {write_page(folder, rows, atoms)} in a browser", flush=True)
@@ -128,8 +129,8 @@ class Summary(Callback):
             return  # no job began: a mistyped key, say, which typed again ends the same way
         rows = write_sweep(folder)
         self._print(folder, rows, search)
-        if rows and all(row["status"] == "failed" for row in rows):
-            return  # typed again, they would fail again
+        if search and all(row["status"] == "failed" for row in rows):
+            return  # it would fail again
         print(f"The sweep was stopped. Continue with the other jobs:\n\n  {again_line(folder)}\n", flush=True)
 
     def _print(

@@ -161,7 +161,7 @@ class Unlabelled(Numbered):
 def test_a_source_of_ones_own_that_lacks_something_is_refused() -> None:
     with pytest.raises(InputError, match=r"data\.source=Unlabelled loads images without labels: give zeros"):
         DataModule(Unlabelled(0)).setup("test")
-    with pytest.raises(InputError, match=r"data\.source=object is no source of images: it has no classes, image"):
+    with pytest.raises(InputError, match=r"data\.source=object is no source of images: it has no classes, load"):
         DataModule(cast("Any", object()), (1, 1, 1))
 
 

@@ -55,6 +55,7 @@ def test_images_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "model.ckpt was trained on: the default images are used" in capsys.readouterr().err
     with pytest.raises(InputError, match="is a sweep: give a list of models, in brackets"):
         add_training_images([f"ckpt={run},{run}"])
+    assert add_training_images([f"ckpt={run}", "hydra.mode=RUN"])[-1] == "hydra.mode=RUN"
     with pytest.raises(InputError, match="leave out -m"):
         add_training_images(["-m", f"ckpt={run}"])
 

@@ -93,23 +93,30 @@ def test_the_line_that_evaluates_trusts_the_packages_of_the_model(
 
 def test_a_line_names_the_folder_of_settings_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr(sys, "argv", ["train.py", "sparsity=entropy", "--config-dir", "my=settings"])
     (tmp_path / "run" / ".hydra").mkdir(parents=True)
-    (tmp_path / "settings" / "data").mkdir(parents=True)
-    sources = [{"path": "/partae/conf", "schema": "file", "provider": "main"}]
-    sources += [{"path": str(tmp_path / "settings"), "schema": "file", "provider": "command-line"}]
-    hydra = {"runtime": {"config_sources": sources, "choices": {"data": "mine"}}}
+    (tmp_path / "my=settings" / "data").mkdir(parents=True)
+    hydra = {"runtime": {"choices": {"data": "mine"}}}
     (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(json.dumps({"hydra": hydra}))
-    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("[sparsity=entropy]")
-    assert resume_line(Path("run")) == "python train.py --config-dir settings resume=run"
-    trained = provenance_of_run(Path("run"))["Command"]
-    assert trained == "python train.py --config-dir settings sparsity=entropy"
-    sweep = {"overrides": {"task": ["seed=0,1"], "hydra": ["hydra.mode=MULTIRUN"]}, **hydra}
-    (tmp_path / "multirun.yaml").write_text(json.dumps({"hydra": sweep}))
-    assert provenance_of_sweep(tmp_path, [])["Command"] == "python train.py -m --config-dir settings seed=0,1"
+    assert resume_line(Path("run")) == "python train.py --config-dir my=settings resume=run"
     assert evaluate_line(Path("run")) == "python evaluate.py ckpt=run"  # a model needs no settings, its images do
-    (tmp_path / "settings" / "data" / "mine.yaml").touch()
-    assert evaluate_line(Path("run")) == "python evaluate.py --config-dir settings ckpt=run"
+    (tmp_path / "my=settings" / "data" / "mine.yaml").touch()
+    assert evaluate_line(Path("run")) == "python evaluate.py --config-dir my=settings ckpt=run"
+
+
+@pytest.mark.parametrize("provider", ["command-line", "main"])
+def test_a_page_says_that_there_were_own_settings_and_not_where(provider: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    sources = [1, {"path": str(tmp_path / "settings"), "schema": "file", "provider": provider}]
+    hydra = {"runtime": {"config_sources": sources}, "overrides": {"task": ["sparsity=entropy"], "hydra": []}}
+    for file in ("run/.hydra/hydra.yaml", "multirun.yaml"):
+        (tmp_path / file).write_text(json.dumps({"hydra": hydra}))
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("[sparsity=entropy]")
+    of_run, of_sweep = provenance_of_run(tmp_path / "run"), provenance_of_sweep(tmp_path, [])
+    for found in (of_run, of_sweep):
+        assert "sparsity=entropy" in found["Command"]
+        assert "settings" not in found["Command"]
+        assert ("Own settings" in found) == (provider == "command-line")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -104,3 +105,35 @@ def test_an_error_is_the_jobs_own_in_a_sweep(mode: RunMode, composed: Compose, t
     assert not (tmp_path / "next").exists()
     assert run_job(composed(), tmp_path / "after", train) == {}
     assert status(tmp_path / "after") == "failed"
+
+
+@pytest.mark.parametrize(
+    ("params", "task", "hydra", "message"),
+    [
+        ({"sparsity.p": "1,2", "seed": "0,1"}, ["sparsity.p=1"], [], "a sweep over seed: add -m"),
+        ({"sparsity.p": "1,2"}, ["sparsity=none"], [], ""),
+        ({"sparsity.p": "1,2"}, ["sparsity={p:1}"], [], ""),
+        ({"sparsity.p": "1,2"}, ["~sparsity.p"], [], ""),
+        ({"sparsity.p": "1,2"}, ["sparsity.port=1"], [], "a sweep over sparsity.p:"),
+        ({"+trainer.limit_test_batches": "1,2"}, ["+trainer.limit_test_batches=1"], [], ""),
+        ({"seed": "0,1"}, ["resume=here"], [], ""),
+        ({}, [], ["hydra.sweeper.params=null", "hydra.run.dir=here"], ""),
+        ({}, [], ["hydra/launcher=stacked"], "hydra/launcher=stacked concerns sweeps only"),
+        ({}, [], ["hydra.sweeper.n_trials=3"], "hydra.sweeper.n_trials=3 concerns sweeps only"),
+    ],
+)
+def test_a_run_alone_is_refused_where_a_sweep_was_meant(
+    params: dict[str, str],
+    task: list[str],
+    hydra: list[str],
+    message: str,
+    composed: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    overrides = {"task": task, "hydra": hydra}
+    own = OmegaConf.create({"mode": RunMode.RUN, "overrides": overrides, "sweeper": {"params": params}})
+    monkeypatch.setattr(HydraConfig, "get", lambda: own)
+    cfg = composed(*(each for each in task if each.startswith("resume=")))
+    with pytest.raises(SystemExit, match=message) if message else contextlib.nullcontext():
+        assert run_job(cfg, tmp_path, lambda *_: MEASURES) == MEASURES

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_panels_are_drawn_where_two_numbers_vary(tmp_path: Path, capsys: pytest.
     assert [line.get_label() for line in figure.axes[0].lines] == ["0.01", "0.1"]
     np.testing.assert_allclose(np.asarray(figure.axes[0].lines[1].get_ydata()), [0.4, 0.5, 0.6])
     assert figure.axes[2].get_title() == "(c) Max-approximation error"
+
+
+def test_panels_do_not_outlive_the_jobs_that_they_show(tmp_path: Path) -> None:
+    grid(tmp_path, "sparsity.p=0.1", "sparsity.p=0.2")
+    end(tmp_path)
+    assert len(list(tmp_path.glob("panels.*"))) == 2
+    shutil.rmtree(tmp_path / "sparsity.p=0.2")
+    (tmp_path / "panels.txt").write_text("a user's own")
+    end(tmp_path)
+    assert [file.name for file in tmp_path.glob("panels.*")] == ["panels.txt"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +174,6 @@ def test_a_stopped_sweep_says_how_to_continue_once_a_job_began(
     monkeypatch.setattr("partae.sweep.summary.atexit.register", lambda *call: at_exit.append(partial(*call)))
     hydra = {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "a.BasicSweeper"}}
     Summary().on_multirun_start(OmegaConf.create({"hydra": hydra}))
-    (tmp_path / "multirun.yaml").touch()  # as Hydra writes it before it refuses a mistyped key
     at_exit[0]()
     assert (capsys.readouterr().out, [file.name for file in tmp_path.iterdir()]) == ("", ["multirun.yaml"])
     job(tmp_path, 0, ["sparsity.beta=0.1"], measures=None)
