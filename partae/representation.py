@@ -22,7 +22,8 @@ class Representation(nn.Module):
     of the atoms, and gets no gradient.
 
     Attributes:
-        gains: the gains fitted by `partae.calibrate`, by operator, as in ``{"dilation:1": 0.9}``.
+        gains: those fitted by `partae.calibrate`, by operator, as in ``{"dilation:1": 0.9}``; "+bias" is behind the
+            name of one that was fitted with the operator applied to the bias.
     """
 
     def __init__(self) -> None:
@@ -109,9 +110,18 @@ class Representation(nn.Module):
         rendering: Array = reduce(sub, renderings)
         return rendering
 
-    def gain(self, operator: Operator | str) -> float:
-        """The factor by which renderings of ``operator`` are multiplied: at least 0, and 1 if none was fitted."""
-        return self.gains.get(str(read_operator(operator)), 1.0)
+    def gain(self, operator: Operator | str, *, bias: bool = False) -> float:
+        """The factor by which renderings of ``operator`` are multiplied, at least 0.
+
+        With ``bias`` it is the one that was fitted so, else the one that was fitted without, else `first_gain`.
+        """
+        operator = read_operator(operator)
+        names = [gain_name(operator, bias=True)] * bias + [gain_name(operator)]
+        return next((self.gains[name] for name in names if name in self.gains), self.first_gain(operator))
+
+    def first_gain(self, operator: Operator) -> float:
+        """The gain for an operator for which none was fitted: 1."""
+        return 1.0
 
     def max_approximation(self, images: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """An approximation of ``operator(images)`` by operating on the K atoms only: (B, C, H, W), in [0, 1].
@@ -125,8 +135,13 @@ class Representation(nn.Module):
     def max_approximation_of_code(self, code: Array, operator: Operator | str, *, bias: bool = False) -> Array:
         """The max-approximation (B, C, H, W), in [0, 1], of the images that have the code (B, K)."""
         operator = read_operator(operator)
-        rendering: Array = self.gain(operator) * self.render(code, operator, bias=bias)
+        rendering: Array = self.gain(operator, bias=bias) * self.render(code, operator, bias=bias)
         return rendering.clip(0, 1)
+
+
+def gain_name(operator: Operator, *, bias: bool = False) -> str:
+    """The key of a gain in `Representation.gains`."""
+    return f"{operator}+bias" if bias else str(operator)
 
 
 def check_images(verb: str, images: Tensor, shape: Sequence[int]) -> None:

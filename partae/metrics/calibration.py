@@ -10,7 +10,7 @@ from torch import Tensor
 
 from partae.checks import InputError, check_floats, one_of, real
 from partae.morphology import OPERATORS, Array, Operator, operate, read_operators
-from partae.representation import Representation, check_images
+from partae.representation import Representation, check_images, gain_name
 
 ITERATIONS = 50
 BATCH = 500  # images that are encoded or rendered at once
@@ -56,7 +56,7 @@ def calibrate(
     code: Tensor | None = None,
     bias: bool = False,
 ) -> dict[str, float]:
-    """Fit the gain of each operator, which `Representation.max_approximation` takes from then on.
+    """Fit the gain of each operator, which `Representation.max_approximation` takes from then on, of the same ``bias``.
 
     Args:
         model: any representation.
@@ -67,7 +67,7 @@ def calibrate(
         bias: whether the operators are applied to the bias too.
 
     Returns:
-        The gains of these operators, by their names, as in ``{"dilation:1": 0.9}``; the model keeps them as ``gains``.
+        The gains of these operators, by their names, as in ``{"dilation:1": 0.9}``; the model keeps them in ``gains``.
 
     Raises:
         InputError: if the images are whole numbers, not in [0, 1] or of another shape than the atoms.
@@ -80,12 +80,13 @@ def calibrate(
     model.eval()  # batch norm would learn from them
     if code is None:
         code = torch.cat([model._encode(batch) for batch in given.split(BATCH)])
+    fitted = {}
     for index, each in enumerate(chosen):
         rendering = torch.cat([model.render(batch, each, bias=bias) for batch in code.split(BATCH)])
         expected = operate(given, [each])[:, 0] if operated is None else operated[:, index]
-        model.gains[str(each)] = best_gain(rendering, expected.to(rendering))
+        fitted[str(each)] = model.gains[gain_name(each, bias=bias)] = best_gain(rendering, expected.to(rendering))
     model.train(training)
-    return {str(each): model.gains[str(each)] for each in chosen}
+    return fitted
 
 
 def check_gains(gains: object) -> dict[str, float]:

@@ -103,7 +103,7 @@ class Measures(nn.Module):
             )
             for kind, pair in zip(ERRORS, pairs, strict=True):
                 values[named(kind, operator)] = reconstruction_error(*pair)
-            gain = torch.as_tensor(model.gain(operator), device=images.device)
+            gain = torch.as_tensor(model.gain(operator, bias=self.bias), device=images.device)
             values[named("max_approximation_gain", operator)] = gain.expand(len(images))
         self.averages.update(values)
         self.dead_atoms.update(view.code)

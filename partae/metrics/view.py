@@ -61,5 +61,5 @@ def view_batch(
             for each, raw in zip(operators, operated_reconstruction, strict=True)
         ],
         rendering,
-        [(model.gain(each) * raw).clip(0, 1) for each, raw in zip(operators, rendering, strict=True)],
+        [(model.gain(each, bias=bias) * raw).clip(0, 1) for each, raw in zip(operators, rendering, strict=True)],
     )

@@ -21,7 +21,7 @@ from partae.decay import NoDecay
 from partae.decoder import Decoder
 from partae.model.averages import Losses, Means
 from partae.model.lightning import Batch, Measured, with_total
-from partae.morphology import Operator, read_operator
+from partae.morphology import Operator
 from partae.reconstruction import MSE
 from partae.schedule import Constant, by_step
 from partae.sparsity import NoSparsity
@@ -78,10 +78,8 @@ class AutoEncoder(Measured):
     def _encode(self, images: Tensor) -> Tensor:
         return self.encoder(images, self.atoms)
 
-    def gain(self, operator: Operator | str) -> float:
-        operator = read_operator(operator)
-        approximation = cast("Approximation", self.approximation)
-        return self.gains[str(operator)] if str(operator) in self.gains else approximation.gain(operator)
+    def first_gain(self, operator: Operator) -> float:
+        return cast("Approximation", self.approximation).gain(operator)
 
     @property
     def operators(self) -> tuple[Operator, ...]:

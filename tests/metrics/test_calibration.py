@@ -164,6 +164,20 @@ def test_several_operators_are_fitted_each_by_itself_and_with_the_bias_where_ask
     assert calibrate(model, TRAINING, operators, bias=True) != both
 
 
+def test_gains_with_and_without_the_bias_do_not_replace_each_other() -> None:
+    model, each = pca(), dilation(1)
+    without = calibrate(model, TRAINING, [each])["dilation:1"]
+    assert model.gain(each, bias=True) == without  # until one is fitted
+    images, alone = IMAGES[40:], model.max_approximation(IMAGES[40:], each)
+    with_it = calibrate(model, TRAINING, [each], bias=True)["dilation:1"]
+    assert with_it != without
+    assert (model.gain(each), model.gain(each, bias=True)) == (without, with_it)
+    torch.testing.assert_close(model.max_approximation(images, each), alone, rtol=0, atol=0)
+    raw = model.render(model.encode(images), each, bias=True)
+    torch.testing.assert_close(model.max_approximation(images, each, bias=True), (with_it * raw).clip(0, 1))
+    assert check_gains(model.gains) == model.gains
+
+
 def test_the_best_linear_dictionary_is_that_of_least_squares() -> None:
     model = sparse_nmf()
     training = torch.cat([TRAINING, TRAINING.flip(-1)])
