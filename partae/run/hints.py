@@ -70,6 +70,7 @@ def _own_settings() -> list[str]:
     """
     flags, _ = split_flags(sys.argv[1:])
     places = [value for flag, value in itertools.pairwise(flags) if flag in ("--config-dir", "-cd")]
+    places += [flag.removeprefix("--config-dir=") for flag in flags if flag.startswith("--config-dir=")]
     return ["--config-dir", *places[-1:]] if places else []
 
 

@@ -99,6 +99,8 @@ def test_a_line_names_the_folder_of_settings_that_it_needs(tmp_path: Path, monke
     hydra = {"runtime": {"choices": {"data": "mine"}}}
     (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(json.dumps({"hydra": hydra}))
     assert resume_line(Path("run")) == "python train.py --config-dir my=settings resume=run"
+    monkeypatch.setattr(sys, "argv", ["train.py", "sparsity=entropy", "--config-dir=my=settings"])
+    assert resume_line(Path("run")) == "python train.py --config-dir my=settings resume=run"
     assert evaluate_line(Path("run")) == "python evaluate.py ckpt=run"  # a model needs no settings, its images do
     (tmp_path / "my=settings" / "data" / "mine.yaml").touch()
     assert evaluate_line(Path("run")) == "python evaluate.py --config-dir my=settings ckpt=run"
