@@ -110,6 +110,10 @@ def check_floats(
     kind = str(getattr(given, "dtype", ""))
     if not kind:
         raise InputError(f"{verb} needs an array or a tensor; got {type(given).__name__}")
+    if isinstance(given, np.ndarray) and given.dtype.kind == "f" and not given.dtype.isnative:
+        raise InputError(
+            f"{verb} needs {what} in this machine's byte order; got {kind}: give .astype('{given.dtype.name}')"
+        )
     if "float" not in kind:
         raise InputError(f"{verb} needs {what} of floats; got {kind}{'' if 'bool' in kind else advice}")
 

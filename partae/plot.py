@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from partae.checks import InputError
 from partae.metrics.view import View, view_batch
 from partae.morphology import Array, Operator, dilation, read_operator
 from partae.report import drawings
-from partae.representation import Representation
+from partae.representation import Representation, as_tensor
 
 DILATION = dilation(1)
 Models = Representation | Mapping[str, Representation]
@@ -76,5 +75,5 @@ def _views(models: Models, label: str, images: Array, names: Sequence[str], *ope
 
 
 def _view(model: Representation, images: Array, operators: Sequence[Operator]) -> View:
-    view = view_batch(model, torch.as_tensor(images), operators)
+    view = view_batch(model, as_tensor(images).detach(), operators)
     return View._make(each.cpu() if isinstance(each, Tensor) else [one.cpu() for one in each] for each in view)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import sub
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from partae.checks import ROUNDING, InputError, check_floats
@@ -61,7 +63,9 @@ class Representation(nn.Module):
         """
         return self._of_images("encode", images, self._encode)
 
-    def decode(self, code: Array, atoms: Tensor | None = None, bias: Tensor | None = None) -> Array:
+    def decode(
+        self, code: Array, atoms: NDArray[Any] | Tensor | None = None, bias: NDArray[Any] | Tensor | None = None
+    ) -> Array:
         """Images (B, C, H, W) of a code (B, K), by other ``atoms`` (K, C, H, W) or ``bias`` (C, H, W) where given.
 
         Raises:
@@ -70,10 +74,13 @@ class Representation(nn.Module):
         check_floats("decode", code, "a code", "")
 
         def checked(code: Tensor) -> Tensor:
+            others = [
+                as_tensor(each).to(self.atoms) if isinstance(each, np.ndarray) else each for each in (atoms, bias)
+            ]
             units = len(self.atoms if atoms is None else atoms)
             if code.ndim != 2 or code.shape[1] != units:
                 raise InputError(f"decode needs a code of shape (B, {units}); got {tuple(code.shape)}")
-            return self._decode(code, atoms, bias)
+            return self._decode(code, *others)
 
         return self._computed(code, checked)
 
@@ -92,8 +99,7 @@ class Representation(nn.Module):
         if isinstance(given, Tensor):
             return compute(given.to(self.atoms.dtype))
         with torch.no_grad():
-            tensor = torch.from_numpy(np.require(given, requirements=("C", "W")))
-            return compute(tensor.to(self.atoms)).cpu().numpy()
+            return compute(as_tensor(given).to(self.atoms)).cpu().numpy()
 
     def reconstruct(self, images: Array) -> Array:
         """The model's own rendering (B, C, H, W) of images (B, C, H, W)."""
@@ -137,6 +143,11 @@ class Representation(nn.Module):
         operator = read_operator(operator)
         rendering: Array = self.gain(operator, bias=bias) * self.render(code, operator, bias=bias)
         return rendering.clip(0, 1)
+
+
+def as_tensor(given: Array) -> Tensor:
+    """An array, of any strides, as a tensor, without a copy where torch needs none; a tensor as it is."""
+    return given if isinstance(given, Tensor) else torch.from_numpy(np.require(given, requirements=("C", "W")))
 
 
 def gain_name(operator: Operator, *, bias: bool = False) -> str:

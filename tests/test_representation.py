@@ -115,6 +115,21 @@ def test_every_verb_of_every_model_takes_images_in_the_unit_interval_only(kind: 
                 verb(model, images)
 
 
+def test_arrays_are_taken_in_any_strides_and_in_the_byte_order_of_the_machine(model: Representation) -> None:
+    images = np.random.default_rng(0).random((3, *model.atoms.shape[1:]), dtype=np.float32)
+    np.testing.assert_array_equal(model.encode(images[::-1]), model.encode(images[::-1].copy()))
+    swapped = images.astype(images.dtype.newbyteorder())
+    with pytest.raises(InputError, match=r"in this machine's byte order; got .f4: give \.astype\('float32'\)"):
+        model.encode(swapped)
+
+
+def test_a_code_is_decoded_by_other_atoms_that_are_arrays(model: Representation) -> None:
+    code = np.ones((2, len(model.atoms)), np.float32)
+    atoms, bias = dilation(1)(model.atoms.detach()), model.bias.detach() + 1
+    expected = model.decode(torch.from_numpy(code), atoms, bias).detach().numpy()
+    np.testing.assert_allclose(model.decode(code, atoms.numpy()[::-1], bias.numpy()), expected, rtol=1e-5)
+
+
 def test_grey_images_without_a_channel_and_lists_are_refused(model: Representation) -> None:
     with pytest.raises(InputError, match=r"got \(2, 4, 4\): add the axis of the channel, images\[:, None\]"):
         model.encode(np.ones((2, 4, 4)))

@@ -48,8 +48,9 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return draw_in_style
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG and PDF to ``path``, which has no suffix; an interrupted write leaves no file."""
+    path = Path(path)
     with matplotlib.style.context(STYLE):
         figure.draw_without_rendering()  # lay out once for both files
         figure.set_layout_engine("none")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from partae.checks import InputError, check_floats, one_of, real
 from partae.morphology import OPERATORS, Array, Operator, operate, read_operators
-from partae.representation import Representation, check_images, gain_name
+from partae.representation import Representation, as_tensor, check_images, gain_name
 
 ITERATIONS = 50
 BATCH = 500  # images that are encoded or rendered at once
@@ -70,12 +69,14 @@ def calibrate(
         The gains of these operators, by their names, as in ``{"dilation:1": 0.9}``; the model keeps them in ``gains``.
 
     Raises:
-        InputError: if the images are whole numbers, not in [0, 1] or of another shape than the atoms.
+        InputError: if there are no images, or they are whole numbers, not in [0, 1] or of another shape than the atoms.
     """
     chosen = read_operators(operators)
     check_floats("calibrate", images)
-    given = (torch.from_numpy(images) if isinstance(images, np.ndarray) else images).to(model.atoms)
+    given = as_tensor(images).to(model.atoms)
     check_images("calibrate", given, model.atoms.shape[1:])
+    if not len(given):
+        raise InputError("calibrate needs at least one image; got none")
     training = model.training
     model.eval()  # batch norm would learn from them
     if code is None:

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from partae.checks import InputError
 from partae.metrics.calibration import BATCH
 from partae.morphology import Array, Operator, operate
-from partae.representation import Representation
+from partae.representation import Representation, as_tensor
 
 IMAGES_AN_ATOM = 10  # with fewer, the fit does not hold for other images
 
@@ -53,7 +53,7 @@ class Granulometry:
                 f"granulometry needs {IMAGES_AN_ATOM * atoms} training images for {atoms} atoms; got {len(training)}"
             )
         self.model = model
-        images = torch.as_tensor(training).to(model.atoms)
+        images = as_tensor(training).to(model.atoms)
         mode = model.training
         model.eval()  # batch norm would learn from them
         with torch.no_grad():

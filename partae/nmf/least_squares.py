@@ -8,6 +8,9 @@ from torch import Tensor
 from partae.nmf.updates import sparse_rows
 
 CHECK_EVERY = 10
+TOLERANCE = (
+    3e-6  # of a projected gradient; where atoms are nearly dependent, a larger one leaves a code far from the best
+)
 SETTLED = 1e-6  # fall of an image's error in one step, relative to its squared norm, at which its code is done
 MAX_STEPS = 100  # for a code of a given sparseness
 
@@ -18,8 +21,8 @@ def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000)
     .. math:: \min_{h \ge 0} \tfrac12 h G h^\top - h b^\top
 
     Accelerated projected gradient on atoms scaled to norm 1, restarted for each row whenever it stops descending. A row
-    is done when its projected gradient is below the square root of the machine's epsilon, relative to ``cross``: no row
-    waits for another, and its code does not depend on the batch.
+    is done when its projected gradient, relative to ``cross``, is below `TOLERANCE`, in double precision below the square
+    root of epsilon: no row waits for another, and its code does not depend on the batch.
 
     Args:
         gram: products of the atoms, (K, K).
@@ -36,7 +39,7 @@ def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000)
     norms = torch.where(norms > 0, norms, 1)
     gram, cross = gram / (norms[:, None] * norms), cross / norms
     rate = 1 / torch.linalg.eigvalsh(gram)[-1].clamp(min=torch.finfo(gram.dtype).tiny)
-    tolerance = torch.finfo(gram.dtype).eps ** 0.5 * cross.abs().amax(dim=1, keepdim=True)
+    tolerance = min(torch.finfo(gram.dtype).eps ** 0.5, TOLERANCE) * cross.abs().amax(dim=1, keepdim=True)
 
     solved, rows = torch.zeros_like(cross), torch.arange(len(cross), device=cross.device)
     code, point, age = torch.zeros_like(cross), torch.zeros_like(cross), cross.new_zeros(len(cross), 1)

@@ -103,7 +103,10 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     seed_everything(cfg.seed, verbose=False)
     torch.backends.cudnn.allow_tf32 = False  # on in PyTorch, it rounds what a GPU convolves to 10 bits
     model: Measured = instantiate(cfg.model)
-    callbacks: list[Callback] = [each for each in instantiate(cfg.callbacks).values() if each]
+    shows = cfg.trainer.get("enable_progress_bar", True)
+    callbacks: list[Callback] = [
+        each for each in instantiate(cfg.callbacks).values() if each and (shows or not isinstance(each, ProgressBar))
+    ]
     # a user's own model or callback may log what it likes
     if all(type(each).__module__.startswith(("partae.", "pytorch_lightning.")) for each in [model, *callbacks]):
         known = _measures_of(model, cfg)
@@ -125,9 +128,9 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     constraints: list[Callback] = list(instantiate(cfg.constraint).values())
     source = {"source": build_source(cfg.data.source)} if "source" in cfg.data else {}
     data: DataModule = instantiate(cfg.data, **source)
-    saves = any(isinstance(each, ModelCheckpoint) for each in callbacks)  # where none does, Lightning's own would
+    saves = any(isinstance(each, ModelCheckpoint) for each in callbacks)  # likewise
     every = [*callbacks, *constraints]  # constraints last: whatever else touches the atoms, they end feasible
-    shows = cfg.trainer.get("enable_progress_bar", any(isinstance(each, ProgressBar) for each in callbacks))
+    shows = any(isinstance(each, ProgressBar) for each in callbacks)  # where none does, Lightning's own would
     trainer: Trainer = instantiate(
         cfg.trainer, logger=loggers, callbacks=every, enable_checkpointing=saves, enable_progress_bar=shows
     )

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from partae.checks import InputError
+from partae.checks import InputError, one_of
 from partae.files import replacing, write_bytes
 from partae.representation import Representation
 from partae.saving.specification import describe
@@ -28,18 +28,18 @@ FORMATS = ("none", *FILES)
 METADATA = "partae"  # the key of a safetensors file's metadata that holds the model, its gains and a digest, as JSON
 
 
-def export(model: Representation, form: str, folder: Path) -> Path | None:
+def export(model: Representation, form: str, folder: str | Path) -> Path | None:
     """Write ``model`` into ``folder`` in a form of `FORMATS`; the file, or None for "none".
 
     A safetensors file has the specification of the model in its header; `partae.load` reads both. An ONNX file has the
     encoder only: any number of ``images`` (B, C, H, W) -> ``code`` (B, K).
 
     Raises:
-        InputError: if the form is "onnx", and its packages are missing or the encoder has no such form.
+        InputError: if there is no such form, or for "onnx" its packages are missing or the encoder cannot be written so.
     """
-    if form == "none":
+    if one_of("the form of an export", form, FORMATS) == "none":
         return None
-    file = folder / FILES[form]
+    file = Path(folder, FILES[form])
     if form == "onnx":
         with replacing(file) as beside:
             _write_onnx(model, beside)

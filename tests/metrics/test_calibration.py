@@ -164,6 +164,15 @@ def test_several_operators_are_fitted_each_by_itself_and_with_the_bias_where_ask
     assert calibrate(model, TRAINING, operators, bias=True) != both
 
 
+def test_images_in_reverse_order_have_the_same_gain_and_none_have_none() -> None:
+    model, images = pca(), TRAINING.numpy()
+    gains = calibrate(model, images[::-1], ["dilation:1"])
+    assert gains["dilation:1"] == pytest.approx(calibrate(model, images, ["dilation:1"])["dilation:1"], rel=1e-5)
+    with pytest.raises(InputError, match="calibrate needs at least one image"):
+        calibrate(model, images[:0], ["dilation:1"])
+    assert model.gains.keys() == gains.keys()
+
+
 def test_gains_with_and_without_the_bias_do_not_replace_each_other() -> None:
     model, each = pca(), dilation(1)
     without = calibrate(model, TRAINING, [each])["dilation:1"]

@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from partae import AutoEncoder
 from partae.data import Bars, DataModule
 from partae.run import resolvers
-from partae.run.build import Job
+from partae.run.build import Job, build_job
 from partae.run.job import run_job
 from tests.conftest import Compose
 
@@ -62,3 +62,9 @@ def test_a_logger_that_lives_as_long_as_its_process_is_closed_with_its_job() -> 
     logger._experiment = SimpleNamespace(finish=lambda: calls.append("finished"))  # type: ignore[assignment]
     Job.close(job, "failed")
     assert calls == ["success", "failed", "finished"]
+
+
+@pytest.mark.parametrize("without", ["callbacks.progress=null", "+trainer.enable_progress_bar=false"])
+def test_a_progress_bar_can_be_left_out(without: str, composed: Compose, tmp_path: Path) -> None:
+    assert build_job(composed(*BARS), tmp_path).trainer.progress_bar_callback is not None
+    assert build_job(composed(*BARS, without), tmp_path).trainer.progress_bar_callback is None
