@@ -21,8 +21,8 @@ def nonnegative_least_squares(gram: Tensor, cross: Tensor, max_iter: int = 5000)
     .. math:: \min_{h \ge 0} \tfrac12 h G h^\top - h b^\top
 
     Accelerated projected gradient on atoms scaled to norm 1, restarted for each row whenever it stops descending. A row
-    is done when its projected gradient, relative to ``cross``, is below `TOLERANCE`, in double precision below the square
-    root of epsilon: no row waits for another, and its code does not depend on the batch.
+    is done when its projected gradient, relative to ``cross``, is below `TOLERANCE`, in double precision below the
+    square root of epsilon: no row waits for another, and its code does not depend on the batch.
 
     Args:
         gram: products of the atoms, (K, K).

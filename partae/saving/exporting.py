@@ -35,7 +35,7 @@ def export(model: Representation, form: str, folder: str | Path) -> Path | None:
     encoder only: any number of ``images`` (B, C, H, W) -> ``code`` (B, K).
 
     Raises:
-        InputError: if there is no such form, or for "onnx" its packages are missing or the encoder cannot be written so.
+        InputError: if there is no such form, or "onnx" lacks its packages or cannot hold the encoder.
     """
     if one_of("the form of an export", form, FORMATS) == "none":
         return None
