@@ -122,8 +122,10 @@ class Representation(nn.Module):
         With ``bias`` it is the one that was fitted so, else the one that was fitted without, else `first_gain`.
         """
         operator = read_operator(operator)
-        names = [gain_name(operator, bias=True)] * bias + [gain_name(operator)]
-        return next((self.gains[name] for name in names if name in self.gains), self.first_gain(operator))
+        for name in (gain_name(operator, bias=bias), gain_name(operator)):
+            if name in self.gains:
+                return self.gains[name]
+        return self.first_gain(operator)  # a learned one is read from its device, for which a GPU is waited for
 
     def first_gain(self, operator: Operator) -> float:
         """The gain for an operator for which none was fitted: 1."""

@@ -43,7 +43,7 @@ class DataModule(LightningDataModule):
         streams: the same of sets that stay on disk.
 
     Raises:
-        InputError: if a size or the seed is not a whole number in range, or ``source`` is none.
+        InputError: if a size or the seed is not a whole number in range, or ``source`` is no source.
     """
 
     def __init__(

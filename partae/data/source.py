@@ -57,9 +57,9 @@ def checked(source: Source) -> Source:
     """The same ``source``, which may be of a user's own.
 
     Raises:
-        InputError: if it lacks a part of one.
+        InputError: if it has no ``classes`` or no ``load``.
     """
-    # a property may load the images, and is not called; what hands on to another source may have no names of its own
+    # getattr would call a property, which may load the images; a wrapper with __getattr__ is not looked into
     lacks = [name for name in ("classes", "load") if getattr_static(source, name, None) is None]
     if lacks and not hasattr(type(source), "__getattr__"):
         raise InputError(f"data.source={type(source).__name__} is no source of images: it has no {', '.join(lacks)}")

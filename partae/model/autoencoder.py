@@ -191,7 +191,7 @@ def _check_fit(model: AutoEncoder) -> None:
             if hasattr(giver, "activation"):
                 name, mend = f".activation={giver.activation}", f"{source}.activation=sigmoid"
             elif not hasattr(giver, interval):
-                mend = f"another {source}, set {interval} of this one,"
+                mend = f"another {source} (one of your own states its interval as {interval})"
             raise InputError(
                 f"{group}={type(module).__name__.lower()} needs {what} in [{needed[0]:g}, {needed[1]:g}], but "
                 f"{source}{name} gives values in [{given[0]:g}, {given[1]:g}]: choose {mend} or another {group}"

@@ -8,9 +8,8 @@ from torch import Tensor
 from partae.nmf.updates import sparse_rows
 
 CHECK_EVERY = 10
-TOLERANCE = (
-    3e-6  # of a projected gradient; where atoms are nearly dependent, a larger one leaves a code far from the best
-)
+# of a projected gradient; where atoms are nearly dependent, a larger one leaves a code far from the best
+TOLERANCE = 3e-6
 SETTLED = 1e-6  # fall of an image's error in one step, relative to its squared norm, at which its code is done
 MAX_STEPS = 100  # for a code of a given sparseness
 

@@ -21,6 +21,7 @@ from partae.metrics import part_recovery, stability
 from partae.nmf.alternation import Alternation, balance, half_squared_error
 from partae.nmf.least_squares import nonnegative_least_squares, sparse_least_squares
 from partae.nmf.replicates import Fit, race
+from partae.representation import as_tensor
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
@@ -149,12 +150,12 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """The code (N, K) with the least error for the learned atoms; it keeps a sparseness that is per image."""
         check_is_fitted(self)
         data = self._tensor(images, reset=False)
-        return _like(self._encode(data, _tensor(self.components_).to(data)), images)
+        return _like(self._encode(data, as_tensor(self.components_).to(data)), images)
 
     def inverse_transform(self, code: Array) -> Array:
         """The images (N, F) of a code (N, K)."""
         check_is_fitted(self)
-        given, atoms = _tensor(code), _tensor(self.components_)
+        given, atoms = as_tensor(code), as_tensor(self.components_)
         given = given if given.is_floating_point() else given.to(atoms.dtype)
         return _like(given @ atoms.to(given), code)
 
@@ -204,18 +205,13 @@ class SparseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Images (N, F), validated by scikit-learn, on the device to compute on."""
         array = images.detach().cpu().numpy() if isinstance(images, Tensor) else images
         array = validate_data(self, array, reset=reset, dtype=[np.float64, np.float32], ensure_non_negative=True)
-        return _tensor(array).to(self.device or (images.device if isinstance(images, Tensor) else "cpu"))
+        return as_tensor(array).to(self.device or (images.device if isinstance(images, Tensor) else "cpu"))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _tensor(array: NDArray[Any] | Tensor) -> Tensor:
-    """The array as a tensor, without a copy where torch needs none."""
-    return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=("C", "W")))
 
 
 def _like(result: Tensor, given: Array) -> Array:

@@ -128,9 +128,9 @@ def build_job(cfg: DictConfig, folder: Path) -> Job:
     constraints: list[Callback] = list(instantiate(cfg.constraint).values())
     source = {"source": build_source(cfg.data.source)} if "source" in cfg.data else {}
     data: DataModule = instantiate(cfg.data, **source)
-    saves = any(isinstance(each, ModelCheckpoint) for each in callbacks)  # likewise
     every = [*callbacks, *constraints]  # constraints last: whatever else touches the atoms, they end feasible
-    shows = any(isinstance(each, ProgressBar) for each in callbacks)  # where none does, Lightning's own would
+    # where no callback saves or shows, Lightning's own would
+    saves, shows = (any(isinstance(each, kind) for each in callbacks) for kind in (ModelCheckpoint, ProgressBar))
     trainer: Trainer = instantiate(
         cfg.trainer, logger=loggers, callbacks=every, enable_checkpointing=saves, enable_progress_bar=shows
     )
@@ -151,10 +151,10 @@ def check_metric(metric: str, known: Iterable[str]) -> None:
 
 def _check_classes(cfg: DictConfig) -> None:
     """Check that the settings of each part name its class: a yaml of a user's own may lack it."""
-    alone = [group for group in SEVERAL_CLASSES if "_target_" in cfg[group]]
-    parts = {name: cfg[name] for name in (*ONE_CLASS, *alone) if name in cfg}
-    for group in set(SEVERAL_CLASSES) - set(alone):
-        parts |= {f"{group}.{name}": part for name, part in cfg[group].items() if part is not None}
+    parts = {name: cfg[name] for name in ONE_CLASS if name in cfg}
+    for group in SEVERAL_CLASSES:
+        if "_target_" not in cfg[group]:  # else it is one, as a logger may be
+            parts |= {f"{group}.{name}": part for name, part in cfg[group].items() if part is not None}
     for name, part in parts.items():
         if not (isinstance(part, DictConfig) and "_target_" in part):
             raise InputError(

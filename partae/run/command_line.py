@@ -35,7 +35,6 @@ def resume(arguments: list[str]) -> list[str]:
     given = [argument for argument in arguments if argument.startswith("resume=")]
     if not given:
         return arguments
-    flags, others = split_flags(argument for argument in arguments if not argument.startswith("resume="))
     if _is_multirun(arguments):
         raise InputError(
             f"{given[-1]} continues one run: leave out -m. A sweep is continued by its own command, which skips the "
@@ -53,6 +52,7 @@ def resume(arguments: list[str]) -> list[str]:
         raise InputError(f"resume={folder} is a sweep: type its command again, which skips the finished jobs")
     if not file.exists():
         raise InputError(f"resume={folder} is not the folder of a run: it has no {file.relative_to(folder)}")
+    flags, others = split_flags(argument for argument in arguments if not argument.startswith("resume="))
     overrides = read_yaml(file, list)
     for text in overrides:
         if not isinstance(text, str):

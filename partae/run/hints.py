@@ -18,11 +18,7 @@ INSTALLED = {"train.py": "partae-train", "evaluate.py": "partae-evaluate"}
 def resume_line(folder: Path, overrides: Iterable[str] = ()) -> str:
     """The command that resumes the run in ``folder``, which was given ``overrides``."""
     trusted = [text for text in overrides if not is_harmless(text)]  # resume= takes these from the user only
-    words = [
-        *map(shlex.quote, _own_settings()),
-        shell_override("resume", folder),
-        *map(shlex.quote, trusted),
-    ]
+    words = [*map(shlex.quote, _own_settings()), shell_override("resume", folder), *map(shlex.quote, trusted)]
     return " ".join([_command("train.py"), *words])
 
 

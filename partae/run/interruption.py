@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -26,13 +26,13 @@ def end_in_order() -> None:
 
 
 @contextmanager
-def print_if_interrupted(line: Callable[[], str]) -> Iterator[None]:
-    """Print what ``line`` gives then if Ctrl-C or SIGTERM ends the block."""
+def print_if_interrupted(line: str) -> Iterator[None]:
+    """Print ``line`` if Ctrl-C or SIGTERM ends the block."""
     try:
         yield
     except SystemExit as end:
         if end.code in STATUSES:
-            print(f"\n{line()}", flush=True)
+            print(f"\n{line}", flush=True)
         raise
 
 

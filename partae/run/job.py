@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,7 +59,8 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
     end_in_order()
     with _restore_process():
         if is_alone(hydra):
-            with stop_on_error(folder), print_if_interrupted(partial(_how_to_resume, cfg, hydra, folder)):
+            again = resume_line(folder, resolve_overrides(cfg, hydra))
+            with stop_on_error(folder), print_if_interrupted(f"Interrupted. To resume, type\n\n  {again}\n"):
                 return _measures(cfg, hydra, folder, train)
         if cfg.fail_fast and any_failed(folder.parent):
             return {}
@@ -73,10 +73,6 @@ def run_job(cfg: DictConfig, folder: Path, train: Train = train) -> dict[str, fl
                 raise Stop(str(error)) from error
             print(f"{folder.name} failed: {failure(folder)}", file=sys.stderr)
             return {}
-
-
-def _how_to_resume(cfg: DictConfig, hydra: HydraConf, folder: Path) -> str:
-    return f"Interrupted. To resume, type\n\n  {resume_line(folder, resolve_overrides(cfg, hydra))}\n"
 
 
 @contextmanager

@@ -18,19 +18,8 @@ PLACES += ["trainer.profiler.dirpath.", "trainer.profiler.filename."]
 
 
 # Hydra's flags that are followed by a value
-VALUED: tuple[str, ...] = (
-    "--config-dir",
-    "-cd",
-    "--config-path",
-    "-cp",
-    "--config-name",
-    "-cn",
-    "--package",
-    "-p",
-    "--cfg",
-    "-c",
-)
-VALUED += ("--experimental-rerun",)
+VALUED = ["--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"]
+VALUED += ["--experimental-rerun"]
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # what may follow --info
 
 

@@ -50,7 +50,7 @@ def panels_figure(rows: Sequence[Row]) -> Figure | None:
                 own = [row for row in points if str(row.get(series, "")) == label]
                 columns = [x, name] + [name + DEVIATION] * any(name + DEVIATION in row for row in own)
                 curve = sorted(tuple(float(row.get(column, 0)) for column in columns) for row in own)
-                curves[label or "not given"] = tuple(np.array(curve).T)
+                curves["not given" if series and not label else label] = tuple(np.array(curve).T)
             panels[describe(name.removeprefix("test/")).label] = curves
     return figures.sweep_panels(panels, x, series) if panels else None
 
